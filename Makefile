@@ -1,0 +1,44 @@
+# One environment for everything, made once and made anew only when the dependencies change.
+# A Python of your own: make test PYTHON=python3.12
+
+PYTHON ?= python3
+VENV := .venv
+STAMP := $(VENV)/.installed
+DEMO_DIR ?= demo
+BENCH_DIR ?= bench
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench clean
+
+help:
+	@echo "make demo   compare pruned and dense networks with PCA on digits; results in $(DEMO_DIR)/"
+	@echo "make test   run all tests, docstring examples included"
+	@echo "make lint   check style and format"
+	@echo "make bench  the comparison on MNIST and Fashion-MNIST; results in $(BENCH_DIR)/"
+	@echo "make clean  remove the environment, results and caches"
+
+# Editable, so that a change of the sources needs no second installation.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " \
+		+ sys.version.split()[0] + "; set PYTHON=...") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP)
+	$(VENV)/bin/python -m skactprune compare --output $(DEMO_DIR)
+
+test: $(STAMP)
+	$(VENV)/bin/python -m pytest
+
+lint: $(STAMP)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+bench: $(STAMP)
+	$(VENV)/bin/python -m skactprune compare --dataset mnist --output $(BENCH_DIR)/mnist
+	$(VENV)/bin/python -m skactprune compare --dataset fashion-mnist --output $(BENCH_DIR)/fashion-mnist
+
+clean:
+	rm -rf $(VENV) $(DEMO_DIR) $(BENCH_DIR) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find skactprune tests -name __pycache__ -type d -prune -exec rm -rf {} +
