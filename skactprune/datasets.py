@@ -31,7 +31,7 @@ DATASETS = ("digits", *_OPENML_NAMES)
 class Dataset(NamedTuple):
     """A data set with its split, in the order of scikit-learn's ``train_test_split``.
 
-    Attributes
+    Parameters
     ----------
     X_train : ndarray of shape (n_train, n_features), dtype float32
         Pixels of the training images in [0, 1].
