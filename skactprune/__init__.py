@@ -1,0 +1,38 @@
+"""scikit-learn estimators whose neural network gets smaller while it learns."""
+
+import importlib
+
+__version__ = "0.1.0"
+
+# Imported on first use, so that what needs no torch does not load it.
+_HOMES = {
+    "AccuracyTrigger": "skactprune.pruning.triggers",
+    "Activation": "skactprune.methods",
+    "ActivationMagnitude": "skactprune.methods",
+    "Cubic": "skactprune.pruning.schedules",
+    "EpochTrigger": "skactprune.pruning.triggers",
+    "Ganguli2024": "skactprune.methods",
+    "Geometric": "skactprune.pruning.schedules",
+    "Linear": "skactprune.pruning.schedules",
+    "Magnitude": "skactprune.methods",
+    "Method": "skactprune.methods",
+    "OneShot": "skactprune.pruning.schedules",
+    "PrunedMLPClassifier": "skactprune.estimators",
+    "Pruner": "skactprune.pruning.pruner",
+    "Random": "skactprune.methods",
+    "ScorePruning": "skactprune.methods",
+    "compare_with_pca": "skactprune.comparison",
+    "register": "skactprune.methods",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name):
+    if name not in _HOMES:
+        raise AttributeError(f"module 'skactprune' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__():
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,186 @@
+"""One epoch after the other: loss curve, learning rate, early stopping, interruption."""
+
+import warnings
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from skorch.callbacks import Callback
+
+from skactprune.pruning.pruner import StopTraining
+
+
+class TrainingControl(Callback):
+    """Does after every epoch what scikit-learn's ``MLPClassifier`` does.
+
+    It differs in one point: while pruning rounds are still to come, neither `tol` nor early
+    stopping ends the training, and no weights are remembered as the best.
+
+    Parameters
+    ----------
+    params : dict
+        Parameters of the estimator.
+    pruner : Pruner
+        Knows whether rounds are to come.
+    progress : dict
+        What earlier calls left: ``t``, ``loss_curve``, ``validation_scores``, ``best_loss``,
+        ``best_validation_score``, ``no_improvement``. Updated in place.
+    validate : callable or None
+        Returns the score of the net on the validation rows.
+    on_epoch : callable
+        Called at the end of every epoch; training ends where it returns True.
+    """
+
+    def __init__(self, params, pruner, progress, validate, on_epoch):
+        self.params = params
+        self.pruner = pruner
+        self.progress = progress
+        self.validate = validate
+        self.on_epoch = on_epoch
+
+    def initialize(self):
+        """Start counting epochs."""
+        self.n_iter_ = 0
+        self.converged_ = False
+        self.best_ = None
+        return self
+
+    def on_epoch_begin(self, net, dataset_train=None, **kwargs):
+        self._n_samples = len(dataset_train)
+        self._loss = 0.0
+        self._steps_per_weight = 0.0
+
+    def on_batch_end(self, net, batch=None, training=False, loss=None, **kwargs):
+        if training:
+            self._loss += loss.item() * len(batch[0])
+            self._steps_per_weight += net.penalty_ * len(batch[0])
+
+    def on_epoch_end(self, net, **kwargs):
+        norm = sum(float(layer.weight.detach().square().sum()) for layer in net.module_.layers)
+        penalty = 0.5 * norm * self._steps_per_weight
+        progress, params = self.progress, self.params
+        self.n_iter_ += 1
+        progress["t"] += self._n_samples
+        progress["loss_curve"].append((self._loss + penalty) / self._n_samples)
+        net.history.record("train_loss", progress["loss_curve"][-1])
+        net.history[-1]["batches"] = []
+        self._say(f"Iteration {self.n_iter_}, loss = {progress['loss_curve'][-1]:.8f}")
+        if self.validate is not None:
+            score = self.validate(net)
+            progress["validation_scores"].append(score)
+            net.history.record("valid_score", score)
+            self._say(f"Validation score: {score:f}")
+        if not self.pruner.pending:
+            self._update_improvement(net)
+        self._update_learning_rate(net, progress["t"])
+        if progress["no_improvement"] > params["n_iter_no_change"]:
+            self._react_to_no_improvement(net)
+        if self.on_epoch(net):
+            raise StopTraining
+
+    def _update_improvement(self, net):
+        """Count epochs without improvement by `tol`; remember the best validated weights."""
+        progress, tol = self.progress, self.params["tol"]
+        if self.validate is None:
+            loss = progress["loss_curve"][-1]
+            improved = loss <= progress["best_loss"] - tol
+            progress["best_loss"] = min(loss, progress["best_loss"])
+        else:
+            score = progress["validation_scores"][-1]
+            improved = score >= progress["best_validation_score"] + tol
+            if score > progress["best_validation_score"]:
+                progress["best_validation_score"] = score
+                self.best_ = [p.detach().clone() for p in net.module_.parameters()]
+        progress["no_improvement"] = 0 if improved else progress["no_improvement"] + 1
+
+    def _update_learning_rate(self, net, t):
+        if self.params["solver"] == "sgd" and self.params["learning_rate"] == "invscaling":
+            rate = self.params["learning_rate_init"] / (t + 1) ** self.params["power_t"]
+            _set_rate(net, rate)
+
+    def _react_to_no_improvement(self, net):
+        """Divide an adaptive learning rate by 5; stop where it is none or too small."""
+        what = "Training loss" if self.validate is None else "Validation score"
+        message = (
+            f"{what} did not improve more than tol={self.params['tol']:f} for "
+            f"{self.params['n_iter_no_change']} consecutive epochs."
+        )
+        adaptive = self.params["solver"] == "sgd" and self.params["learning_rate"] == "adaptive"
+        rate = net.optimizer_.param_groups[0]["lr"]
+        if adaptive and rate > 1e-6:
+            _set_rate(net, rate / 5.0)
+            self.progress["no_improvement"] = 0
+            self._say(f"{message} Setting learning rate to {rate / 5.0:f}")
+            return
+        self._say(f"{message} Stopping.")
+        self.converged_ = True
+        raise StopTraining
+
+    def _say(self, message):
+        if self.params["verbose"]:
+            print(message)
+
+
+def _set_rate(net, rate):
+    for group in net.optimizer_.param_groups:
+        group["lr"] = rate
+
+
+def new_progress():
+    """Progress of a net that has not been trained."""
+    return {
+        "t": 0,
+        "loss_curve": [],
+        "validation_scores": [],
+        "best_loss": np.inf,
+        "best_validation_score": -np.inf,
+        "no_improvement": 0,
+    }
+
+
+def train(net, data, control, pruner, epochs):
+    """Train `net` for at most `epochs` epochs; it is consistent afterwards, come what may.
+
+    Parameters
+    ----------
+    net : MLPNet
+        Initialized net with `control` and `pruner` among its callbacks.
+    data : TrainingData
+        Rows to train on.
+    control : TrainingControl
+        Ends the training.
+    pruner : Pruner
+        Prunes.
+    epochs : int
+        Upper limit.
+    """
+    stopped = False
+    try:
+        net.notify("on_train_begin", X=data, y=None)
+        net.fit_loop(data, epochs=epochs)
+    except StopTraining:
+        stopped = True
+    except KeyboardInterrupt:
+        stopped = True
+        warnings.warn("Training interrupted by user.", stacklevel=4)
+    finally:
+        net.notify("on_train_end", X=data, y=None)
+        pruner.apply_masks()
+    if epochs > 1 and not stopped:
+        _warn_of_the_end(net, pruner, epochs)
+    if control.best_ is not None:
+        for parameter, best in zip(net.module_.parameters(), control.best_, strict=True):
+            parameter.data = best
+
+
+def _warn_of_the_end(net, pruner, epochs):
+    message = (
+        f"Stochastic Optimizer: Maximum iterations ({epochs}) reached and the optimization "
+        "hasn't converged yet."
+    )
+    if pruner.pending:
+        message += (
+            f" Only {pruner.done_} of {pruner.n_prune_rounds} pruning rounds were triggered: the "
+            f"sparsity is {pruner.masks_.sparsity:.3f}, not "
+            f"prune_fraction={pruner.prune_fraction!r}."
+        )
+    warnings.warn(message, ConvergenceWarning, stacklevel=5)

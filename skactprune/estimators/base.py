@@ -1,0 +1,471 @@
+"""What the estimators share: checks, the net they build, their fitted state, `transform`."""
+
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    _fit_context,
+)
+from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.model_selection import train_test_split
+from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skactprune.estimators._components import HiddenComponents
+from skactprune.estimators._state import dump, load_weights, restore
+from skactprune.estimators._training import TrainingControl, new_progress, train
+from skactprune.nets.batches import BatchIterator, TrainingData
+from skactprune.nets.inference import hidden_representation
+from skactprune.nets.mlp import MLP
+from skactprune.nets.net import MLPNet, WeightedLogLoss, batch_weight, class_probabilities
+from skactprune.pruning.pruner import Pruner
+from skactprune.spectra import numerical_rank
+
+OWN_NET_PARAMS = (
+    "module",
+    "criterion",
+    "batch_size",
+    "max_epochs",
+    "lr",
+    "device",
+    "classes",
+    "alpha",
+    "iterator_train",
+    "train_split",
+    "predict_nonlinearity",
+    "warm_start",
+    "dataset",
+)
+TORCH_DTYPES = {np.dtype(np.float32): torch.float32, np.dtype(np.float64): torch.float64}
+
+
+class BasePrunedMLP(
+    CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
+    """Base class of the pruned multi-layer perceptrons; not for direct use."""
+
+    _parameter_constraints: dict = {
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions({"identity", "logistic", "tanh", "relu"})],
+        "method": [str, HasMethods(["score", "validated"])],
+        "prune_fraction": [Interval(Real, 0, 1, closed="left")],
+        "n_prune_rounds": [Interval(Integral, 0, None, closed="left")],
+        "trigger": [str, HasMethods(["rounds_due", "stops"])],
+        "n_components": [None, Interval(Integral, 1, None, closed="left")],
+        "transform_layer": [Integral],
+        "solver": [StrOptions({"sgd", "adam"})],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "momentum": [Interval(Real, 0, 1, closed="both")],
+        "nesterovs_momentum": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "beta_1": [Interval(Real, 0, 1, closed="left")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "n_iter_no_change": [
+            Interval(Integral, 1, None, closed="left"),
+            Options(Real, {np.inf}),
+        ],
+        "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
+        "dtype": [StrOptions({"auto", "float32", "float64"})],
+        "device": [StrOptions({"cpu", "cuda", "auto"})],
+        "net_params": [None, dict],
+        "init_estimator": [None, HasMethods(["predict"])],
+    }
+
+    # -- fit --------------------------------------------------------------------------------
+
+    @with_callbacks
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None):
+        """Train and prune.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows; they should be scaled.
+        y : array-like of shape (n_samples,)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, not negative, in the loss and in the firing counts. Rows of
+            weight 0 are left out.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            For parameters or data out of range; the message names them.
+        """
+        return self._fit(X, y, sample_weight, incremental=False)
+
+    def _fit(self, X, y, sample_weight, incremental):
+        resume = hasattr(self, "net_") and (incremental or self.warm_start)
+        X, y, sample_weight = self._check_fit_input(X, y, sample_weight, resume, incremental)
+        on_epoch = self._begin_callbacks(X, y, incremental)
+        if not resume:
+            self._rng = _new_random_state(self.random_state)
+            self._progress = new_progress()
+        pruner = self._new_pruner()
+        net = self._initialized_net(pruner, X.dtype, resume, with_optimizer=incremental)
+        rows, validate = self._split(X, y, sample_weight, incremental)
+        control = TrainingControl(
+            self.get_params(False), pruner, self._progress, validate, on_epoch
+        ).initialize()
+        net.callbacks_.insert(0, ("control", control))
+        net.set_params(
+            batch_size=min(200 if self.batch_size == "auto" else self.batch_size, len(rows))
+        )
+        pruner.prepare(net)
+        if resume and not incremental:
+            pruner.start_schedule()
+        if resume and pruner.pending:
+            self._progress.update(
+                new_progress()
+                | {name: self._progress[name] for name in ("t", "loss_curve", "validation_scores")}
+            )
+        train(net, rows, control, pruner, 1 if incremental else self.max_iter)
+        pruner.finalize(net, cut=not incremental)
+        net.callbacks_.pop(0)
+        self.n_iter_ = control.n_iter_
+        self._store(net, pruner)
+        self._fit_components(X, sample_weight)
+        if not incremental:
+            self._callback_fit_ctx.call_on_fit_task_end(estimator=self, X=X, y=y, metadata={})
+        return self
+
+    def _initialized_net(self, pruner, dtype, resume=False, with_optimizer=False):
+        """Net with random weights, those of `init_estimator`, or those of the fitted net."""
+        if resume:
+            state = dump(self.net_, self._pruner)
+            sizes = state["layer_sizes"]
+        else:
+            state = None
+            sizes = [self.n_features_in_, *self._hidden_sizes(), self.n_outputs_]
+        random = state is None and self.init_estimator is None
+        net = self._new_net(sizes, pruner, dtype, self._rng if random else None)
+        net.initialize()
+        if state is not None:
+            restore(net, pruner, state, with_optimizer=with_optimizer)
+        elif not random:
+            load_weights(net, self.init_estimator.coefs_, self.init_estimator.intercepts_)
+        return net
+
+    def _hidden_sizes(self):
+        sizes = self.hidden_layer_sizes
+        if self.init_estimator is not None:
+            sizes = [coef.shape[1] for coef in self.init_estimator.coefs_[:-1]]
+        sizes = [sizes] if np.ndim(sizes) == 0 else list(sizes)
+        if any(size != int(size) or size <= 0 for size in sizes):
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {self.hidden_layer_sizes!r}.")
+        return [int(size) for size in sizes]
+
+    def _transform_depth(self, sizes):
+        """Index of the hidden layer that `transform` shows."""
+        if not -len(sizes) <= self.transform_layer < len(sizes):
+            raise ValueError(
+                f"transform_layer={self.transform_layer!r} must be in [{-len(sizes)}, "
+                f"{len(sizes) - 1}] with {len(sizes)} hidden layers."
+            )
+        return self.transform_layer % len(sizes)
+
+    def _new_pruner(self):
+        sizes = self._hidden_sizes()
+        floors = [1] * len(sizes)
+        if sizes:
+            depth = self._transform_depth(sizes)
+            floors[depth] = self.n_components or 1
+            if floors[depth] > sizes[depth]:
+                raise ValueError(
+                    f"n_components={self.n_components!r} must be at most {sizes[depth]}, the size "
+                    f"of hidden layer {depth}, which transform_layer={self.transform_layer!r} "
+                    "names."
+                )
+        elif self.n_components is not None:
+            raise ValueError(
+                f"n_components={self.n_components!r} needs a hidden layer; "
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r} has none."
+            )
+        return Pruner(
+            method=self.method,
+            prune_fraction=self.prune_fraction,
+            n_prune_rounds=self.n_prune_rounds,
+            trigger=self.trigger,
+            min_neurons=floors,
+            sample_weight=batch_weight,
+            random_state=self._rng,
+        )
+
+    def _new_net(self, layer_sizes, pruner, dtype, random_state):
+        net_params = dict(self.net_params or {})
+        callbacks = [("pruner", pruner), *net_params.pop("callbacks", [])]
+        for name in net_params:
+            if name.split("__")[0] in OWN_NET_PARAMS:
+                raise ValueError(
+                    f"net_params[{name!r}] cannot be set: {type(self).__name__} sets "
+                    f"{', '.join(OWN_NET_PARAMS)} itself."
+                )
+        if self.solver == "adam":
+            optimizer = {
+                "optimizer": torch.optim.Adam,
+                "optimizer__betas": (self.beta_1, self.beta_2),
+                "optimizer__eps": self.epsilon,
+            }
+        else:
+            optimizer = {
+                "optimizer": torch.optim.SGD,
+                "optimizer__momentum": self.momentum,
+                "optimizer__nesterov": self.nesterovs_momentum and self.momentum > 0,
+            }
+        optimizer["optimizer__fused"] = True
+        if "optimizer" in net_params:
+            optimizer = {}
+        return MLPNet(
+            **{
+                "module": MLP,
+                "module__layer_sizes": tuple(layer_sizes),
+                "module__activation": self.activation,
+                "module__dropout": self._dropout_rates(len(layer_sizes) - 2),
+                "module__dtype": TORCH_DTYPES[np.dtype(dtype)],
+                "module__random_state": random_state,
+                "criterion": WeightedLogLoss,
+                "lr": self.learning_rate_init,
+                "alpha": self.alpha,
+                "max_epochs": self.max_iter,
+                "iterator_train": BatchIterator,
+                "iterator_train__shuffle": self.shuffle,
+                "iterator_train__random_state": self._rng,
+                "train_split": None,
+                "predict_nonlinearity": class_probabilities,
+                "classes": np.arange(max(2, layer_sizes[-1])),
+                "callbacks": callbacks,
+                "verbose": 0,
+                "device": self._torch_device(),
+                **optimizer,
+                **net_params,
+            }
+        )
+
+    def _dropout_rates(self, n_hidden):
+        if np.ndim(self.dropout) == 0:
+            return (0.0, *[float(self.dropout)] * n_hidden)
+        rates = tuple(float(rate) for rate in self.dropout)
+        if len(rates) != n_hidden + 1 or not all(0 <= rate < 1 for rate in rates):
+            raise ValueError(
+                f"dropout={self.dropout!r} must be one rate in [0, 1), or one for the input and "
+                f"one for each of the {n_hidden} hidden layers."
+            )
+        return rates
+
+    def _torch_device(self):
+        available = torch.cuda.is_available()
+        if self.device == "cuda" and not available:
+            raise ValueError("device='cuda' needs a CUDA device; use 'cpu' or 'auto' here.")
+        return "cuda" if self.device != "cpu" and available else "cpu"
+
+    def _split(self, X, y, sample_weight, incremental):
+        """Rows to train on, and a function that scores a net on the validation rows or None."""
+        encoded = self._encode(y)
+        if not self.early_stopping:
+            return TrainingData(X, encoded, sample_weight), None
+        if incremental:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        rows, validation_rows = train_test_split(
+            np.arange(len(y)),
+            random_state=self._rng,
+            test_size=self.validation_fraction,
+            stratify=encoded,
+        )
+        if len(validation_rows) < 2:
+            raise ValueError(
+                f"validation_fraction={self.validation_fraction!r} of {len(y)} rows leaves fewer "
+                "than 2 for validation."
+            )
+        weights = [
+            None if sample_weight is None else sample_weight[r] for r in (rows, validation_rows)
+        ]
+        held_out = X[validation_rows], y[validation_rows], weights[1]
+        return (
+            TrainingData(X[rows], encoded[rows], weights[0]),
+            lambda net: self._score_weights(*net.module_.numpy_parameters(), *held_out),
+        )
+
+    def _begin_callbacks(self, X, y, incremental):
+        """Function that tells scikit-learn's callbacks of an epoch; True asks to stop."""
+        if incremental:
+            return lambda net: False
+        context = self._init_callback_context(max_subtasks=self.max_iter)
+        context.call_on_fit_task_begin(estimator=self, X=X, y=y, metadata={})
+
+        def report(net):
+            epoch = context.subcontext(task_name="epoch")
+            epoch.call_on_fit_task_begin(estimator=self, X=X, y=y, metadata={})
+            return epoch.call_on_fit_task_end(
+                estimator=self,
+                X=X,
+                y=y,
+                metadata={},
+                reconstruction_attributes=lambda: self._reconstruction_attributes(net),
+            )
+
+        return report
+
+    def _reconstruction_attributes(self, net):
+        """Enough to predict with the net as it is now."""
+        coefs, intercepts = net.module_.numpy_parameters()
+        return {
+            "coefs_": [coef.copy() for coef in coefs],
+            "intercepts_": [intercept.copy() for intercept in intercepts],
+            "classes_": self.classes_,
+            "n_features_in_": self.n_features_in_,
+        }
+
+    # -- fitted state -----------------------------------------------------------------------
+
+    def _store(self, net, pruner):
+        """Set the fitted attributes from the net."""
+        self.net_ = net
+        self._pruner = pruner
+        net.module__layer_sizes = tuple(
+            [net.module_.layers[0].in_features]
+            + [layer.out_features for layer in net.module_.layers]
+        )
+        self.coefs_, self.intercepts_ = net.module_.numpy_parameters()
+        if not all(np.isfinite(array).all() for array in (*self.coefs_, *self.intercepts_)):
+            raise ValueError(
+                "Solver produced non-finite parameter weights. The input data may contain large "
+                "values and need to be preprocessed."
+            )
+        progress, masks = self._progress, pruner.masks_
+        self.n_layers_ = len(self.coefs_) + 1
+        self.t_ = progress["t"]
+        self.loss_curve_ = progress["loss_curve"]
+        self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else None
+        self.validation_scores_ = progress["validation_scores"] if self.early_stopping else None
+        self.best_validation_score_ = (
+            progress["best_validation_score"] if self.early_stopping else None
+        )
+        self.best_loss_ = None if self.early_stopping else progress["best_loss"]
+        self.masks_ = [mask.T for mask in masks.full()]
+        self.live_neurons_ = [
+            live[mask.any(axis=1)] for live, mask in zip(masks.live, masks.current, strict=True)
+        ]
+        self.sparsity_ = masks.sparsity
+        used = self.masks_[0].any(axis=1) if self.masks_ else np.ones(self.n_features_in_, bool)
+        self.unused_features_ = np.flatnonzero(~used)
+        self.activation_counts_ = pruner.activation_counts_
+        self.pruning_history_ = pruner.history_
+
+    @property
+    def hidden_ranks_(self):
+        """Numerical rank of every hidden weight matrix, computed on first use."""
+        check_is_fitted(self)
+        return [numerical_rank(coef) for coef in self.coefs_[:-1]]
+
+    def _fit_components(self, X, sample_weight):
+        self._components = None
+        if self.n_components is not None:
+            hidden = self._hidden(X)
+            self._components = HiddenComponents.fit(hidden, sample_weight, self.n_components)
+            self.components_ = self._components.components
+            self.explained_variance_ratio_ = self._components.explained_variance_ratio
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "coefs_")
+
+    def __getstate__(self):
+        state = super().__getstate__().copy()
+        if "net_" in state:
+            for name in ("coefs_", "intercepts_", "_pruner"):
+                state.pop(name)
+            state["net_"] = dump(self.net_, self._pruner)
+        return state
+
+    def __setstate__(self, state):
+        state = dict(state)
+        dumped = state.pop("net_", None)
+        super().__setstate__(state)
+        if dumped is None:
+            return
+        pruner = self._new_pruner()
+        dtype = dumped["parameters"][0].dtype
+        net = self._new_net(dumped["layer_sizes"], pruner, dtype, None)
+        net.initialize()
+        restore(net, pruner, dumped, with_optimizer=True)
+        self.net_, self._pruner = net, pruner
+        self.coefs_, self.intercepts_ = net.module_.numpy_parameters()
+
+    def _load_weights(self, dtype):
+        """Become fitted, untrained, with the weights of `init_estimator`."""
+        self._rng = _new_random_state(self.random_state)
+        self._progress = new_progress()
+        pruner = self._new_pruner()
+        net = self._initialized_net(pruner, dtype)
+        pruner.prepare(net)
+        self.n_iter_ = 0
+        self._store(net, pruner)
+        self._components = None
+
+    # -- transform --------------------------------------------------------------------------
+
+    @property
+    def _n_features_out(self):
+        depth = self._transform_depth(self.coefs_[:-1])
+        return self.n_components or self.coefs_[depth].shape[1]
+
+    def transform(self, X):
+        """Hidden representation of the rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features_out)
+            Output of the live neurons of the hidden layer `transform_layer`, or its
+            `n_components` principal components, largest first. In the dtype of the weights.
+        """
+        check_is_fitted(self)
+        hidden = self._hidden(self._check_X(X))
+        return hidden if self._components is None else self._components.project(hidden)
+
+    def _hidden(self, X):
+        stop = self._transform_depth(self.coefs_[:-1]) + 1
+        return hidden_representation(
+            X, self.coefs_[:stop], self.intercepts_[:stop], self.activation
+        )
+
+    def _check_X(self, X):
+        return validate_data(self, X, accept_sparse="csr", dtype=self.coefs_[0].dtype, reset=False)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = (
+            ["float64", "float32"] if self.dtype == "auto" else [self.dtype]
+        )
+        return tags
+
+
+def _new_random_state(seed):
+    """Generator of a fit; unlike ``check_random_state(None)`` it is never the global one."""
+    return seed if isinstance(seed, np.random.RandomState) else np.random.RandomState(seed)

@@ -1,0 +1,466 @@
+"""PrunedMLPClassifier."""
+
+import numpy as np
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.frozen import FrozenEstimator
+from sklearn.metrics import accuracy_score
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import (
+    _check_partial_fit_first_call,
+    check_classification_targets,
+    unique_labels,
+)
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_is_fitted,
+    validate_data,
+)
+
+from skactprune.estimators.base import BasePrunedMLP
+from skactprune.nets.inference import class_probabilities
+
+
+class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
+    """Multi-layer perceptron classifier that loses its least active neurons while it learns.
+
+    It trains as :class:`sklearn.neural_network.MLPClassifier` does, and by default counts how
+    often each hidden neuron fires in training, removes the least active ones in `n_prune_rounds`
+    rounds until `prune_fraction` of the hidden weights is gone, and trains on. What remains is
+    smaller, faster and of lower rank. As a transformer it gives its hidden representation.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : array-like of int or int, default=(100,)
+        Neurons of every hidden layer before pruning.
+    activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
+        Activation of the hidden layers.
+    method : str or Method, default="activation"
+        The recipe: "activation", "activation_magnitude", "ganguli2024", "magnitude", "random", a
+        name added with `skactprune.register`, or an object with options such as
+        ``Activation(granularity="weight")``, whose options nest in a grid as
+        ``method__granularity``.
+    prune_fraction : float, default=0.8
+        Share of the hidden layers' weights that is gone after the last round, in [0, 1). Weights
+        of the output layer do not count and are not pruned, except that those of removed
+        neurons leave with them. 0 is an ordinary multi-layer perceptron.
+    n_prune_rounds : int, default=5
+        Number of rounds; 0 is an ordinary multi-layer perceptron, too.
+    trigger : {"epoch", "accuracy"}, EpochTrigger or AccuracyTrigger, default="epoch"
+        When the rounds are done. "epoch": evenly spaced from 10 % to 60 % of `max_iter`.
+        Rounds that fall on the same epoch are done together. "accuracy": when the training
+        accuracy reaches marks from 0.80 to 0.98.
+    n_components : int, default=None
+        Number of principal components of the hidden representation that `transform` returns; the
+        layer then keeps at least as many neurons. None returns the neurons themselves.
+    transform_layer : int, default=-1
+        Index of the hidden layer that `transform` shows.
+    solver : {"adam", "sgd"}, default="adam"
+        Optimizer. The "lbfgs" of MLPClassifier has no epochs between which to prune.
+    alpha : float, default=0.0001
+        Strength of the L2 penalty: ½ alpha ‖W‖² over the sum of the sample weights of the batch
+        is added to the loss, weights only.
+    batch_size : int or "auto", default="auto"
+        Rows a batch, at most all of them; "auto" is ``min(200, n_samples)``.
+    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
+        As in MLPClassifier; for "sgd" only.
+    learning_rate_init : float, default=0.001
+        Initial learning rate.
+    power_t : float, default=0.5
+        Exponent of ``learning_rate="invscaling"``.
+    max_iter : int, default=200
+        Epochs at most.
+    shuffle : bool, default=True
+        Whether to shuffle the rows before every epoch.
+    random_state : int, RandomState instance or None, default=None
+        Determines initial weights, validation split, shuffling, dropout and random scores. None
+        takes a seed from the operating system; numpy's and torch's global generators are neither
+        read nor changed.
+    tol : float, default=1e-4
+        Training stops when loss, or validation score with `early_stopping`, has not improved by
+        `tol` for `n_iter_no_change` epochs after the last pruning round.
+    verbose : bool, default=False
+        Whether to print the loss of every epoch.
+    warm_start : bool, default=False
+        Whether `fit` continues with the fitted net. The fraction refers to the original net, so
+        that nothing is pruned twice.
+    momentum : float, default=0.9
+        Momentum of "sgd".
+    nesterovs_momentum : bool, default=True
+        Whether that momentum is Nesterov's.
+    early_stopping : bool, default=False
+        Whether to set validation rows aside, stop on their accuracy, and go back to the weights
+        that did best on them after the last pruning round.
+    validation_fraction : float, default=0.1
+        Share of the rows set aside by `early_stopping`.
+    beta_1 : float, default=0.9
+        Decay rate of the first moment in "adam".
+    beta_2 : float, default=0.999
+        Decay rate of the second moment in "adam".
+    epsilon : float, default=1e-8
+        Numerical stability in "adam".
+    n_iter_no_change : int, default=10
+        See `tol`.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, multiplied into the sample weights.
+    dropout : float or array-like of float, default=0.0
+        Dropout rate of every hidden layer, or one rate for the input and one for each hidden
+        layer. Firing is counted before dropout.
+    dtype : {"auto", "float32", "float64"}, default="auto"
+        Type of weights and computation; "auto" is that of `X` where it is one of these, else
+        float64. float32 is about twice as fast.
+    device : {"cpu", "cuda", "auto"}, default="cpu"
+        Where to train; "auto" takes CUDA where there is one. Prediction is done in numpy.
+    net_params : dict, default=None
+        Further parameters of the skorch net, such as ``{"callbacks": [...]}`` or
+        ``{"optimizer": torch.optim.AdamW}``.
+    init_estimator : estimator, default=None
+        Fitted MLPClassifier, in a :class:`sklearn.frozen.FrozenEstimator`, whose weights to start
+        from instead of random ones; `hidden_layer_sizes` is then taken from it. See
+        `from_sklearn`.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+    net_ : skorch.NeuralNetClassifier
+        The trained net, in its compact size.
+    coefs_ : list of ndarray of shape (n_in, n_out)
+        Weights of the compact net.
+    intercepts_ : list of ndarray of shape (n_out,)
+        Biases of the compact net.
+    masks_ : list of bool ndarray of shape (n_in, n_out)
+        For every hidden layer in its original size: which weights are left.
+        ``coefs_[l]`` aligns with ``masks_[l][np.ix_(live_neurons_[l - 1], live_neurons_[l])]``.
+    live_neurons_ : list of int ndarray
+        Indices of the neurons that are left, in the original hidden layers.
+    unused_features_ : ndarray of int
+        Indices of the features that no live path reads.
+    sparsity_ : float
+        Share of the hidden layers' original weights that is gone.
+    activation_counts_ : list of ndarray or None
+        For every hidden layer in its original size: how often each neuron fired in training;
+        int64, or float64 with sample or class weights. None where the method does not count.
+    pruning_history_ : list of dict
+        One row a round: round, epoch, sparsity, live_neurons, train_score, validation_score.
+    hidden_ranks_ : list of int
+        Numerical rank of every hidden weight matrix; computed on first use.
+    components_ : ndarray of shape (n_components, n_neurons)
+        Directions that `transform` projects on; only with `n_components`.
+    explained_variance_ratio_ : ndarray of shape (n_components,)
+        Share of the variance of the hidden representation along each; only with `n_components`.
+    n_iter_ : int
+        Epochs of the last fit.
+    t_ : int
+        Training rows seen.
+    loss_ : float
+        Loss of the last epoch. The L2 part of it is taken at the end of the epoch.
+    loss_curve_ : list of float
+        Loss of every epoch.
+    best_loss_ : float or None
+        Lowest loss after the last round; None with `early_stopping`.
+    validation_scores_ : list of float or None
+        Validation accuracy of every epoch; None without `early_stopping`.
+    best_validation_score_ : float or None
+        Best of them after the last round; None without `early_stopping`.
+    n_layers_ : int
+        Number of layers, input and output included.
+    n_outputs_ : int
+        Number of outputs; 1 for two classes.
+    out_activation_ : {"logistic", "softmax"}
+        Activation of the output.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where `X` has names that are all strings.
+
+    References
+    ----------
+    Ganguli & Chong, "Activation-Based Pruning of Neural Networks", Algorithms 17(1):48, 2024.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.model_selection import train_test_split
+    >>> from skactprune import PrunedMLPClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> X_train, X_test, y_train, y_test = train_test_split(X / 16, y, random_state=0)
+    >>> clf = PrunedMLPClassifier(max_iter=50, tol=0, random_state=0).fit(X_train, y_train)
+    >>> len(clf.live_neurons_[0]), round(clf.sparsity_, 2)
+    (20, 0.8)
+    >>> clf.score(X_test, y_test) > 0.9
+    True
+    >>> clf.transform(X_test).shape
+    (450, 20)
+    """
+
+    _parameter_constraints: dict = {
+        **BasePrunedMLP._parameter_constraints,
+        "class_weight": [None, dict, StrOptions({"balanced"})],
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes=(100,),
+        activation="relu",
+        *,
+        method="activation",
+        prune_fraction=0.8,
+        n_prune_rounds=5,
+        trigger="epoch",
+        n_components=None,
+        transform_layer=-1,
+        solver="adam",
+        alpha=0.0001,
+        batch_size="auto",
+        learning_rate="constant",
+        learning_rate_init=0.001,
+        power_t=0.5,
+        max_iter=200,
+        shuffle=True,
+        random_state=None,
+        tol=1e-4,
+        verbose=False,
+        warm_start=False,
+        momentum=0.9,
+        nesterovs_momentum=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        n_iter_no_change=10,
+        class_weight=None,
+        dropout=0.0,
+        dtype="auto",
+        device="cpu",
+        net_params=None,
+        init_estimator=None,
+    ):
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.method = method
+        self.prune_fraction = prune_fraction
+        self.n_prune_rounds = n_prune_rounds
+        self.trigger = trigger
+        self.n_components = n_components
+        self.transform_layer = transform_layer
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.class_weight = class_weight
+        self.dropout = dropout
+        self.dtype = dtype
+        self.device = device
+        self.net_params = net_params
+        self.init_estimator = init_estimator
+
+    @classmethod
+    def from_sklearn(cls, mlp, **params):
+        """Start from the weights of a fitted MLPClassifier.
+
+        Parameters
+        ----------
+        mlp : sklearn.neural_network.MLPClassifier
+            Fitted on two or more classes. Its parameters are taken over, except that "lbfgs"
+            becomes "adam".
+        **params
+            Parameters of this class, `prune_fraction` for instance.
+
+        Returns
+        -------
+        PrunedMLPClassifier
+            Fitted: it predicts what `mlp` predicts. `fit` starts from these weights and prunes;
+            clones of it do, too.
+
+        Raises
+        ------
+        NotFittedError
+            If `mlp` is not fitted.
+        ValueError
+            If `mlp` is a multilabel classifier.
+        """
+        check_is_fitted(mlp)
+        if mlp.out_activation_ == "logistic" and mlp.n_outputs_ > 1:
+            raise ValueError("mlp is a multilabel classifier; only single labels are supported.")
+        shared = {k: v for k, v in mlp.get_params().items() if k in cls._get_param_names()}
+        if shared["solver"] == "lbfgs":
+            shared["solver"] = "adam"
+        est = cls(**{**shared, **params, "init_estimator": FrozenEstimator(mlp)})
+        est._load(mlp)
+        return est
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, sample_weight=None, classes=None):
+        """Train for one epoch on the given rows.
+
+        Every call is one epoch of the schedule that `fit` follows in `max_iter` epochs, pruning
+        rounds included.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows.
+        y : array-like of shape (n_samples,)
+            Class labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+        classes : array-like of shape (n_classes,), default=None
+            All classes; needed in the first call.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+        """
+        if _check_partial_fit_first_call(self, classes):
+            self.__dict__.pop("net_", None)
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    def predict(self, X):
+        """Predict class labels.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Labels.
+        """
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(axis=1)]
+
+    def predict_proba(self, X):
+        """Predict class probabilities.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probabilities, columns in the order of `classes_`, in the dtype of the weights.
+        """
+        check_is_fitted(self)
+        return class_probabilities(self._check_X(X), self.coefs_, self.intercepts_, self.activation)
+
+    def predict_log_proba(self, X):
+        """Predict logarithms of class probabilities.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Columns in the order of `classes_`.
+        """
+        probabilities = self.predict_proba(X)
+        return np.log(probabilities, out=probabilities)
+
+    def _check_fit_input(self, X, y, sample_weight, resume, incremental):
+        """Return X, y and the weights (or None) of the rows that count; set the classes."""
+        dtype = (np.float64, np.float32) if self.dtype == "auto" else self.dtype
+        if resume:
+            dtype = self.coefs_[0].dtype
+        X, y = validate_data(
+            self, X, y, accept_sparse="csr", dtype=dtype, order="C", reset=not resume
+        )
+        check_classification_targets(y)
+        self._set_classes(unique_labels(y), resume, incremental)
+        self.n_outputs_ = 1 if len(self.classes_) == 2 else len(self.classes_)
+        self.out_activation_ = "logistic" if self.n_outputs_ == 1 else "softmax"
+        weight = self._row_weights(X, y, sample_weight, incremental)
+        if weight is not None and not weight.all():
+            if not weight.any():
+                raise ValueError("sample_weight is zero for all rows.")
+            kept = np.flatnonzero(weight)
+            X, y, weight = X[kept], y[kept], weight[kept]
+        return X, y, weight
+
+    def _set_classes(self, present, resume, incremental):
+        if not (resume or incremental):
+            self.classes_ = (
+                present if self.init_estimator is None else np.asarray(self.init_estimator.classes_)
+            )
+            if len(self.classes_) < 2:
+                raise ValueError(
+                    f"{type(self).__name__} needs at least 2 classes; y has only one class: "
+                    f"{self.classes_[0]!r}."
+                )
+        unknown = np.setdiff1d(present, self.classes_)
+        if len(unknown) or (resume and not incremental and len(present) < len(self.classes_)):
+            raise ValueError(
+                f"y must have the classes of the earlier fit or of init_estimator, {self.classes_}"
+                f"; it has {present}."
+            )
+
+    def _row_weights(self, X, y, sample_weight, incremental):
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(
+                sample_weight, X, dtype=X.dtype, ensure_non_negative=True, copy=True
+            )
+        if self.class_weight is None:
+            return sample_weight
+        if incremental and isinstance(self.class_weight, str):
+            raise ValueError(
+                f"class_weight={self.class_weight!r} is not supported by partial_fit, which does "
+                "not see all rows; give a dict of weights."
+            )
+        counted = slice(None) if sample_weight is None else sample_weight > 0
+        present = self.classes_ if isinstance(self.class_weight, dict) else np.unique(y[counted])
+        weights = np.zeros(len(self.classes_))
+        weights[np.searchsorted(self.classes_, present)] = compute_class_weight(
+            self.class_weight,
+            classes=present,
+            y=y[counted],
+            sample_weight=None if sample_weight is None else sample_weight[counted],
+        )
+        weights = weights[self._encode(y)].astype(X.dtype)
+        return weights if sample_weight is None else weights * sample_weight
+
+    def _encode(self, y):
+        return np.searchsorted(self.classes_, y)
+
+    def _score_weights(self, coefs, intercepts, X, y, sample_weight):
+        probabilities = class_probabilities(X, coefs, intercepts, self.activation)
+        predicted = self.classes_[probabilities.argmax(axis=1)]
+        return accuracy_score(y, predicted, sample_weight=sample_weight)
+
+    def _load(self, mlp):
+        """Become fitted with the weights of `mlp`."""
+        self.classes_ = np.asarray(mlp.classes_)
+        self.n_outputs_, self.out_activation_ = mlp.n_outputs_, mlp.out_activation_
+        self.n_features_in_ = mlp.n_features_in_
+        if hasattr(mlp, "feature_names_in_"):
+            self.feature_names_in_ = mlp.feature_names_in_
+        self._load_weights(mlp.coefs_[0].dtype)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = False
+        return tags

@@ -1,0 +1,1 @@
+"""Torch modules, batches and the skorch net that the estimators train."""

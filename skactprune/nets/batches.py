@@ -1,0 +1,69 @@
+"""Whole-tensor batches: one indexing operation a batch instead of one a sample."""
+
+import numpy as np
+import torch
+from scipy import sparse
+
+
+class TrainingData(torch.utils.data.Dataset):
+    """Rows, encoded targets and weights, kept as they came.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        Read-only and memory-mapped arrays are fine: only the rows of a batch are copied.
+    y : ndarray of shape (n_samples,)
+        Targets in the dtype that the loss wants.
+    sample_weight : ndarray of shape (n_samples,) or None
+        Weights in the dtype of `X`.
+    """
+
+    def __init__(self, X, y, sample_weight=None):
+        self.X, self.y, self.sample_weight = X, y, sample_weight
+
+    def __len__(self):
+        return self.X.shape[0]
+
+    def __getitem__(self, rows):
+        """Batch of `rows`: ``(X, y)`` or, with weights, ``(X, (y, sample_weight))``."""
+        if sparse.issparse(self.X):
+            X = self.X[rows].toarray()
+        else:
+            X = self.X.take(rows, axis=0)
+        y = torch.from_numpy(self.y.take(rows))
+        if self.sample_weight is None:
+            return torch.from_numpy(X), y
+        return torch.from_numpy(X), (y, torch.from_numpy(self.sample_weight.take(rows)))
+
+
+class BatchIterator:
+    """Iterator over the batches of a `TrainingData`, for skorch's ``iterator_train``.
+
+    Parameters
+    ----------
+    dataset : TrainingData
+        What to iterate over.
+    batch_size : int
+        Rows a batch; the last batch may be smaller.
+    shuffle : bool
+        Whether to permute the rows before every epoch.
+    random_state : numpy.random.RandomState
+        Draws the permutations, one an epoch and in the order in which scikit-learn's
+        ``MLPClassifier`` draws them.
+    """
+
+    def __init__(self, dataset, batch_size, shuffle, random_state):
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self._order = np.arange(len(dataset))
+
+    def __len__(self):
+        return -(-len(self.dataset) // self.batch_size)
+
+    def __iter__(self):
+        if self.shuffle:
+            self._order = self._order[self.random_state.permutation(len(self.dataset))]
+        for start in range(0, len(self.dataset), self.batch_size):
+            yield self.dataset[self._order[start : start + self.batch_size]]

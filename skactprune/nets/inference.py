@@ -1,0 +1,54 @@
+"""Forward pass in numpy: what a fitted network computes, without torch."""
+
+import numpy as np
+from scipy.special import expit, softmax
+from sklearn.utils.extmath import safe_sparse_dot
+
+
+def _relu(z):
+    return np.maximum(z, 0, out=z)
+
+
+HIDDEN_ACTIVATIONS = {
+    "identity": lambda z: z,
+    "logistic": lambda z: expit(z, out=z),
+    "tanh": lambda z: np.tanh(z, out=z),
+    "relu": _relu,
+}
+
+
+def hidden_representation(X, coefs, intercepts, activation):
+    """Output of the last of the given hidden layers.
+
+    Parameters
+    ----------
+    X : {ndarray, sparse matrix} of shape (n_samples, n_features)
+        Input rows, in the dtype of the weights.
+    coefs : list of ndarray of shape (n_in, n_out)
+        Weights of hidden layers, in order.
+    intercepts : list of ndarray of shape (n_out,)
+        Biases.
+    activation : {"identity", "logistic", "tanh", "relu"}
+        Hidden activation.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_out of the last layer)
+    """
+    f = HIDDEN_ACTIVATIONS[activation]
+    h = X
+    for coef, intercept in zip(coefs, intercepts, strict=True):
+        z = safe_sparse_dot(h, coef, dense_output=True)
+        z += intercept
+        h = f(z)
+    return h
+
+
+def class_probabilities(X, coefs, intercepts, activation):
+    """Class probabilities of shape (n_samples, n_classes); parameters as above, output last."""
+    h = hidden_representation(X, coefs[:-1], intercepts[:-1], activation)
+    logits = safe_sparse_dot(h, coefs[-1], dense_output=True) + intercepts[-1]
+    if logits.shape[1] == 1:
+        positive = expit(logits)
+        return np.hstack([1 - positive, positive])
+    return softmax(logits, axis=1)

@@ -1,0 +1,92 @@
+"""The torch module: a multi-layer perceptron that can lose neurons."""
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.utils import skip_init
+
+ACTIVATIONS = {
+    "identity": lambda z: z,
+    "logistic": torch.sigmoid_,
+    "tanh": torch.tanh_,
+    "relu": torch.relu_,
+}
+
+
+class MLP(nn.Module):
+    """Multi-layer perceptron with a linear output (logits).
+
+    Parameters
+    ----------
+    layer_sizes : sequence of int
+        Units of every layer, input and output included.
+    activation : {"identity", "logistic", "tanh", "relu"}
+        Activation of the hidden layers.
+    dropout : sequence of float
+        Dropout rate of the input and of every hidden layer, ``len(layer_sizes) - 1`` values.
+    dtype : torch.dtype
+        Type of the parameters.
+    random_state : numpy.random.RandomState or None
+        Draws the initial weights, as scikit-learn's ``MLPClassifier`` does, and the seed of the
+        dropout masks. Torch's global generator is never used. None leaves the weights unset, for
+        a net whose weights are loaded.
+
+    Attributes
+    ----------
+    layers : torch.nn.ModuleList of torch.nn.Linear
+        Hidden layers in order, then the output layer.
+    """
+
+    def __init__(self, layer_sizes, activation, dropout, dtype, random_state):
+        super().__init__()
+        self.activation = activation
+        self.dropout = tuple(dropout)
+        self.layers = nn.ModuleList(
+            skip_init(nn.Linear, n_in, n_out, dtype=dtype)
+            for n_in, n_out in zip(layer_sizes[:-1], layer_sizes[1:], strict=True)
+        )
+        self.generator_ = torch.Generator() if any(self.dropout) else None
+        if random_state is not None:
+            self._initialize(random_state)
+
+    @torch.no_grad()
+    def _initialize(self, random_state):
+        factor = 2.0 if self.activation == "logistic" else 6.0
+        for layer in self.layers:
+            bound = np.sqrt(factor / (layer.in_features + layer.out_features))
+            size = (layer.in_features, layer.out_features)
+            layer.weight.copy_(torch.from_numpy(random_state.uniform(-bound, bound, size).T))
+            bias = random_state.uniform(-bound, bound, layer.out_features)
+            layer.bias.copy_(torch.from_numpy(bias))
+        if self.generator_ is not None:
+            self.generator_.manual_seed(int(random_state.randint(2**31 - 1)))
+
+    def to(self, device):
+        """Move the parameters, and continue the dropout masks with a generator on `device`."""
+        if self.generator_ is not None and self.generator_.device != torch.device(device):
+            generator = torch.Generator(device)
+            generator.manual_seed(self.generator_.initial_seed())
+            self.generator_ = generator
+        return super().to(device)
+
+    def activate(self, z):
+        """Apply the hidden activation to `z`, in place where it can."""
+        return ACTIVATIONS[self.activation](z)
+
+    def numpy_parameters(self):
+        """Weights of shape (n_in, n_out) and biases as arrays; on the CPU they share memory."""
+        weights = [layer.weight.detach().cpu().numpy().T for layer in self.layers]
+        return weights, [layer.bias.detach().cpu().numpy() for layer in self.layers]
+
+    def forward(self, X):
+        h = self._drop(X, 0)
+        for depth, layer in enumerate(self.layers[:-1], start=1):
+            h = self._drop(self.activate(layer(h)), depth)
+        return self.layers[-1](h)
+
+    def _drop(self, h, depth):
+        rate = self.dropout[depth]
+        if not self.training or rate == 0.0:
+            return h
+        mask = torch.empty_like(h).bernoulli_(1.0 - rate, generator=self.generator_)
+        return h * mask.div_(1.0 - rate)

@@ -1,0 +1,1 @@
+"""Pruning of any skorch net: how much, how important, which, and when, kept apart."""

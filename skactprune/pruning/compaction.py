@@ -1,0 +1,145 @@
+"""Cuts neurons out of a chain of layers without changing the function that it computes."""
+
+import numpy as np
+import torch
+
+from skactprune.pruning.masks import cascade
+
+
+@torch.no_grad()
+def fold_and_mask(layers, masks, activate):
+    """Weights and biases of a masked chain after its constants have been folded.
+
+    A neuron without incoming weights gives the constant f(b). Its outgoing weights are removed
+    and what they carried is added to the biases of the next layer, the output layer included.
+
+    Parameters
+    ----------
+    layers : list of torch.nn.Linear
+        Hidden layers and output layer; not changed.
+    masks : list of bool ndarray of shape (n_out, n_in)
+        Masks of the hidden layers.
+    activate : callable
+        Hidden activation, on a tensor that it may change.
+
+    Returns
+    -------
+    weights, biases : list of torch.Tensor
+        New tensors.
+    masks : list of bool ndarray
+        Masks without the weights that lie on no path from input to output.
+    """
+    device = layers[0].weight.device
+    tensors = [torch.from_numpy(mask).to(device) for mask in masks]
+    weights = [layer.weight * mask for layer, mask in zip(layers, tensors, strict=False)]
+    weights.append(layers[-1].weight.clone())
+    biases = [layer.bias.clone() for layer in layers]
+    for depth, mask in enumerate(tensors):
+        constant = ~mask.any(dim=1)
+        if constant.any():
+            outgoing = weights[depth + 1]
+            biases[depth + 1] += outgoing[:, constant] @ activate(biases[depth][constant])
+            outgoing[:, constant] = 0
+            if depth + 1 < len(tensors):
+                tensors[depth + 1][:, constant] = False
+    masks = cascade([mask.cpu().numpy() for mask in tensors])
+    for weight, mask in zip(weights, masks, strict=False):
+        weight *= torch.from_numpy(mask).to(device)
+    return weights, biases, masks
+
+
+@torch.no_grad()
+def replace_parameters(layers, optimizer, weights, biases, masks, keep):
+    """Give layers and optimizer new weights, cut to the neurons that stay.
+
+    Moments of masked weights are cleared, so that momentum does not revive them.
+
+    Parameters
+    ----------
+    layers : list of torch.nn.Linear
+        Hidden layers and output layer; their parameters keep their identity.
+    optimizer : torch.optim.Optimizer
+        Its per-parameter state of the shape of the parameter is masked and cut likewise.
+    weights, biases : list of torch.Tensor
+        What the layers hold afterwards, before the cut.
+    masks : list of bool ndarray
+        Masks of the hidden weights, before the cut.
+    keep : list of bool ndarray
+        True for the neurons of each hidden layer that stay.
+    """
+    device = layers[0].weight.device
+    rows = [torch.from_numpy(np.flatnonzero(kept)).to(device) for kept in keep]
+    rows.append(torch.arange(layers[-1].out_features, device=device))
+    columns = [torch.arange(layers[0].in_features, device=device), *rows[:-1]]
+    changes = []
+    for depth, layer in enumerate(layers):
+        mask = torch.from_numpy(masks[depth]).to(device) if depth < len(masks) else None
+        for parameter, new in ((layer.weight, weights[depth]), (layer.bias, biases[depth])):
+            cut = _cutter(new.dim(), rows[depth], columns[depth])
+            state = {}
+            for name, value in optimizer.state.get(parameter, {}).items():
+                if torch.is_tensor(value) and value.shape == parameter.shape:
+                    moment = value * mask if mask is not None and value.dim() == 2 else value
+                    value = cut(moment)
+                state[name] = value
+            changes.append((parameter, cut(new), state))
+    for parameter, new, state in changes:
+        parameter.grad = None
+        parameter.data = new
+        if state:
+            optimizer.state[parameter] = state
+    for layer in layers:
+        layer.out_features, layer.in_features = layer.weight.shape
+
+
+@torch.no_grad()
+def mask_parameters(layers, optimizer, masks):
+    """Set masked weights of any layers, and their moments in the optimizer, to zero in place.
+
+    Parameters
+    ----------
+    layers : list of torch.nn.Module
+        Layers with a ``weight``, hidden ones first.
+    optimizer : torch.optim.Optimizer
+        Its per-parameter state of the shape of a weight is masked likewise.
+    masks : list of bool ndarray of shape (n_out, n_in)
+        Masks of the hidden weights.
+    """
+    for layer, mask in zip(layers, masks, strict=False):
+        weight = layer.weight
+        mask = torch.from_numpy(mask).to(weight).reshape(weight.shape)
+        weight.mul_(mask)
+        for value in optimizer.state.get(weight, {}).values():
+            if torch.is_tensor(value) and value.shape == weight.shape:
+                value.mul_(mask)
+
+
+def snapshot(layers, optimizer):
+    """Function that gives layers and optimizer back what they hold now.
+
+    Nothing is copied: `replace_parameters` puts new tensors in place of the old.
+    """
+    parameters = [p for layer in layers for p in layer.parameters()]
+    before = [(p, p.data, optimizer.state.get(p)) for p in parameters]
+    sizes = [
+        (layer, layer.in_features, layer.out_features)
+        for layer in layers
+        if isinstance(layer, torch.nn.Linear)
+    ]
+
+    def restore():
+        for parameter, data, state in before:
+            parameter.grad = None
+            parameter.data = data
+            if state is not None:
+                optimizer.state[parameter] = state
+        for layer, n_in, n_out in sizes:
+            layer.in_features, layer.out_features = n_in, n_out
+
+    return restore
+
+
+def _cutter(dim, rows, columns):
+    if dim == 1:
+        return lambda tensor: tensor.index_select(0, rows)
+    return lambda tensor: tensor.index_select(0, rows).index_select(1, columns)

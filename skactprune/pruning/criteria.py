@@ -1,0 +1,89 @@
+"""How important: a score for every weight of a layer; the lowest scores go first.
+
+A criterion is a function of a `LayerState`. It returns an array of the shape of the weights, or
+of shape (n_out, 1) where all weights into a neuron share one score. A new criterion is one
+function here and one line in `CRITERIA`; users may pass a function of their own.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from skactprune.pruning._lookup import look_up
+
+
+@dataclass(frozen=True)
+class LayerState:
+    """What a criterion sees of one hidden layer.
+
+    Attributes
+    ----------
+    weight : ndarray of shape (n_out, n_in)
+        Current weights; of a convolution, all weights into a channel in one row.
+    mask : bool ndarray of shape (n_out, n_in)
+        Weights not yet pruned.
+    counts : ndarray of shape (n_out,) or None
+        How often each neuron fired (z > 0), sample-weighted; None for a criterion that is
+        registered as not using it.
+    random_state : numpy.random.RandomState
+        For criteria that draw.
+    """
+
+    weight: np.ndarray
+    mask: np.ndarray
+    counts: np.ndarray | None
+    random_state: np.random.RandomState
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """A score function, and whether activations must be counted for it."""
+
+    score: Callable
+    counts: bool = True
+
+    def __call__(self, layer):
+        return self.score(layer)
+
+
+def activation(layer):
+    """Firing count of the neuron (Ganguli & Chong 2024, first score)."""
+    return layer.counts[:, None]
+
+
+def activation_magnitude(layer):
+    """Firing count of the neuron times abs(w) (Ganguli & Chong 2024, second score)."""
+    return layer.counts[:, None] * np.abs(layer.weight)
+
+
+def magnitude(layer):
+    """abs(w) (Han et al. 2015; Zhu & Gupta 2017)."""
+    return np.abs(layer.weight)
+
+
+def random(layer):
+    """Uniform noise, drawn anew in every round: the baseline of every pruning claim."""
+    return layer.random_state.uniform(size=layer.weight.shape)
+
+
+CRITERIA = {
+    "activation": Criterion(activation),
+    "activation_magnitude": Criterion(activation_magnitude),
+    "magnitude": Criterion(magnitude, counts=False),
+    "random": Criterion(random, counts=False),
+}
+
+
+def get_criterion(criterion):
+    """Criterion of a name, or of a callable that takes a `LayerState`.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name (the message lists the known ones) or anything else.
+    """
+    found = look_up(criterion, CRITERIA, "criterion")
+    if not callable(found):
+        raise ValueError(f"criterion={criterion!r} must be a name or a callable.")
+    return found if isinstance(found, Criterion) else Criterion(found)

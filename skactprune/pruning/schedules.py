@@ -1,0 +1,105 @@
+"""How much: the share of `prune_fraction` that is gone after each round."""
+
+from dataclasses import dataclass
+
+from skactprune.pruning._lookup import look_up
+
+
+@dataclass(frozen=True)
+class Geometric:
+    """Every round removes `ratio` times what the round before removed.
+
+    Parameters
+    ----------
+    ratio : float, default=0.8
+        Positive; below 1 the steps shrink, and 0.8 is the published value.
+
+    References
+    ----------
+    Ganguli & Chong, "Activation-Based Pruning of Neural Networks", Algorithms 17(1):48, 2024.
+    """
+
+    ratio: float = 0.8
+
+    def __post_init__(self):
+        if not self.ratio > 0:
+            raise ValueError(f"ratio={self.ratio!r} must be positive.")
+
+    def __call__(self, done, n_rounds):
+        """Share that is gone after `done` of `n_rounds` rounds."""
+        if self.ratio == 1:
+            return done / n_rounds
+        return (1 - self.ratio**done) / (1 - self.ratio**n_rounds)
+
+
+@dataclass(frozen=True)
+class Cubic:
+    """Fast first, slow at the end: ``1 - (1 - done / n_rounds) ** 3``.
+
+    References
+    ----------
+    Zhu & Gupta, "To prune, or not to prune", 2017, equation 1.
+    """
+
+    def __call__(self, done, n_rounds):
+        """Share that is gone after `done` of `n_rounds` rounds."""
+        return 1 - (1 - done / n_rounds) ** 3
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Every round removes the same amount."""
+
+    def __call__(self, done, n_rounds):
+        """Share that is gone after `done` of `n_rounds` rounds."""
+        return done / n_rounds
+
+
+@dataclass(frozen=True)
+class OneShot:
+    """The first round removes everything, later rounds nothing."""
+
+    def __call__(self, done, n_rounds):
+        """Share that is gone after `done` of `n_rounds` rounds."""
+        return float(done > 0)
+
+
+SCHEDULES = {
+    "geometric": Geometric(),
+    "cubic": Cubic(),
+    "linear": Linear(),
+    "one_shot": OneShot(),
+}
+
+
+def cumulative_shares(schedule, n_rounds):
+    """Shares of `prune_fraction` gone after rounds 1 .. `n_rounds`.
+
+    Parameters
+    ----------
+    schedule : {"geometric", "cubic", "linear", "one_shot"} or callable
+        A callable gets ``(done, n_rounds)`` and returns the share that is gone by then.
+    n_rounds : int
+        Number of rounds.
+
+    Returns
+    -------
+    list of float
+        Non-decreasing, within [0, 1], the last value 1.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, or a callable whose shares decrease or do not end at 1.
+    """
+    function = look_up(schedule, SCHEDULES, "schedule")
+    if not callable(function):
+        raise ValueError(f"schedule={schedule!r} must be a name or a callable.")
+    shares = [float(function(done, n_rounds)) for done in range(1, n_rounds + 1)]
+    steps = [b - a for a, b in zip([0.0, *shares], shares, strict=False)]
+    if shares and (min(steps) < -1e-9 or abs(shares[-1] - 1) > 1e-9):
+        raise ValueError(
+            f"schedule={schedule!r} must not decrease and must end at 1; "
+            f"it gives {shares} for {n_rounds} rounds."
+        )
+    return shares[:-1] + [1.0] * bool(shares)

@@ -1,0 +1,106 @@
+"""When: after which epochs the rounds are done."""
+
+from dataclasses import dataclass
+
+from skactprune.pruning._lookup import look_up
+
+
+@dataclass(frozen=True)
+class EpochTrigger:
+    """Rounds evenly spaced between two epochs, given in shares of the epochs of the fit.
+
+    Where a fit has too few epochs for separate rounds, those that fall on one epoch are done
+    together. The cost of a fit is known beforehand, which a grid search needs.
+
+    Parameters
+    ----------
+    start : float, default=0.1
+        Share of the epochs before the first round, in [0, 1].
+    stop : float, default=0.6
+        Share of the epochs before the last round, in [start, 1].
+    """
+
+    start: float = 0.1
+    stop: float = 0.6
+    needs_accuracy = False
+
+    def __post_init__(self):
+        if not 0 <= self.start <= self.stop <= 1:
+            raise ValueError(
+                f"start={self.start!r} and stop={self.stop!r} must satisfy 0 <= start <= stop <= 1."
+            )
+
+    def epochs(self, n_rounds, max_epochs):
+        """Epoch (counted from 1) at whose end each round is done, non-decreasing."""
+        step = (self.stop - self.start) / max(n_rounds - 1, 1)
+        shares = [self.start + i * step for i in range(n_rounds)]
+        return [min(max(round(share * max_epochs), 1), max_epochs) for share in shares]
+
+    def rounds_due(self, done, n_rounds, epoch, max_epochs, accuracy):
+        """Rounds that must be done by the end of `epoch`, `done` of them before it."""
+        return max(done, sum(at <= epoch for at in self.epochs(n_rounds, max_epochs)))
+
+    def stops(self, accuracy):
+        """Whether training ends here once all rounds are done."""
+        return False
+
+
+@dataclass(frozen=True)
+class AccuracyTrigger:
+    """A round, at most one an epoch, whenever the training accuracy reaches the next mark.
+
+    Round i of K (from 0) waits for ``start + i * (stop - start) / K``. After the last round,
+    training ends when the accuracy reaches `stop`. It is the accuracy of training's own forward
+    passes over the epoch, weighted as the loss is.
+
+    Parameters
+    ----------
+    start : float, default=0.80
+        Accuracy of the first round, in [0, 1].
+    stop : float, default=0.98
+        Accuracy that ends training, in [start, 1].
+
+    References
+    ----------
+    Ganguli & Chong, "Activation-Based Pruning of Neural Networks", Algorithms 17(1):48, 2024.
+    """
+
+    start: float = 0.80
+    stop: float = 0.98
+    needs_accuracy = True
+
+    def __post_init__(self):
+        if not 0 <= self.start <= self.stop <= 1:
+            raise ValueError(
+                f"start={self.start!r} and stop={self.stop!r} must satisfy 0 <= start <= stop <= 1."
+            )
+
+    def rounds_due(self, done, n_rounds, epoch, max_epochs, accuracy):
+        """Rounds that must be done by the end of `epoch`, `done` of them before it."""
+        mark = self.start + done * (self.stop - self.start) / n_rounds
+        return done + (done < n_rounds and accuracy >= mark)
+
+    def stops(self, accuracy):
+        """Whether training ends here once all rounds are done."""
+        return accuracy >= self.stop
+
+
+TRIGGERS = {"epoch": EpochTrigger(), "accuracy": AccuracyTrigger()}
+
+
+def get_trigger(trigger):
+    """Trigger of a name, or the trigger itself.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name (the message lists the known ones) or an object without the methods
+        of a trigger.
+    """
+    found = look_up(trigger, TRIGGERS, "trigger")
+    if not (hasattr(found, "rounds_due") and hasattr(found, "stops")):
+        raise ValueError(
+            f"trigger={trigger!r} must be 'epoch', 'accuracy', an EpochTrigger or an "
+            "AccuracyTrigger."
+        )
+    return found
