@@ -44,25 +44,11 @@ class TrainingControl(Callback):
         self.best_ = None
         return self
 
-    def on_epoch_begin(self, net, dataset_train=None, **kwargs):
-        self._n_samples = len(dataset_train)
-        self._loss = 0.0
-        self._steps_per_weight = 0.0
-
-    def on_batch_end(self, net, batch=None, training=False, loss=None, **kwargs):
-        if training:
-            self._loss += loss.item() * len(batch[0])
-            self._steps_per_weight += net.penalty_ * len(batch[0])
-
-    def on_epoch_end(self, net, **kwargs):
-        norm = sum(float(layer.weight.detach().square().sum()) for layer in net.module_.layers)
-        penalty = 0.5 * norm * self._steps_per_weight
+    def on_epoch_end(self, net, dataset_train=None, **kwargs):
         progress, params = self.progress, self.params
         self.n_iter_ += 1
-        progress["t"] += self._n_samples
-        progress["loss_curve"].append((self._loss + penalty) / self._n_samples)
-        net.history.record("train_loss", progress["loss_curve"][-1])
-        net.history[-1]["batches"] = []
+        progress["t"] += len(dataset_train)
+        progress["loss_curve"].append(net.epoch_loss_)
         self._say(f"Iteration {self.n_iter_}, loss = {progress['loss_curve'][-1]:.8f}")
         if self.validate is not None:
             score = self.validate(net)

@@ -2,7 +2,6 @@
 
 import numpy as np
 from scipy.special import expit, softmax
-from sklearn.utils.extmath import safe_sparse_dot
 
 
 def _relu(z):
@@ -38,17 +37,31 @@ def hidden_representation(X, coefs, intercepts, activation):
     f = HIDDEN_ACTIVATIONS[activation]
     h = X
     for coef, intercept in zip(coefs, intercepts, strict=True):
-        z = safe_sparse_dot(h, coef, dense_output=True)
+        z = h @ coef
         z += intercept
         h = f(z)
     return h
 
 
+def class_logits(X, coefs, intercepts, activation):
+    """Input of the output activation; parameters as above, output layer last."""
+    logits = hidden_representation(X, coefs[:-1], intercepts[:-1], activation) @ coefs[-1]
+    logits += intercepts[-1]
+    return logits
+
+
 def class_probabilities(X, coefs, intercepts, activation):
     """Class probabilities of shape (n_samples, n_classes); parameters as above, output last."""
-    h = hidden_representation(X, coefs[:-1], intercepts[:-1], activation)
-    logits = safe_sparse_dot(h, coefs[-1], dense_output=True) + intercepts[-1]
+    logits = class_logits(X, coefs, intercepts, activation)
     if logits.shape[1] == 1:
         positive = expit(logits)
         return np.hstack([1 - positive, positive])
     return softmax(logits, axis=1)
+
+
+def class_indices(X, coefs, intercepts, activation):
+    """Index of the most probable class of every row; parameters as above, output last."""
+    logits = class_logits(X, coefs, intercepts, activation)
+    if logits.shape[1] == 1:
+        return (logits[:, 0] > 0).astype(np.intp)
+    return logits.argmax(axis=1)

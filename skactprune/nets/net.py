@@ -2,6 +2,7 @@
 
 import torch
 from skorch import NeuralNetClassifier
+from skorch.callbacks import Callback
 from torch import nn
 from torch.nn import functional as F
 
@@ -38,16 +39,24 @@ def batch_weight(batch):
 
 
 class MLPNet(NeuralNetClassifier):
-    """skorch classifier whose L2 penalty is scikit-learn's.
+    """skorch classifier for `MLP` whose L2 penalty is scikit-learn's and whose loop is lean.
+
+    Batches are not recorded in the history, and callbacks are only told of batches if they
+    listen. Optimizers that want a closure work as anywhere in skorch.
 
     Parameters
     ----------
     alpha : float
         Adds ½ alpha ‖W‖² / Σ w, weights only and w the sample weights of the batch, to the loss
-        of every batch. The gradient of it is taken by the optimizer's weight decay, where the
-        optimizer has one that means this, and added to the gradient elsewhere.
+        of every batch.
     **kwargs
         As for ``skorch.NeuralNetClassifier``.
+
+    Attributes
+    ----------
+    epoch_loss_ : float
+        Mean loss of the batches of the last training epoch, weighted by their rows; the penalty
+        in it is taken at the end of the epoch.
     """
 
     def __init__(self, *args, alpha=0.0, **kwargs):
@@ -58,34 +67,53 @@ class MLPNet(NeuralNetClassifier):
     def _default_callbacks(self):
         return []
 
-    def initialize_optimizer(self, triggered_directly=None):
-        """Give weights and biases parameter groups of their own: only weights decay."""
-        kwargs = self.get_params_for("optimizer")
-        kwargs.setdefault("lr", self.lr)
-        layers = self.module_.layers
-        groups = [
-            {"params": [layer.weight for layer in layers]},
-            {"params": [layer.bias for layer in layers]},
-        ]
-        self.optimizer_ = self.optimizer(groups, **kwargs)
-        self._decays = isinstance(self.optimizer_, (torch.optim.SGD, torch.optim.Adam)) and not (
-            isinstance(self.optimizer_, torch.optim.AdamW)
-            or self.optimizer_.defaults.get("weight_decay")
-        )
-        return self
-
     def _set_training(self, training=True):
         if self.module_.training is not training:
             super()._set_training(training)
 
+    def _listeners(self, hook):
+        silent = getattr(Callback, hook)
+        return [getattr(cb, hook) for _, cb in self.callbacks_ if getattr(type(cb), hook) != silent]
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        if not training:
+            return super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+        begin, end = self._listeners("on_batch_begin"), self._listeners("on_batch_end")
+        self._grad_listeners = self._listeners("on_grad_computed")
+        loss_sum, penalty_sum, n_rows = 0.0, 0.0, 0
+        for batch in iterator:
+            rows, weight = len(batch[0]), batch_weight(batch)
+            self._penalty = self.alpha / float(rows if weight is None else weight.sum())
+            self.on_batch_begin(self, batch=batch, training=True)
+            for listener in begin:
+                listener(self, batch=batch, training=True)
+            step = self.train_step(batch, **fit_params)
+            loss_sum += rows * step["loss"].item()
+            penalty_sum += rows * self._penalty
+            n_rows += rows
+            for listener in end:
+                listener(self, batch=batch, training=True, **step)
+        self.history[-1]["batches"] = []
+        with torch.no_grad():
+            norm = sum(float(layer.weight.square().sum()) for layer in self.module_.layers)
+        self.epoch_loss_ = (loss_sum + 0.5 * norm * penalty_sum) / n_rows
+        self.history.record("train_loss", self.epoch_loss_)
+
+    def train_step(self, batch, **fit_params):
+        if isinstance(self.optimizer_, torch.optim.LBFGS):
+            return super().train_step(batch, **fit_params)
+        self.optimizer_.zero_grad()
+        step = self.train_step_single(batch, **fit_params)
+        for listener in self._grad_listeners:
+            parameters = self.get_all_learnable_params()
+            listener(self, named_parameters=parameters, batch=batch, training=True)
+        self.optimizer_.step()
+        return step
+
     def train_step_single(self, batch, **fit_params):
-        weight = batch_weight(batch)
-        self.penalty_ = self.alpha / float(len(batch[0]) if weight is None else weight.sum())
-        if self._decays:
-            self.optimizer_.param_groups[0]["weight_decay"] = self.penalty_
         step = super().train_step_single(batch, **fit_params)
-        if self.penalty_ and not self._decays:
+        if self._penalty:
+            weights = [layer.weight for layer in self.module_.layers]
             with torch.no_grad():
-                for layer in self.module_.layers:
-                    layer.weight.grad.add_(layer.weight, alpha=self.penalty_)
+                torch._foreach_add_([w.grad for w in weights], weights, alpha=self._penalty)
         return step
