@@ -9,6 +9,7 @@ _HOMES = {
     "AccuracyTrigger": "skactprune.pruning.triggers",
     "Activation": "skactprune.methods",
     "ActivationMagnitude": "skactprune.methods",
+    "CompactMLPClassifier": "skactprune.deploy",
     "Cubic": "skactprune.pruning.schedules",
     "EpochTrigger": "skactprune.pruning.triggers",
     "Ganguli2024": "skactprune.methods",
@@ -21,8 +22,12 @@ _HOMES = {
     "Pruner": "skactprune.pruning.pruner",
     "Random": "skactprune.methods",
     "ScorePruning": "skactprune.methods",
+    "compact": "skactprune.deploy",
     "compare_with_pca": "skactprune.comparison",
+    "load": "skactprune.deploy",
     "register": "skactprune.methods",
+    "save": "skactprune.deploy",
+    "to_onnx": "skactprune.deploy",
 }
 
 __all__ = sorted(_HOMES)

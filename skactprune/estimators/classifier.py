@@ -18,7 +18,7 @@ from sklearn.utils.validation import (
 )
 
 from skactprune.estimators.base import BasePrunedMLP
-from skactprune.nets.inference import class_probabilities
+from skactprune.nets.inference import class_indices, class_probabilities
 
 
 class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
@@ -347,8 +347,9 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         ndarray of shape (n_samples,)
             Labels.
         """
-        probabilities = self.predict_proba(X)
-        return self.classes_[probabilities.argmax(axis=1)]
+        check_is_fitted(self)
+        indices = class_indices(self._check_X(X), self.coefs_, self.intercepts_, self.activation)
+        return self.classes_[indices]
 
     def predict_proba(self, X):
         """Predict class probabilities.
@@ -381,6 +382,43 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         """
         probabilities = self.predict_proba(X)
         return np.log(probabilities, out=probabilities)
+
+    def compact(self, dtype=None):
+        """Small, frozen model without torch that predicts the same.
+
+        Parameters
+        ----------
+        dtype : {"float64", "float32", "float16", "int8"}, default=None
+            Type of the weights in pickles and files; see :func:`skactprune.compact`.
+
+        Returns
+        -------
+        CompactMLPClassifier
+            Model of the net as it is now.
+        """
+        from skactprune.deploy.build import freeze
+
+        check_is_fitted(self)
+        return freeze(self, dtype)
+
+    def to_onnx(self, path=None, *, input_dtype=None):
+        """Convert to ONNX; see :func:`skactprune.to_onnx`.
+
+        Parameters
+        ----------
+        path : str or path-like, default=None
+            File to write; None writes none.
+        input_dtype : {"float32", "float64"}, default=None
+            Type of the input; None takes that of the weights.
+
+        Returns
+        -------
+        onnx.ModelProto
+            The ONNX model.
+        """
+        from skactprune.deploy.onnx_export import to_onnx
+
+        return to_onnx(self, path, input_dtype=input_dtype)
 
     def _check_fit_input(self, X, y, sample_weight, resume, incremental):
         """Return X, y and the weights (or None) of the rows that count; set the classes."""
@@ -447,8 +485,7 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         return np.searchsorted(self.classes_, y)
 
     def _score_weights(self, coefs, intercepts, X, y, sample_weight):
-        probabilities = class_probabilities(X, coefs, intercepts, self.activation)
-        predicted = self.classes_[probabilities.argmax(axis=1)]
+        predicted = self.classes_[class_indices(X, coefs, intercepts, self.activation)]
         return accuracy_score(y, predicted, sample_weight=sample_weight)
 
     def _load(self, mlp):

@@ -1,0 +1,140 @@
+"""Compact models of fitted estimators and pipelines."""
+
+from copy import copy
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skactprune.deploy.model import CompactMLPClassifier
+from skactprune.deploy.packing import LOSSY
+
+# Folding the mean of a feature loses digits when it is many standard deviations from zero. Up to
+# these ratios predictions stay within 1e-5 (float32) and 1e-12 (float64) of the largest logit.
+LARGEST_FOLDED_MEAN = {np.dtype(np.float32): 10.0, np.dtype(np.float64): 500.0}
+
+
+def compact(model, dtype=None):
+    """Small, frozen, torch-free model of a fitted estimator or pipeline.
+
+    Parameters
+    ----------
+    model : PrunedMLPClassifier, CompactMLPClassifier or Pipeline
+        Fitted; a pipeline ends in one of these.
+    dtype : {"float64", "float32", "float16", "int8"}, default=None
+        Type of the weights in pickles and files; None keeps that of the weights. "float16" and
+        "int8", which has a scale for each neuron, are computed with in float32.
+        `CompactMLPClassifier.compression_report` tells how much that changes.
+
+    Returns
+    -------
+    CompactMLPClassifier or Pipeline
+        For a pipeline: a new one with the same steps, not copied, except for the last. A
+        StandardScaler right in front of that is folded into the weights, and left out, where
+        this is exact: not where the mean of a feature is so many standard deviations from zero
+        (10 in float32, 500 in float64) that digits would be lost. With the mean folded, sparse
+        input is accepted, which StandardScaler refuses.
+
+    Raises
+    ------
+    TypeError
+        If `model` is something else.
+    NotFittedError
+        If it is not fitted.
+    ValueError
+        If `dtype` is unknown or too small for the weights.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skactprune import PrunedMLPClassifier, compact
+    >>> X, y = load_digits(return_X_y=True)
+    >>> mlp = PrunedMLPClassifier(max_iter=40, tol=0.1, random_state=0)
+    >>> pipeline = make_pipeline(StandardScaler(), mlp).fit(X, y)
+    >>> compact(pipeline)
+    Pipeline(steps=[('prunedmlpclassifier', CompactMLPClassifier())])
+    """
+    if not isinstance(model, Pipeline):
+        if not hasattr(model, "compact"):
+            raise TypeError(
+                f"model must be a fitted PrunedMLPClassifier, CompactMLPClassifier or a Pipeline "
+                f"that ends in one, got {type(model).__name__}."
+            )
+        return model.compact(dtype)
+    *before, (name, last) = model.steps
+    small = compact(last, dtype)
+    while before:
+        step = before[-1][1]
+        if step is not None and step != "passthrough":
+            folded = _with_scaler(small, step)
+            if folded is None:
+                break
+            small = folded
+        before.pop()
+    return Pipeline(**model.get_params(deep=False) | {"steps": [*before, (name, small)]})
+
+
+def freeze(estimator, dtype=None):
+    """Compact model of a fitted PrunedMLPClassifier; what its method `compact` does.
+
+    Parameters
+    ----------
+    estimator : PrunedMLPClassifier
+        Fitted.
+    dtype : {"float64", "float32", "float16", "int8"}, default=None
+        As for `compact`.
+
+    Returns
+    -------
+    CompactMLPClassifier
+    """
+    model = CompactMLPClassifier()
+    model.activation_ = estimator.activation
+    model.classes_ = estimator.classes_.copy()
+    model.n_features_in_ = estimator.n_features_in_
+    if hasattr(estimator, "feature_names_in_"):
+        model.feature_names_in_ = estimator.feature_names_in_.copy()
+    if hasattr(estimator, "_sklearn_output_config"):
+        model._sklearn_output_config = estimator._sklearn_output_config.copy()
+    model._input_scale = None
+    model._prefix = type(estimator).__name__.lower()
+    hidden = estimator.coefs_[:-1]
+    model.transform_layer_ = estimator.transform_layer % len(hidden) if hidden else None
+    model.projection_ = model.projection_offset_ = None
+    components = getattr(estimator, "_components", None)
+    if components is not None:
+        model.projection_ = np.ascontiguousarray(components.components.T)
+        model.projection_offset_ = -components.components @ components.mean
+    model.intercepts_ = [b.copy() for b in estimator.intercepts_]
+    model._set_weights(estimator.coefs_, dtype or estimator.coefs_[0].dtype.name)
+    return model
+
+
+def _with_scaler(model, scaler):
+    """Model that scales its input itself, or None where that would not be the same."""
+    if type(scaler) is not StandardScaler:
+        return None
+    n = model.n_features_in_
+    mean = scaler.mean_ if scaler.with_mean else np.zeros(n)
+    scale = scaler.scale_ if scaler.with_std else np.ones(n)
+    dtype = model.coefs_[0].dtype
+    if np.abs(mean / scale).max(initial=0) > LARGEST_FOLDED_MEAN[dtype]:
+        return None
+    folded = copy(model)
+    folded._input_scale = (1 / scale).astype(dtype)
+    if model._input_scale is not None:
+        folded._input_scale *= model._input_scale
+    if model.storage_ in LOSSY:
+        folded._unpack_coefs(model._packed_coefs())
+    else:
+        folded.coefs_[0] = (model.coefs_[0] / scale[:, None]).astype(dtype)
+    weights = folded.coefs_[0]
+    folded.intercepts_[0] = (model.intercepts_[0] - mean @ weights.astype(np.float64)).astype(dtype)
+    if not all(np.isfinite(a).all() for a in (weights, folded.intercepts_[0], folded._input_scale)):
+        return None
+    folded.__dict__.pop("feature_names_in_", None)
+    if hasattr(scaler, "feature_names_in_"):
+        folded.feature_names_in_ = scaler.feature_names_in_
+    return folded

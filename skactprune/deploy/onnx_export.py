@@ -1,0 +1,176 @@
+"""Fitted classifiers as ONNX graphs."""
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.validation import check_is_fitted
+
+import skactprune
+from skactprune.deploy._files import write_atomically
+
+# Old enough for most runtimes in use; nothing newer is needed.
+OPSET, IR_VERSION = 17, 8
+OPERATORS = {"identity": None, "logistic": "Sigmoid", "tanh": "Tanh", "relu": "Relu"}
+
+
+def to_onnx(model, path=None, *, input_dtype=None):
+    """Convert a fitted classifier to ONNX.
+
+    Names and types are those of skl2onnx with ``zipmap=False``: one input "X" of shape (n_rows,
+    n_features), any number of rows; the outputs "label", int64 or string, of shape (n_rows,), and
+    "probabilities" of shape (n_rows, n_classes). Labels that are bools or floats become int64.
+
+    Parameters
+    ----------
+    model : PrunedMLPClassifier, CompactMLPClassifier or Pipeline
+        Fitted. The steps of a pipeline in front of the classifier may be StandardScaler and
+        "passthrough"; for others convert the pipeline's parts, these with skl2onnx.
+    path : str or path-like, default=None
+        File to write, atomically; None writes none.
+    input_dtype : {"float32", "float64"}, default=None
+        Type of the input; None takes that of the weights, in which the net is computed and the
+        probabilities are given. Scalers are computed in float64.
+
+    Returns
+    -------
+    onnx.ModelProto
+        The ONNX model.
+
+    Raises
+    ------
+    ImportError
+        If the package onnx is missing.
+    TypeError
+        If the model, or a step of the pipeline, cannot be converted.
+    NotFittedError
+        If the model is not fitted.
+    ValueError
+        For another `input_dtype`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skactprune import PrunedMLPClassifier, to_onnx
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = PrunedMLPClassifier(max_iter=40, tol=0.1, random_state=0).fit(X, y)
+    >>> proto = to_onnx(clf, input_dtype="float32")
+    >>> [output.name for output in proto.graph.output]
+    ['label', 'probabilities']
+    """
+    try:
+        import onnx
+    except ImportError as error:
+        raise ImportError(
+            "to_onnx needs the package onnx: pip install 'skactprune[onnx]'"
+        ) from error
+    steps = model.steps if isinstance(model, Pipeline) else [("", model)]
+    last = steps[-1][1]
+    if not (hasattr(last, "coefs_") or hasattr(last, "compact")):
+        raise TypeError(
+            f"to_onnx converts PrunedMLPClassifier, CompactMLPClassifier and pipelines that end "
+            f"in one, got {type(last).__name__}."
+        )
+    check_is_fitted(last)
+    dtype = last.coefs_[0].dtype
+    input_dtype = dtype if input_dtype is None else np.dtype(input_dtype)
+    if input_dtype.name not in ("float32", "float64"):
+        raise ValueError(f"input_dtype={input_dtype.name!r} must be 'float32' or 'float64'.")
+    graph = _Graph(onnx, input_dtype, dtype)
+    rows = graph.scale("X", [step for step in steps[:-1] if step[1] not in (None, "passthrough")])
+    rows = graph.cast(rows)
+    graph.classify(graph.network(rows, last), last.classes_)
+    proto = graph.model(last.coefs_[0].shape[0], last.classes_)
+    if path is not None:
+        write_atomically(path, proto.SerializeToString())
+    return proto
+
+
+class _Graph:
+    """Nodes and constants, as they are added; values are known by their names."""
+
+    def __init__(self, onnx, input_dtype, dtype):
+        self.onnx, self.input_dtype, self.dtype = onnx, input_dtype, dtype
+        self.current_dtype = input_dtype
+        self.nodes, self.constants = [], []
+
+    def add(self, operator, inputs, output=None, **attributes):
+        output = output or f"{operator.lower()}_{len(self.nodes)}"
+        self.nodes.append(self.onnx.helper.make_node(operator, inputs, [output], **attributes))
+        return output
+
+    def constant(self, name, array):
+        self.constants.append(self.onnx.numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
+
+    def cast(self, value, dtype=None):
+        dtype = np.dtype(dtype or self.dtype)
+        if dtype == self.current_dtype:
+            return value
+        self.current_dtype = dtype
+        return self.add("Cast", [value], to=self.onnx.helper.np_dtype_to_tensor_dtype(dtype))
+
+    def scale(self, value, steps):
+        for i, (name, scaler) in enumerate(steps):
+            if type(scaler) is not StandardScaler:
+                raise TypeError(
+                    f"The step {name!r} is a {type(scaler).__name__}; to_onnx converts only "
+                    "StandardScaler in front of the classifier."
+                )
+            check_is_fitted(scaler)
+            value = self.cast(value, np.float64)
+            if scaler.with_mean:
+                value = self.add("Sub", [value, self.constant(f"mean_{i}", scaler.mean_)])
+            if scaler.with_std:
+                value = self.add("Div", [value, self.constant(f"scale_{i}", scaler.scale_)])
+        return value
+
+    def network(self, value, model):
+        activation = getattr(model, "activation_", None) or model.activation
+        for i, (W, b) in enumerate(zip(model.coefs_, model.intercepts_, strict=True)):
+            names = [self.constant(f"coef_{i}", W), self.constant(f"intercept_{i}", b)]
+            value = self.add("Gemm", [value, *names])
+            if i < len(model.coefs_) - 1 and OPERATORS[activation] is not None:
+                value = self.add(OPERATORS[activation], [value])
+        return value
+
+    def classify(self, logits, classes):
+        """Add the outputs; the label is taken from the logits, as `predict` does."""
+        if len(classes) == 2:
+            positive = self.add("Sigmoid", [logits])
+            negative = self.add("Sub", [self.constant("one", np.ones(1, self.dtype)), positive])
+            self.add("Concat", [negative, positive], "probabilities", axis=1)
+            above = self.add("Greater", [logits, self.constant("zero", np.zeros(1, self.dtype))])
+            index = self.add("Cast", [above], to=self.onnx.TensorProto.INT64)
+            index = self.add("Reshape", [index, self.constant("column", np.array([-1]))])
+        else:
+            self.add("Softmax", [logits], "probabilities", axis=1)
+            index = self.add("ArgMax", [logits], axis=1, keepdims=0)
+        self.add("Gather", [self.constant("classes", _labels(classes)), index], "label")
+
+    def model(self, n_features, classes):
+        helper, types = self.onnx.helper, self.onnx.TensorProto
+        kinds = [helper.np_dtype_to_tensor_dtype(d) for d in (self.input_dtype, self.dtype)]
+        label = types.STRING if _labels(classes).dtype == object else types.INT64
+        graph = helper.make_graph(
+            self.nodes,
+            "skactprune",
+            [helper.make_tensor_value_info("X", kinds[0], ["n_rows", n_features])],
+            [
+                helper.make_tensor_value_info("label", label, ["n_rows"]),
+                helper.make_tensor_value_info("probabilities", kinds[1], ["n_rows", len(classes)]),
+            ],
+            self.constants,
+        )
+        proto = helper.make_model(
+            graph,
+            opset_imports=[helper.make_opsetid("", OPSET)],
+            ir_version=IR_VERSION,
+            producer_name="skactprune",
+            producer_version=skactprune.__version__,
+        )
+        self.onnx.checker.check_model(proto, full_check=True)
+        return proto
+
+
+def _labels(classes):
+    return classes.astype(object if classes.dtype.kind in "OUST" else np.int64)
