@@ -1,0 +1,34 @@
+"""Scikit-learn's own checks of estimators."""
+
+import warnings
+
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skactprune import Activation, PrunedMLPClassifier
+
+ESTIMATORS = [
+    PrunedMLPClassifier(),
+    PrunedMLPClassifier(n_prune_rounds=0),
+    PrunedMLPClassifier(method=Activation(granularity="weight")),
+    PrunedMLPClassifier(method=Activation(granularity="neuron", scope="global")),
+]
+FLOAT32 = PrunedMLPClassifier(dtype="float32")
+ROUNDING = "float32 sums of weighted rows differ from those of repeated rows by rounding"
+
+
+def expected_failed_checks(estimator):
+    if estimator.dtype != "float32":
+        return {}
+    return {
+        "check_sample_weight_equivalence_on_dense_data": ROUNDING,
+        "check_sample_weight_equivalence_on_sparse_data": ROUNDING,
+    }
+
+
+@parametrize_with_checks([*ESTIMATORS, FLOAT32], expected_failed_checks=expected_failed_checks)
+def test_check_estimator(estimator, check):
+    # The checks train for 5 epochs; that this has not converged is no news.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        check(estimator)
