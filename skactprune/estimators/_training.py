@@ -150,7 +150,6 @@ def train(net, data, control, pruner, epochs):
         warnings.warn("Training interrupted by user.", stacklevel=4)
     finally:
         net.notify("on_train_end", X=data, y=None)
-        pruner.apply_masks()
     if epochs > 1 and not stopped:
         _warn_of_the_end(net, pruner, epochs)
     if control.best_ is not None:

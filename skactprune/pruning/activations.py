@@ -64,9 +64,9 @@ class ActivationCounter:
         dtype = np.float64 if self.weighted else np.int64
         return [total.cpu().numpy().astype(dtype) for total in self.totals]
 
-    def load(self, counts):
-        """Continue from these counts."""
-        self.totals = [torch.tensor(count, dtype=torch.float64) for count in counts]
+    def restart(self):
+        """Count from zero."""
+        self.totals = [torch.zeros_like(total) for total in self.totals]
 
     def cut(self, kept):
         """Forget the neurons for which the boolean arrays `kept` are False."""

@@ -1,0 +1,170 @@
+"""The hidden layers of a net under pruning: what is left of them, and who fired in them."""
+
+import numpy as np
+import torch
+from torch import nn
+
+from skactprune.nets.mlp import MLP
+from skactprune.pruning.activations import ActivationCounter
+from skactprune.pruning.compaction import (
+    fold_and_mask,
+    mask_parameters,
+    replace_parameters,
+    snapshot,
+)
+from skactprune.pruning.criteria import LayerState
+from skactprune.pruning.masks import Masks
+
+PRUNABLE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+
+
+def prunable_layers(module):
+    """Linear and convolutional layers of a module in order, the output layer last.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Any module.
+
+    Returns
+    -------
+    list of torch.nn.Module
+
+    Raises
+    ------
+    ValueError
+        If there is no hidden layer; a multi-layer perceptron of this package may have none.
+    """
+    if isinstance(module, MLP):
+        return list(module.layers)
+    layers = [part for part in module.modules() if isinstance(part, PRUNABLE)]
+    if len(layers) < 2:
+        raise ValueError(
+            "Pruner needs a module with at least one hidden layer before its output layer; "
+            f"{type(module).__name__} has {len(layers)} linear or convolutional layers."
+        )
+    return layers
+
+
+class PrunedLayers:
+    """Masks, firing counts and weights of the hidden layers of a skorch net, changed together.
+
+    The net is handed to every method instead of being kept, so that a pruner can be pickled.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        Initialized net.
+
+    Attributes
+    ----------
+    masks : Masks
+        What is left.
+    counter : ActivationCounter
+        Counts of the neurons that are still there.
+    n_weights : int
+        Weights of the whole net before pruning, output layer included.
+    """
+
+    def __init__(self, net):
+        layers = prunable_layers(net.module_)
+        shapes = [tuple(_matrix(layer.weight).shape) for layer in layers[:-1]]
+        self.masks = Masks(shapes, chained=isinstance(net.module_, MLP))
+        self.counter = ActivationCounter([n_out for n_out, _ in shapes])
+        self.n_weights = sum(layer.weight.numel() for layer in layers)
+        self._last_counts = [np.zeros(n_out) for n_out, _ in shapes]
+        self._held = []
+
+    def states(self, net, masks, counted, random_state):
+        """What a criterion may see of each layer, a `LayerState` each."""
+        hidden = prunable_layers(net.module_)[:-1]
+        counts = self.counter.counts if counted else [None] * len(hidden)
+        return [
+            LayerState(_matrix(layer.weight).cpu().numpy(), mask, count, random_state)
+            for layer, mask, count in zip(hidden, masks.current, counts, strict=True)
+        ]
+
+    def apply(self, net, masks, cut):
+        """Mask the weights; where the layers are a chain, fold dead neurons, and `cut` them out."""
+        layers = prunable_layers(net.module_)
+        if not masks.chained:
+            mask_parameters(layers, net.optimizer_, masks.current)
+            self.masks = masks
+            return
+        weights, biases, final = fold_and_mask(layers, masks.current, net.module_.activate)
+        keep = [mask.any(axis=1) | (not cut) for mask in final]
+        last_counts = self._merged_counts()
+        replace_parameters(layers, net.optimizer_, weights, biases, final, keep)
+        self._last_counts = last_counts
+        self.counter.cut(keep)
+        self.masks = masks.replaced(final).without(keep)
+
+    def undo(self, net):
+        """Function that gives the net and this object back what they hold now."""
+        restore = snapshot(prunable_layers(net.module_), net.optimizer_)
+        before, totals = dict(vars(self)), self.counter.totals
+
+        def roll_back():
+            restore()
+            vars(self).update(before)
+            self.counter.totals = totals
+
+        return roll_back
+
+    def hold(self, net, held=True):
+        """Let `zero_masked` hold the masks of now, or none if not `held`."""
+        layers = prunable_layers(net.module_)
+        self._held = [
+            (layer.weight, torch.from_numpy(mask).to(layer.weight).reshape(layer.weight.shape))
+            for layer, mask in zip(layers, self.masks.current, strict=False)
+            if held and not mask.all()
+        ]
+
+    @torch.no_grad()
+    def zero_masked(self):
+        """Set masked weights to zero."""
+        for weight, mask in self._held:
+            weight.mul_(mask)
+
+    def nonzero(self, net):
+        """Masks of the weights that are not zero."""
+        hidden = prunable_layers(net.module_)[:-1]
+        return self.masks.replaced([(_matrix(la.weight) != 0).cpu().numpy() for la in hidden])
+
+    def full_counts(self):
+        """Firing counts in the original sizes; a removed neuron keeps its last count."""
+        dtype = np.float64 if self.counter.weighted else np.int64
+        return [count.astype(dtype) for count in self._merged_counts()]
+
+    def state(self):
+        """What `load` needs, without torch objects."""
+        return {
+            "shapes": self.masks.shapes,
+            "current": self.masks.current,
+            "live": self.masks.live,
+            "counts": self._merged_counts(),
+            "totals": [total.cpu().numpy() for total in self.counter.totals],
+            "weighted": self.counter.weighted,
+            "n_weights": self.n_weights,
+        }
+
+    def load(self, state):
+        """Go on where `state` was taken, from a net of the same sizes."""
+        masks = Masks(state["shapes"], self.masks.chained)
+        masks.current, masks.live = state["current"], state["live"]
+        self.masks = masks
+        self.n_weights = state["n_weights"]
+        self._last_counts = state["counts"]
+        self.counter.totals = [torch.tensor(total) for total in state["totals"]]
+        self.counter.weighted = state["weighted"]
+
+    def _merged_counts(self):
+        merged = [count.copy() for count in self._last_counts]
+        for count, live, total in zip(merged, self.masks.live, self.counter.totals, strict=True):
+            count[live] = total.cpu().numpy()
+        return merged
+
+
+def _matrix(weight):
+    """Weights as (n_out, n_in), all weights into a channel of a convolution in one row."""
+    return weight.detach().reshape(len(weight), -1)
