@@ -3,7 +3,6 @@
 from numbers import Integral, Real
 
 import numpy as np
-import torch
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -15,32 +14,15 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skactprune.estimators._building import hidden_sizes, new_net
 from skactprune.estimators._components import HiddenComponents
 from skactprune.estimators._state import dump, load_weights, restore
 from skactprune.estimators._training import TrainingControl, new_progress, train
-from skactprune.nets.batches import BatchIterator, TrainingData
+from skactprune.nets.batches import TrainingData
 from skactprune.nets.inference import hidden_representation
-from skactprune.nets.mlp import MLP
-from skactprune.nets.net import MLPNet, WeightedLogLoss, batch_weight, class_probabilities
+from skactprune.nets.net import batch_weight
 from skactprune.pruning.pruner import Pruner
 from skactprune.spectra import numerical_rank
-
-OWN_NET_PARAMS = (
-    "module",
-    "criterion",
-    "batch_size",
-    "max_epochs",
-    "lr",
-    "device",
-    "classes",
-    "alpha",
-    "iterator_train",
-    "train_split",
-    "predict_nonlinearity",
-    "warm_start",
-    "dataset",
-)
-TORCH_DTYPES = {np.dtype(np.float32): torch.float32, np.dtype(np.float64): torch.float64}
 
 
 class BasePrunedMLP(
@@ -158,24 +140,15 @@ class BasePrunedMLP(
             sizes = state["layer_sizes"]
         else:
             state = None
-            sizes = [self.n_features_in_, *self._hidden_sizes(), self.n_outputs_]
+            sizes = [self.n_features_in_, *hidden_sizes(self), self.n_outputs_]
         random = state is None and self.init_estimator is None
-        net = self._new_net(sizes, pruner, dtype, self._rng if random else None)
+        net = new_net(self, sizes, dtype, [("pruner", pruner)], self._rng, draw=random)
         net.initialize()
         if state is not None:
             restore(net, pruner, state, with_optimizer=with_optimizer)
         elif not random:
             load_weights(net, self.init_estimator.coefs_, self.init_estimator.intercepts_)
         return net
-
-    def _hidden_sizes(self):
-        sizes = self.hidden_layer_sizes
-        if self.init_estimator is not None:
-            sizes = [coef.shape[1] for coef in self.init_estimator.coefs_[:-1]]
-        sizes = [sizes] if np.ndim(sizes) == 0 else list(sizes)
-        if any(size != int(size) or size <= 0 for size in sizes):
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {self.hidden_layer_sizes!r}.")
-        return [int(size) for size in sizes]
 
     def _transform_depth(self, sizes):
         """Index of the hidden layer that `transform` shows."""
@@ -187,7 +160,7 @@ class BasePrunedMLP(
         return self.transform_layer % len(sizes)
 
     def _new_pruner(self):
-        sizes = self._hidden_sizes()
+        sizes = hidden_sizes(self)
         floors = [1] * len(sizes)
         if sizes:
             depth = self._transform_depth(sizes)
@@ -212,73 +185,6 @@ class BasePrunedMLP(
             sample_weight=batch_weight,
             random_state=self._rng,
         )
-
-    def _new_net(self, layer_sizes, pruner, dtype, random_state):
-        net_params = dict(self.net_params or {})
-        callbacks = [("pruner", pruner), *net_params.pop("callbacks", [])]
-        for name in net_params:
-            if name.split("__")[0] in OWN_NET_PARAMS:
-                raise ValueError(
-                    f"net_params[{name!r}] cannot be set: {type(self).__name__} sets "
-                    f"{', '.join(OWN_NET_PARAMS)} itself."
-                )
-        if self.solver == "adam":
-            optimizer = {
-                "optimizer": torch.optim.Adam,
-                "optimizer__betas": (self.beta_1, self.beta_2),
-                "optimizer__eps": self.epsilon,
-            }
-        else:
-            optimizer = {
-                "optimizer": torch.optim.SGD,
-                "optimizer__momentum": self.momentum,
-                "optimizer__nesterov": self.nesterovs_momentum and self.momentum > 0,
-            }
-        optimizer["optimizer__fused"] = True
-        if "optimizer" in net_params:
-            optimizer = {}
-        return MLPNet(
-            **{
-                "module": MLP,
-                "module__layer_sizes": tuple(layer_sizes),
-                "module__activation": self.activation,
-                "module__dropout": self._dropout_rates(len(layer_sizes) - 2),
-                "module__dtype": TORCH_DTYPES[np.dtype(dtype)],
-                "module__random_state": random_state,
-                "criterion": WeightedLogLoss,
-                "lr": self.learning_rate_init,
-                "alpha": self.alpha,
-                "max_epochs": self.max_iter,
-                "iterator_train": BatchIterator,
-                "iterator_train__shuffle": self.shuffle,
-                "iterator_train__random_state": self._rng,
-                "train_split": None,
-                "predict_nonlinearity": class_probabilities,
-                "classes": np.arange(max(2, layer_sizes[-1])),
-                "callbacks": callbacks,
-                "verbose": 0,
-                "device": self._torch_device(),
-                **optimizer,
-                **net_params,
-            }
-        )
-
-    def _dropout_rates(self, n_hidden):
-        if np.ndim(self.dropout) == 0:
-            return (0.0, *[float(self.dropout)] * n_hidden)
-        rates = tuple(float(rate) for rate in self.dropout)
-        if len(rates) != n_hidden + 1 or not all(0 <= rate < 1 for rate in rates):
-            raise ValueError(
-                f"dropout={self.dropout!r} must be one rate in [0, 1), or one for the input and "
-                f"one for each of the {n_hidden} hidden layers."
-            )
-        return rates
-
-    def _torch_device(self):
-        available = torch.cuda.is_available()
-        if self.device == "cuda" and not available:
-            raise ValueError("device='cuda' needs a CUDA device; use 'cpu' or 'auto' here.")
-        return "cuda" if self.device != "cpu" and available else "cpu"
 
     def _split(self, X, y, sample_weight, incremental):
         """Rows to train on, and a function that scores a net on the validation rows or None."""
@@ -372,12 +278,15 @@ class BasePrunedMLP(
         self.unused_features_ = np.flatnonzero(~used)
         self.activation_counts_ = pruner.activation_counts_
         self.pruning_history_ = pruner.history_
+        self._hidden_ranks = None
 
     @property
     def hidden_ranks_(self):
         """Numerical rank of every hidden weight matrix, computed on first use."""
         check_is_fitted(self)
-        return [numerical_rank(coef) for coef in self.coefs_[:-1]]
+        if self._hidden_ranks is None:
+            self._hidden_ranks = [numerical_rank(coef) for coef in self.coefs_[:-1]]
+        return self._hidden_ranks
 
     def _fit_components(self, X, sample_weight):
         self._components = None
@@ -406,7 +315,9 @@ class BasePrunedMLP(
             return
         pruner = self._new_pruner()
         dtype = dumped["parameters"][0].dtype
-        net = self._new_net(dumped["layer_sizes"], pruner, dtype, None)
+        net = new_net(
+            self, dumped["layer_sizes"], dtype, [("pruner", pruner)], self._rng, draw=False
+        )
         net.initialize()
         restore(net, pruner, dumped, with_optimizer=True)
         self.net_, self._pruner = net, pruner

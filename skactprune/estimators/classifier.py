@@ -442,14 +442,13 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
 
     def _set_classes(self, present, resume, incremental):
         if not (resume or incremental):
-            self.classes_ = (
-                present if self.init_estimator is None else np.asarray(self.init_estimator.classes_)
-            )
-            if len(self.classes_) < 2:
+            known = present if self.init_estimator is None else self.init_estimator.classes_
+            if len(known) < 2:
                 raise ValueError(
                     f"{type(self).__name__} needs at least 2 classes; y has only one class: "
-                    f"{self.classes_[0]!r}."
+                    f"{known[0]!r}."
                 )
+            self.classes_ = np.asarray(known)
         unknown = np.setdiff1d(present, self.classes_)
         if len(unknown) or (resume and not incremental and len(present) < len(self.classes_)):
             raise ValueError(

@@ -1,0 +1,146 @@
+"""From the parameters of an estimator to the skorch net that it trains."""
+
+import numpy as np
+import torch
+
+from skactprune.nets.batches import BatchIterator
+from skactprune.nets.mlp import MLP
+from skactprune.nets.net import MLPNet, WeightedLogLoss, class_probabilities
+
+SET_BY_ESTIMATOR = (
+    "module",
+    "criterion",
+    "batch_size",
+    "max_epochs",
+    "lr",
+    "device",
+    "classes",
+    "alpha",
+    "iterator_train",
+    "train_split",
+    "predict_nonlinearity",
+    "warm_start",
+    "dataset",
+)
+TORCH_DTYPES = {np.dtype(np.float32): torch.float32, np.dtype(np.float64): torch.float64}
+
+
+def hidden_sizes(params):
+    """Sizes of the hidden layers before pruning, as a list of int.
+
+    Parameters
+    ----------
+    params : estimator
+        Its ``hidden_layer_sizes``, or the sizes of its ``init_estimator``.
+
+    Raises
+    ------
+    ValueError
+        For sizes that are not positive integers.
+    """
+    sizes = params.hidden_layer_sizes
+    if params.init_estimator is not None:
+        sizes = [coef.shape[1] for coef in params.init_estimator.coefs_[:-1]]
+    sizes = [sizes] if np.ndim(sizes) == 0 else list(sizes)
+    if any(size != int(size) or size <= 0 for size in sizes):
+        raise ValueError(f"hidden_layer_sizes={params.hidden_layer_sizes!r} must be integers > 0.")
+    return [int(size) for size in sizes]
+
+
+def new_net(params, layer_sizes, dtype, callbacks, random_state, *, draw):
+    """Net that is not initialized yet.
+
+    Parameters
+    ----------
+    params : estimator
+        Where the parameters are read.
+    layer_sizes : list of int
+        Units of every layer, input and output included.
+    dtype : numpy dtype
+        float32 or float64.
+    callbacks : list of (str, skorch.callbacks.Callback)
+        Ours; those of ``net_params`` come after them.
+    random_state : numpy.random.RandomState
+        Draws the order of the rows, and the weights if `draw`.
+    draw : bool
+        Whether weights are drawn; otherwise they are loaded later.
+
+    Returns
+    -------
+    MLPNet
+
+    Raises
+    ------
+    ValueError
+        For a device that is not there, dropout rates out of range, and ``net_params`` that the
+        estimator sets itself.
+    """
+    net_params = dict(params.net_params or {})
+    callbacks = [*callbacks, *net_params.pop("callbacks", [])]
+    for name in net_params:
+        if name.split("__")[0] in SET_BY_ESTIMATOR:
+            raise ValueError(
+                f"net_params[{name!r}] cannot be set: {type(params).__name__} itself sets "
+                f"{', '.join(SET_BY_ESTIMATOR)}."
+            )
+    return MLPNet(
+        **{
+            "module": MLP,
+            "module__layer_sizes": tuple(layer_sizes),
+            "module__activation": params.activation,
+            "module__dropout": _dropout_rates(params.dropout, len(layer_sizes) - 2),
+            "module__dtype": TORCH_DTYPES[np.dtype(dtype)],
+            "module__random_state": random_state if draw else None,
+            "criterion": WeightedLogLoss,
+            "lr": params.learning_rate_init,
+            "alpha": params.alpha,
+            "max_epochs": params.max_iter,
+            "iterator_train": BatchIterator,
+            "iterator_train__shuffle": params.shuffle,
+            "iterator_train__random_state": random_state,
+            "train_split": None,
+            "predict_nonlinearity": class_probabilities,
+            "classes": np.arange(max(2, layer_sizes[-1])),
+            "callbacks": callbacks,
+            "verbose": 0,
+            "device": _torch_device(params.device),
+            **({} if "optimizer" in net_params else _optimizer(params)),
+            **net_params,
+        }
+    )
+
+
+def _optimizer(params):
+    if params.solver == "adam":
+        return {
+            "optimizer": torch.optim.Adam,
+            "optimizer__betas": (params.beta_1, params.beta_2),
+            "optimizer__eps": params.epsilon,
+            "optimizer__fused": True,
+        }
+    return {
+        "optimizer": torch.optim.SGD,
+        "optimizer__momentum": params.momentum,
+        "optimizer__nesterov": params.nesterovs_momentum and params.momentum > 0,
+        "optimizer__fused": True,
+    }
+
+
+def _dropout_rates(dropout, n_hidden):
+    """Rates of the input and of every hidden layer."""
+    if np.ndim(dropout) == 0:
+        return (0.0, *[float(dropout)] * n_hidden)
+    rates = tuple(float(rate) for rate in dropout)
+    if len(rates) != n_hidden + 1 or not all(0 <= rate < 1 for rate in rates):
+        raise ValueError(
+            f"dropout={dropout!r} must be one rate in [0, 1), or one for the input and one for "
+            f"each of the {n_hidden} hidden layers."
+        )
+    return rates
+
+
+def _torch_device(device):
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise ValueError("device='cuda' needs a CUDA device; use 'cpu' or 'auto' here.")
+    return "cuda" if device != "cpu" and available else "cpu"
