@@ -127,7 +127,7 @@ def _with_scaler(model, scaler):
     if model._input_scale is not None:
         folded._input_scale *= model._input_scale
     if model.storage_ in LOSSY:
-        folded._unpack_coefs(model._packed_coefs())
+        folded._unpack(model._packed())
     else:
         folded.coefs_[0] = (model.coefs_[0] / scale[:, None]).astype(dtype)
     weights = folded.coefs_[0]

@@ -374,7 +374,7 @@ class CompactMLPClassifier(
             self._input_scale = self._input_scale.astype(dtype)
         self.storage_ = storage
         rounded = [quantize(W, storage) for W in self._as_stored(coefs)]
-        self._scales = [scales for _, scales in rounded]
+        self._scales = [scales for _, scales in rounded] if storage == "int8" else None
         self.coefs_ = self._as_computed([dequantize(*pair) for pair in rounded])
         self.intercepts_ = [b.astype(dtype) for b in self.intercepts_]
         if self.projection_ is not None:
@@ -393,32 +393,32 @@ class CompactMLPClassifier(
             return coefs
         return [coefs[0] * self._input_scale[:, None], *coefs[1:]]
 
-    def _packed_coefs(self):
-        """Weights as `pack` describes them, with the "scales" of int8."""
-        packed = []
-        for W, scales in zip(self._as_stored(self.coefs_), self._scales, strict=True):
-            # Rounding what has been rounded before finds the same values again.
-            values, _ = quantize(W, self.storage_, scales)
-            packed.append(pack(values) | ({} if scales is None else {"scales": scales}))
-        return packed
+    def _packed(self):
+        """Weights as `pack` describes them, and the "scales" of int8."""
+        stored = self._as_stored(self.coefs_)
+        if self._scales is None:
+            return pack([quantize(W, self.storage_)[0] for W in stored])
+        # Rounding what has been rounded before finds the same values again.
+        pairs = zip(stored, self._scales, strict=True)
+        packed = pack([quantize(W, self.storage_, scales)[0] for W, scales in pairs])
+        return packed | {"scales": np.concatenate(self._scales)}
 
-    def _unpack_coefs(self, packed):
-        """Set the weights that `_packed_coefs` described; the rest of the state must be set."""
-        self._scales = [layer.get("scales") for layer in packed]
+    def _unpack(self, packed):
+        """Set the weights that `_packed` described; the rest of the state must be set."""
         sizes = [self.n_features_in_, *(len(b) for b in self.intercepts_)]
-        shapes = zip(sizes, sizes[1:], strict=False)
-        self.coefs_ = self._as_computed(
-            [
-                dequantize(unpack(layer, shape, self.storage_), layer.get("scales"))
-                for layer, shape in zip(packed, shapes, strict=True)
-            ]
-        )
+        shapes = list(zip(sizes, sizes[1:], strict=False))
+        values = unpack(packed, shapes, self.storage_)
+        self._scales = None
+        if "scales" in packed:
+            self._scales = np.split(packed["scales"], np.cumsum(sizes[1:-1]))
+        scales = self._scales or [None] * len(values)
+        self.coefs_ = self._as_computed(list(map(dequantize, values, scales)))
 
     def __getstate__(self):
         state = super().__getstate__().copy()
         if "coefs_" in state:
-            state["coefs_"] = self._packed_coefs()
             del state["_scales"]
+            state["coefs_"] = self._packed()
         return state
 
     def __setstate__(self, state):
@@ -426,13 +426,13 @@ class CompactMLPClassifier(
         packed = state.pop("coefs_", None)
         super().__setstate__(state)
         if packed is not None:
-            self._unpack_coefs(packed)
+            self._unpack(packed)
 
     @property
     def nbytes_(self):
-        arrays = [array for layer in self._packed_coefs() for array in layer.values()]
-        arrays += [*self.intercepts_, self.projection_, self.projection_offset_, self._input_scale]
-        return sum(array.nbytes for array in arrays if array is not None)
+        arrays = [*self._packed().values(), *self.intercepts_]
+        optional = (self.projection_, self.projection_offset_, self._input_scale)
+        return sum(array.nbytes for array in [*arrays, *optional] if array is not None)
 
     @property
     def unused_features_(self):

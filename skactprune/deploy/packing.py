@@ -59,8 +59,8 @@ def dequantize(values, scales):
     return W if scales is None else np.multiply(W, scales, out=W)
 
 
-def pack(values):
-    """Describe a matrix by whichever takes fewer bytes: all entries, or those that are not zero.
+def pack(matrices):
+    """Describe matrices by whichever takes fewer bytes: all entries, or those that are not zero.
 
     Entries that are not zero are stored with the number of zeros before each, in the smallest
     type that holds the longest such run. At 10 % of the entries that is a byte for an index, and
@@ -68,56 +68,61 @@ def pack(values):
 
     Parameters
     ----------
-    values : ndarray of shape (n_in, n_out)
-        From `quantize`.
+    matrices : list of ndarray of shape (n_in, n_out)
+        Of one type, from `quantize`.
 
     Returns
     -------
     dict of str to ndarray
-        "values", and "gaps" where only the entries that are not zero are kept.
+        "values", one array of all entries in order; or "values" of those that are not zero, and
+        "gaps". One array for all layers, because small ones cost more in a file than they hold.
     """
+    values = np.concatenate([matrix.ravel() for matrix in matrices])
     positions = np.flatnonzero(values)
     gaps = np.diff(positions, prepend=-1) - 1
     dtype = np.min_scalar_type(gaps.max(initial=0))
     if len(positions) * (values.itemsize + dtype.itemsize) < values.nbytes:
-        return {"values": values.ravel()[positions], "gaps": gaps.astype(dtype)}
+        return {"values": values[positions], "gaps": gaps.astype(dtype)}
     return {"values": values}
 
 
-def unpack(packed, shape, storage):
-    """Matrix that `pack` described.
+def unpack(packed, shapes, storage):
+    """Matrices that `pack` described.
 
     Parameters
     ----------
     packed : dict of str to ndarray
         From `pack`.
-    shape : tuple of int
-        Its shape.
+    shapes : list of tuple of int
+        Their shapes.
     storage : {"float64", "float32", "float16", "int8"}
-        Its type.
+        Their type.
 
     Returns
     -------
-    ndarray
+    list of ndarray
 
     Raises
     ------
     ValueError
-        If `packed` is no such matrix.
+        If `packed` is no such matrices.
     """
     values, gaps = packed["values"], packed.get("gaps")
-    if values.dtype != np.dtype(storage):
-        raise ValueError(f"weights are of type {values.dtype} instead of {storage}")
-    if gaps is None:
-        if values.shape != shape:
-            raise ValueError(f"weights are of shape {values.shape} instead of {shape}")
-        return values
-    if gaps.dtype not in GAP_DTYPES or gaps.ndim != 1 or values.shape != gaps.shape:
-        raise ValueError("positions of sparse weights are malformed")
-    positions = np.cumsum(gaps, dtype=np.int64)
-    positions += np.arange(len(gaps))
-    if len(gaps) and positions[-1] >= np.prod(shape, dtype=float):
-        raise ValueError(f"positions of sparse weights lie outside of shape {shape}")
-    dense = np.zeros(shape, values.dtype)
-    dense.ravel()[positions] = values
-    return dense
+    sizes = [n_in * n_out for n_in, n_out in shapes]
+    total = sum(sizes)
+    if values.dtype != np.dtype(storage) or values.ndim != 1:
+        raise ValueError(f"the weights are no list of {storage}")
+    if gaps is not None:
+        if gaps.dtype not in GAP_DTYPES or gaps.shape != values.shape:
+            raise ValueError("the positions of the weights are malformed")
+        positions = np.cumsum(gaps, dtype=np.int64)
+        positions += np.arange(len(gaps))
+        if len(gaps) and positions[-1] >= total:
+            raise ValueError("the positions of the weights lie outside of the layers")
+        dense = np.zeros(total, values.dtype)
+        dense[positions] = values
+        values = dense
+    if len(values) != total:
+        raise ValueError(f"there are {len(values)} weights instead of {total}")
+    parts = np.split(values, np.cumsum(sizes)[:-1])
+    return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]

@@ -15,7 +15,6 @@ from skactprune.nets.inference import HIDDEN_ACTIVATIONS
 
 FORMAT = "skactprune.CompactMLPClassifier"
 FORMAT_VERSION = 1
-LAYER_ARRAYS = ("values", "gaps", "scales")
 OPTIONAL_ARRAYS = ("projection", "projection_offset", "input_scale")
 
 
@@ -63,12 +62,10 @@ def save(model, path):
         )
     model._check_fitted()
     arrays = {"metadata": np.frombuffer(json.dumps(_metadata(model)).encode(), np.uint8)}
-    for i, layer in enumerate(model._packed_coefs()):
-        arrays |= {f"coefs.{i}.{name}": array for name, array in layer.items()}
-        arrays[f"intercepts.{i}"] = model.intercepts_[i]
-    for name, array in _optional_arrays(model).items():
-        if array is not None:
-            arrays[name] = array
+    arrays |= model._packed() | {"intercepts": np.concatenate(model.intercepts_)}
+    optional = (model.projection_, model.projection_offset_, model._input_scale)
+    named = zip(OPTIONAL_ARRAYS, optional, strict=True)
+    arrays |= {name: array for name, array in named if array is not None}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     write_atomically(path, buffer.getvalue())
@@ -116,18 +113,12 @@ def _metadata(model):
         "skactprune_version": skactprune.__version__,
         "activation": model.activation_,
         "storage": model.storage_,
-        "n_layers": len(model.coefs_),
-        "n_features": int(model.n_features_in_),
+        "layer_sizes": [int(model.n_features_in_), *(len(b) for b in model.intercepts_)],
         "transform_layer": model.transform_layer_,
         "prefix": model._prefix,
         "classes": _describe_classes(model.classes_),
         "feature_names": None if names is None else [str(name) for name in names],
     }
-
-
-def _optional_arrays(model):
-    values = (model.projection_, model.projection_offset_, model._input_scale)
-    return dict(zip(OPTIONAL_ARRAYS, values, strict=True))
 
 
 def _describe_classes(classes):
@@ -167,56 +158,50 @@ def _read(file):
 def _build(meta, arrays):
     """Model of what a file holds, all of which is checked first."""
     _check_metadata(meta)
+    n_features, *widths = meta["layer_sizes"]
     dtype = compute_dtype(meta["storage"])
-    packed, intercepts = [], []
-    for i in range(meta["n_layers"]):
-        names = ((name, f"coefs.{i}.{name}") for name in LAYER_ARRAYS)
-        packed.append({name: arrays.pop(key) for name, key in names if key in arrays})
-        intercepts.append(_floats(arrays, f"intercepts.{i}", dtype, (None,)))
-        if "values" not in packed[i]:
-            raise ValueError(f"the weights of layer {i} are missing")
-        if ("scales" in packed[i]) != (meta["storage"] == "int8"):
-            raise ValueError(f"layer {i} has scales, or lacks them, against its type")
-        if "scales" in packed[i]:
-            scales = {"scales": packed[i]["scales"]}
-            _floats(scales, "scales", dtype, intercepts[i].shape)
+    total = (sum(widths),)
     model = CompactMLPClassifier()
     model.activation_ = meta["activation"]
     model.storage_ = meta["storage"]
-    model.n_features_in_ = meta["n_features"]
+    model.n_features_in_ = n_features
     model.transform_layer_ = meta["transform_layer"]
     model._prefix = meta["prefix"]
     model.classes_ = _restored_classes(**meta["classes"])
+    if widths[-1] != (1 if len(model.classes_) == 2 else len(model.classes_)):
+        raise ValueError(f"{len(model.classes_)} classes do not fit {widths[-1]} outputs")
     if meta["feature_names"] is not None:
         model.feature_names_in_ = np.array(meta["feature_names"], dtype=object)
-    model.intercepts_ = intercepts
+    model.intercepts_ = np.split(
+        _floats(arrays, "intercepts", dtype, total), np.cumsum(widths[:-1])
+    )
     _restore_optional(model, arrays, dtype)
+    packed = {name: arrays.pop(name) for name in ("values", "gaps") if name in arrays}
+    if meta["storage"] == "int8":
+        packed["scales"] = _floats(arrays, "scales", dtype, total)
+    if "values" not in packed:
+        raise ValueError("values is missing")
     if arrays:
         raise ValueError(f"it has unknown arrays: {', '.join(sorted(arrays))}")
-    n_outputs = 1 if len(model.classes_) == 2 else len(model.classes_)
-    if len(intercepts[-1]) != n_outputs:
-        raise ValueError(f"{len(model.classes_)} classes do not fit {len(intercepts[-1])} outputs")
-    model._unpack_coefs(packed)
+    model._unpack(packed)
     if not all(np.isfinite(W).all() for W in model.coefs_):
         raise ValueError("it has weights that are not finite")
     return model
 
 
 def _check_metadata(meta):
-    names, classes, transform_layer = (
-        meta[key] for key in ("feature_names", "classes", "transform_layer")
-    )
-    n_layers, n_features = meta["n_layers"], meta["n_features"]
-    hidden = range(n_layers - 1) if type(n_layers) is int else ()
-    shows = type(transform_layer) is int and transform_layer in hidden
+    sizes, layer = meta["layer_sizes"], meta["transform_layer"]
+    names, classes = meta["feature_names"], meta["classes"]
+    are_sizes = isinstance(sizes, list) and all(type(n) is int and n > 0 for n in sizes)
+    n_hidden = len(sizes) - 2 if are_sizes else 0
+    shows = type(layer) is int and 0 <= layer < n_hidden
     valid = {
+        "layer_sizes": are_sizes and n_hidden >= 0,
         "activation": meta["activation"] in HIDDEN_ACTIVATIONS,
         "storage": meta["storage"] in STORAGES,
-        "n_layers": type(n_layers) is int and n_layers >= 1,
-        "n_features": type(n_features) is int and n_features >= 1,
-        "transform_layer": shows if hidden else transform_layer is None,
+        "transform_layer": shows if n_hidden else layer is None,
         "prefix": isinstance(meta["prefix"], str),
-        "feature_names": names is None or (_strings(names) and len(names) == n_features),
+        "feature_names": names is None or (_strings(names) and len(names) == sizes[0]),
         "classes": isinstance(classes, dict) and set(classes) == {"dtype", "values"},
     }
     for name, is_valid in valid.items():
