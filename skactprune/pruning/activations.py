@@ -32,7 +32,7 @@ class ActivationCounter:
 
     def __init__(self, sizes):
         self.totals = [torch.zeros(size, dtype=torch.float64) for size in sizes]
-        self._buffers = [None] * len(sizes)
+        self._buffers = {}
         self._handles = []
         self.active = False
         self.sample_weight = None
@@ -55,7 +55,7 @@ class ActivationCounter:
         for handle in self._handles:
             handle.remove()
         self._handles = []
-        self._buffers = [None] * len(self.totals)
+        self._buffers = {}
         self.active, self.sample_weight = False, None
 
     @property
@@ -70,6 +70,7 @@ class ActivationCounter:
 
     def cut(self, kept):
         """Forget the neurons for which the boolean arrays `kept` are False."""
+        self._buffers = {}
         self.totals = [
             total[torch.from_numpy(rows).to(total.device)]
             for total, rows in zip(self.totals, kept, strict=True)
@@ -80,29 +81,34 @@ class ActivationCounter:
             if not self.active:
                 return
             z = z.detach()
-            if isinstance(module, CONVOLUTIONS):
-                z = z.movedim(1, -1)
-            n_positions = z.shape[1:-1].numel()
-            z = z.reshape(-1, z.shape[-1])
+            if z.dim() != 2:
+                z = _rows(module, z)
             weight = self.sample_weight
-            exact = torch.float32 if weight is None and len(z) < EXACT_IN_FLOAT32 else torch.float64
-            buffer = self._buffers[depth]
-            if (
-                buffer is None
-                or len(buffer[0]) < len(z)
-                or buffer[0].shape[1] != z.shape[1]
-                or buffer[0].dtype != exact
-            ):
-                buffer = (
-                    torch.empty(z.shape, dtype=exact, device=z.device),
-                    torch.ones(len(z), dtype=exact, device=z.device),
-                )
-                self._buffers[depth] = buffer
-            fires, ones = buffer[0][: len(z)], buffer[1][: len(z)]
+            fires, ones = self._buffers.get((depth, z.shape, weight is None)) or self._new_buffers(
+                depth, z, weight is None
+            )
+            # One pass that writes the numbers 0 and 1: converting a boolean costs several times
+            # as much, and so does summing one.
             torch.gt(z, 0, out=fires)
             if weight is not None:
                 self.weighted = True
-                ones = weight.to(exact).repeat_interleave(n_positions)
+                ones = weight.to(torch.float64).repeat_interleave(len(z) // len(weight))
             self.totals[depth].add_(torch.mv(fires.t(), ones))
 
         return count
+
+    def _new_buffers(self, depth, z, whole_numbers):
+        if len(self._buffers) > 4 * len(self.totals):
+            self._buffers.clear()
+        small = whole_numbers and len(z) < EXACT_IN_FLOAT32
+        like = {"dtype": torch.float32 if small else torch.float64, "device": z.device}
+        buffers = torch.empty(z.shape, **like), torch.ones(len(z), **like)
+        self._buffers[depth, z.shape, whole_numbers] = buffers
+        return buffers
+
+
+def _rows(module, z):
+    """Outputs of a layer as rows, one for every position at which its neurons fire or not."""
+    if isinstance(module, CONVOLUTIONS):
+        z = z.movedim(1, -1)
+    return z.reshape(-1, z.shape[-1])

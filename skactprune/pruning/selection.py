@@ -117,11 +117,11 @@ def _ranks(scores, masks, granularity, scope):
         key = score[candidate]
         if scope == "layer":
             position = np.empty(len(key))
-            position[np.argsort(key, kind="stable")] = np.arange(len(key))
+            position[_stable_order(key)] = np.arange(len(key))
             key = (n_units - len(key) + position + 0.5) / n_units
         keys.append(key)
         candidates.append(candidate)
-    order = np.argsort(np.concatenate(keys), kind="stable")
+    order = _stable_order(np.concatenate(keys))
     flat = np.empty(len(order), dtype=np.int64)
     flat[order] = np.arange(len(order))
     ranks = []
@@ -132,6 +132,14 @@ def _ranks(scores, masks, granularity, scope):
         start += len(key)
         ranks.append(rank)
     return ranks
+
+
+def _stable_order(key):
+    """Stable argsort; several times as fast on large arrays as numpy's own."""
+    order = np.argsort(key)
+    in_order = key[order]
+    group = np.concatenate([[0], np.cumsum(in_order[1:] != in_order[:-1])])[: len(key)]
+    return np.sort(group * len(key) + order) % max(len(key), 1)
 
 
 def _highest(rank, n):
