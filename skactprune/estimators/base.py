@@ -152,6 +152,10 @@ class BasePrunedMLP(
 
     def _transform_depth(self, sizes):
         """Index of the hidden layer that `transform` shows."""
+        if not sizes:
+            raise ValueError(
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r} has no hidden layer to show."
+            )
         if not -len(sizes) <= self.transform_layer < len(sizes):
             raise ValueError(
                 f"transform_layer={self.transform_layer!r} must be in [{-len(sizes)}, "
