@@ -129,7 +129,8 @@ def _with_scaler(model, scaler):
     if model.storage_ in LOSSY:
         folded._unpack(model._packed())
     else:
-        folded.coefs_[0] = (model.coefs_[0] / scale[:, None]).astype(dtype)
+        first = (model.coefs_[0] / scale[:, None]).astype(dtype)
+        folded._use([first, *model.coefs_[1:]])
     weights = folded.coefs_[0]
     folded.intercepts_[0] = (model.intercepts_[0] - mean @ weights.astype(np.float64)).astype(dtype)
     if not all(np.isfinite(a).all() for a in (weights, folded.intercepts_[0], folded._input_scale)):
