@@ -1,0 +1,42 @@
+"""``python -m skactprune``."""
+
+import importlib.util
+import sys
+
+from skactprune._cli.arguments import parse
+from skactprune._cli.errors import UserError
+
+EXTRAS = ("matplotlib", "pandas", "rich")
+
+
+def main(argv=None):
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : list of str, default=None
+        Arguments; None takes those of the program.
+
+    Returns
+    -------
+    int
+        Exit code: 0, 2 for what the user can put right, 130 after an interrupt.
+    """
+    args = parse(argv)
+    try:
+        if missing := [name for name in EXTRAS if importlib.util.find_spec(name) is None]:
+            raise UserError(f"compare needs {', '.join(missing)}: pip install skactprune[compare]")
+        from skactprune._cli.compare import compare
+
+        compare(args)
+    except UserError as error:
+        print(f"skactprune: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("skactprune: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

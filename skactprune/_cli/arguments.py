@@ -1,0 +1,116 @@
+"""What the command line takes."""
+
+import argparse
+
+from skactprune import __version__
+from skactprune.datasets import DATASETS
+
+CURVE_FRACTIONS = (0.5, 0.8, 0.9, 0.95)
+"""Shares pruned in the figure, besides the one asked for."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Tells of an error in one line."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: error: {message}\n")
+
+
+def parse(argv):
+    """Parse the arguments, or end the program with exit code 2.
+
+    Parameters
+    ----------
+    argv : list of str or None
+        None takes those of the program.
+
+    Returns
+    -------
+    argparse.Namespace
+    """
+    parser = Parser(prog="skactprune", description="Pruned neural networks beside PCA.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    compare = commands.add_parser(
+        "compare",
+        help="compare pruned and dense nets with PCA, on a table or a known data set",
+        description="Compare pruned and dense nets with PCA. Without a table: on digits.",
+    )
+    _add_compare(compare)
+    args = parser.parse_args(argv)
+    if args.table is None and args.target is not None:
+        compare.error("--target needs a table: skactprune compare data.csv --target label")
+    if args.table is not None and args.target is None:
+        compare.error("a table needs --target, the column with the class labels")
+    if args.table is not None and args.dataset is not None:
+        compare.error("give either a table or --dataset, not both")
+    args.dataset = args.dataset or "digits"
+    return args
+
+
+def _add_compare(parser):
+    parser.add_argument("table", nargs="?", help="CSV file with a header")
+    parser.add_argument("--target", help="column of the table with the class labels")
+    parser.add_argument("--dataset", choices=DATASETS, help="a known data set (default: digits)")
+    parser.add_argument(
+        "--seeds",
+        type=_at_least(1),
+        default=5,
+        metavar="N",
+        help="how often everything is fitted (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--hidden",
+        type=_at_least(1),
+        nargs="+",
+        default=[100, 100],
+        metavar="N",
+        help="neurons of each hidden layer before pruning (default: 100 100)",
+    )
+    parser.add_argument(
+        "--prune-fraction",
+        type=_fraction,
+        default=0.8,
+        metavar="SHARE",
+        help="share of the hidden weights that goes (default: %(default)s); the figure also has "
+        + ", ".join(map(str, CURVE_FRACTIONS)),
+    )
+    parser.add_argument(
+        "--rounds",
+        type=_at_least(1),
+        default=5,
+        metavar="N",
+        help="pruning rounds (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--max-iter",
+        type=_at_least(2),
+        metavar="N",
+        help="epochs of every net (default: those of about 1000 steps, from 20 to 200)",
+    )
+    parser.add_argument(
+        "--jobs",
+        type=_at_least(1),
+        metavar="N",
+        help="fits at the same time (default: one a core)",
+    )
+    parser.add_argument("--output", metavar="DIR", help="folder for the table and the figure")
+
+
+def _at_least(lowest):
+    def number(text):
+        if not text.isdecimal() or int(text) < lowest:
+            raise argparse.ArgumentTypeError(f"must be an integer >= {lowest}, got {text!r}")
+        return int(text)
+
+    return number
+
+
+def _fraction(text):
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"must be a number between 0 and 1, got {text!r}")
+    return value

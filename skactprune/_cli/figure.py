@@ -1,0 +1,123 @@
+"""The figure: accuracy against rank, singular values before and after pruning."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from skactprune._cli.experiment import (
+    ACTIVATION,
+    ACTIVATION_MAGNITUDE,
+    DENSE,
+    KERNEL_PCA,
+    MAGNITUDE,
+    PCA_CLASSIFIER,
+)
+from skactprune.spectra import numerical_rank, singular_values
+
+# Okabe and Ito's colours, which the colour-blind tell apart.
+STYLE = {
+    DENSE: {"color": "#000000", "linestyle": "--"},
+    ACTIVATION: {"color": "#D55E00", "marker": "o"},
+    ACTIVATION_MAGNITUDE: {"color": "#E69F00", "marker": "D"},
+    MAGNITUDE: {"color": "#0072B2", "marker": "s"},
+    KERNEL_PCA: {"color": "#009E73", "marker": "^"},
+    PCA_CLASSIFIER: {"color": "#CC79A7", "marker": "v"},
+}
+
+
+def draw(fits, settings, title, path):
+    """Write the figure as PNG.
+
+    Parameters
+    ----------
+    fits : dict
+        From `skactprune._cli.experiment.run`.
+    settings : Settings
+        Those of the run.
+    title : str
+        Above the figure.
+    path : Path
+        File to write.
+    """
+    n_hidden = len(settings.hidden)
+    figure = Figure(figsize=(5.5 + 3.5 * n_hidden, 4.4), layout="constrained")
+    axes = figure.subplots(1, 1 + n_hidden, width_ratios=[1.5, *[1] * n_hidden])
+    for ax in axes[2:]:
+        ax.sharey(axes[1])
+    figure.suptitle(title, fontsize=9)
+    _accuracy(axes[0], fits, settings)
+    for layer, ax in enumerate(axes[1:]):
+        _spectra(ax, fits, settings, layer)
+    axes[1].set_ylabel("singular value")
+    axes[1].set_ylim(bottom=0)
+    axes[1].legend(fontsize=8)
+    figure.savefig(path, dpi=110)
+
+
+def _accuracy(ax, fits, settings):
+    for name in (ACTIVATION, KERNEL_PCA, PCA_CLASSIFIER):
+        fractions = sorted(f for method, f in fits if method == name)
+        # A reconstruction stands beside the pruned net whose ranks it was given.
+        beside = PCA_CLASSIFIER if name == PCA_CLASSIFIER else ACTIVATION
+        x = [np.mean([fit.ranks[-1] for fit in fits[beside, f]]) for f in fractions]
+        scores = [[100 * fit.test for fit in fits[name, f]] for f in fractions]
+        _band(ax, x, scores, name)
+        if name == ACTIVATION:
+            _write_fractions(ax, x, scores, fractions)
+    for name in (ACTIVATION_MAGNITUDE, MAGNITUDE):
+        fits_at = fits[name, settings.prune_fraction]
+        scores = [[100 * fit.test for fit in fits_at]]
+        rank = np.mean([fit.ranks[-1] for fit in fits_at])
+        label = f"{name} ({settings.prune_fraction:.0%})"
+        ax.errorbar(
+            rank, np.mean(scores), *_deviations(scores), label=label, capsize=2, **STYLE[name]
+        )
+    dense = 100 * np.mean([fit.test for fit in fits[DENSE, None]])
+    ax.axhline(dense, label=DENSE, linewidth=1, **STYLE[DENSE])
+    ax.set_xlabel("rank of the last hidden layer, or components of PCA")
+    ax.set_ylabel("test accuracy (%)")
+    spread = f"mean ± standard deviation of {settings.seeds} seeds"
+    ax.set_title(f"accuracy, {spread}" if settings.seeds > 1 else "accuracy", fontsize=9)
+    ax.legend(fontsize=8, loc="best")
+    ax.grid(alpha=0.3)
+
+
+def _band(ax, x, scores, name):
+    means = np.mean(scores, axis=1)
+    ax.plot(x, means, label=name, **STYLE[name])
+    for deviations in _deviations(scores):
+        ax.fill_between(
+            x, means - deviations, means + deviations, color=STYLE[name]["color"], alpha=0.15
+        )
+
+
+def _write_fractions(ax, x, scores, fractions):
+    for rank, mean, fraction in zip(x, np.mean(scores, axis=1), fractions, strict=True):
+        ax.annotate(
+            f"{fraction:.0%}",
+            (rank, mean),
+            xytext=(4, -10),
+            textcoords="offset points",
+            fontsize=8,
+            color=STYLE[ACTIVATION]["color"],
+        )
+
+
+def _deviations(scores):
+    """Standard deviations in a list, which is empty where there is one seed only."""
+    return [np.std(scores, axis=1, ddof=1)] if len(scores[0]) > 1 else []
+
+
+def _spectra(ax, fits, settings, layer):
+    at = settings.prune_fraction
+    for name, key in (
+        ("before: dense MLP", (DENSE, None)),
+        (f"after: {ACTIVATION}", (ACTIVATION, at)),
+        (f"after: {MAGNITUDE}", (MAGNITUDE, at)),
+    ):
+        kernel = fits[key][0].net.coefs_[layer]
+        values = singular_values(kernel)[: numerical_rank(kernel)]
+        style = {k: v for k, v in STYLE[key[0]].items() if k != "marker"}
+        ax.plot(np.arange(1, len(values) + 1), values, label=name, **style)
+    ax.set_xlabel("index")
+    ax.set_title(f"singular values of hidden layer {layer + 1}, first seed", fontsize=9)
+    ax.grid(alpha=0.3)
