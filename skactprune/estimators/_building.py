@@ -72,8 +72,7 @@ def new_net(params, layer_sizes, dtype, callbacks, random_state, *, draw):
     Raises
     ------
     ValueError
-        For a device that is not there, dropout rates out of range, and ``net_params`` that the
-        estimator sets itself.
+        For dropout rates out of range, and ``net_params`` that the estimator sets itself.
     """
     net_params = dict(params.net_params or {})
     callbacks = [*callbacks, *net_params.pop("callbacks", [])]
@@ -139,8 +138,14 @@ def _dropout_rates(dropout, n_hidden):
     return rates
 
 
-def _torch_device(device):
-    available = torch.cuda.is_available()
-    if device == "cuda" and not available:
+def check_device(device):
+    """Raise ValueError for ``device="cuda"`` where there is none.
+
+    Only `fit` insists on it: what was fitted there and pickled can be loaded anywhere.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device='cuda' needs a CUDA device; use 'cpu' or 'auto' here.")
-    return "cuda" if device != "cpu" and available else "cpu"
+
+
+def _torch_device(device):
+    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"

@@ -123,7 +123,7 @@ def new_progress():
     }
 
 
-def train(net, data, control, pruner, epochs):
+def train(net, data, control, pruner, epochs, warn):
     """Train `net` for at most `epochs` epochs; it is consistent afterwards, come what may.
 
     Parameters
@@ -138,6 +138,8 @@ def train(net, data, control, pruner, epochs):
         Prunes.
     epochs : int
         Upper limit.
+    warn : bool
+        Whether reaching it is worth a ConvergenceWarning.
     """
     stopped = False
     try:
@@ -150,7 +152,7 @@ def train(net, data, control, pruner, epochs):
         warnings.warn("Training interrupted by user.", stacklevel=4)
     finally:
         net.notify("on_train_end", X=data, y=None)
-    if epochs > 1 and not stopped:
+    if warn and not stopped:
         _warn_of_the_end(net, pruner, epochs)
     if control.best_ is not None:
         for parameter, best in zip(net.module_.parameters(), control.best_, strict=True):

@@ -10,11 +10,12 @@ from sklearn.base import (
     _fit_context,
 )
 from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import train_test_split
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skactprune.estimators._building import hidden_sizes, new_net
+from skactprune.estimators._building import check_device, hidden_sizes, new_net
 from skactprune.estimators._components import HiddenComponents
 from skactprune.estimators._state import dump, load_weights, restore
 from skactprune.estimators._training import TrainingControl, new_progress, train
@@ -99,6 +100,7 @@ class BasePrunedMLP(
         return self._fit(X, y, sample_weight, incremental=False)
 
     def _fit(self, X, y, sample_weight, incremental):
+        check_device(self.device)
         resume = hasattr(self, "net_") and (incremental or self.warm_start)
         X, y, sample_weight = self._check_fit_input(X, y, sample_weight, resume, incremental)
         on_epoch = self._begin_callbacks(X, y, incremental)
@@ -123,7 +125,7 @@ class BasePrunedMLP(
                 new_progress()
                 | {name: self._progress[name] for name in ("t", "loss_curve", "validation_scores")}
             )
-        train(net, rows, control, pruner, 1 if incremental else self.max_iter)
+        train(net, rows, control, pruner, 1 if incremental else self.max_iter, not incremental)
         pruner.finalize(net, cut=not incremental)
         net.callbacks_.pop(0)
         self.n_iter_ = control.n_iter_
@@ -152,10 +154,6 @@ class BasePrunedMLP(
 
     def _transform_depth(self, sizes):
         """Index of the hidden layer that `transform` shows."""
-        if not sizes:
-            raise ValueError(
-                f"hidden_layer_sizes={self.hidden_layer_sizes!r} has no hidden layer to show."
-            )
         if not -len(sizes) <= self.transform_layer < len(sizes):
             raise ValueError(
                 f"transform_layer={self.transform_layer!r} must be in [{-len(sizes)}, "
@@ -293,6 +291,7 @@ class BasePrunedMLP(
         return self._hidden_ranks
 
     def _fit_components(self, X, sample_weight):
+        self._shown_depth = self._transform_depth(self.coefs_[:-1]) if self.masks_ else None
         self._components = None
         if self.n_components is not None:
             hidden = self._hidden(X)
@@ -336,14 +335,16 @@ class BasePrunedMLP(
         pruner.prepare(net)
         self.n_iter_ = 0
         self._store(net, pruner)
+        self._shown_depth = self._transform_depth(self.coefs_[:-1]) if self.masks_ else None
         self._components = None
 
     # -- transform --------------------------------------------------------------------------
 
     @property
     def _n_features_out(self):
-        depth = self._transform_depth(self.coefs_[:-1])
-        return self.n_components or self.coefs_[depth].shape[1]
+        if self._components is not None:
+            return len(self._components.components)
+        return self.coefs_[self._shown_depth].shape[1]
 
     def transform(self, X):
         """Hidden representation of the rows.
@@ -360,11 +361,20 @@ class BasePrunedMLP(
             `n_components` principal components, largest first. In the dtype of the weights.
         """
         check_is_fitted(self)
+        if self._shown_depth is None:
+            raise ValueError(
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r} has no hidden layer to show."
+            )
+        if self._components is None and self.n_components is not None:
+            raise NotFittedError(
+                f"n_components={self.n_components!r} components are learned in fit; "
+                "from_sklearn alone does not learn them."
+            )
         hidden = self._hidden(self._check_X(X))
         return hidden if self._components is None else self._components.project(hidden)
 
     def _hidden(self, X):
-        stop = self._transform_depth(self.coefs_[:-1]) + 1
+        stop = self._shown_depth + 1
         return hidden_representation(
             X, self.coefs_[:stop], self.intercepts_[:stop], self.activation
         )

@@ -36,6 +36,15 @@ def register(name):
 def get_method(method):
     """Method of a name with its default options, or the `Method` itself.
 
+    Parameters
+    ----------
+    method : str or Method
+        A registered name or an object.
+
+    Returns
+    -------
+    Method
+
     Raises
     ------
     ValueError

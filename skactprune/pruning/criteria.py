@@ -78,6 +78,15 @@ CRITERIA = {
 def get_criterion(criterion):
     """Criterion of a name, or of a callable that takes a `LayerState`.
 
+    Parameters
+    ----------
+    criterion : str or callable
+        A name in `CRITERIA`, or a function of a `LayerState`.
+
+    Returns
+    -------
+    Criterion
+
     Raises
     ------
     ValueError

@@ -91,6 +91,15 @@ TRIGGERS = {"epoch": EpochTrigger(), "accuracy": AccuracyTrigger()}
 def get_trigger(trigger):
     """Trigger of a name, or the trigger itself.
 
+    Parameters
+    ----------
+    trigger : str or object
+        "epoch", "accuracy", or an object with the methods of a trigger.
+
+    Returns
+    -------
+    EpochTrigger, AccuracyTrigger or object
+
     Raises
     ------
     ValueError
