@@ -25,6 +25,7 @@ from skactprune.deploy.packing import (
 )
 from skactprune.nets.inference import (
     class_indices,
+    class_log_probabilities,
     class_probabilities,
     hidden_representation,
 )
@@ -198,8 +199,8 @@ class CompactMLPClassifier(
         ndarray of shape (n_samples, n_classes)
             Columns in the order of `classes_`.
         """
-        probabilities = self.predict_proba(X)
-        return np.log(probabilities, out=probabilities)
+        X, coefs = self._rows_and_coefs(self._check_X(X))
+        return class_log_probabilities(X, coefs, self.intercepts_, self.activation_)
 
     def transform(self, X):
         """Hidden representation of the rows, as of the original estimator.
@@ -364,6 +365,7 @@ class CompactMLPClassifier(
         """
         from skactprune.deploy.onnx_export import to_onnx
 
+        self._check_fitted()
         return to_onnx(self, path, input_dtype=input_dtype)
 
     # -- state ------------------------------------------------------------------------------

@@ -103,7 +103,7 @@ def _load_parameters(net, arrays):
 
 
 def _array(value):
-    return np.array(value.detach().cpu()) if torch.is_tensor(value) else value
+    return value.detach().cpu().numpy().copy() if torch.is_tensor(value) else value
 
 
 def _tensor(value, parameter):

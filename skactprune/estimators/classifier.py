@@ -18,7 +18,11 @@ from sklearn.utils.validation import (
 )
 
 from skactprune.estimators.base import BasePrunedMLP
-from skactprune.nets.inference import class_indices, class_probabilities
+from skactprune.nets.inference import (
+    class_indices,
+    class_log_probabilities,
+    class_probabilities,
+)
 
 
 class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
@@ -380,8 +384,10 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         ndarray of shape (n_samples, n_classes)
             Columns in the order of `classes_`.
         """
-        probabilities = self.predict_proba(X)
-        return np.log(probabilities, out=probabilities)
+        check_is_fitted(self)
+        return class_log_probabilities(
+            self._check_X(X), self.coefs_, self.intercepts_, self.activation
+        )
 
     def compact(self, dtype=None):
         """Small, frozen model without torch that predicts the same.

@@ -1,7 +1,7 @@
 """Forward pass in numpy: what a fitted network computes, without torch."""
 
 import numpy as np
-from scipy.special import expit, softmax
+from scipy.special import expit, log_expit, log_softmax, softmax
 
 
 def _relu(z):
@@ -57,6 +57,14 @@ def class_probabilities(X, coefs, intercepts, activation):
         positive = expit(logits)
         return np.hstack([1 - positive, positive])
     return softmax(logits, axis=1)
+
+
+def class_log_probabilities(X, coefs, intercepts, activation):
+    """Logarithms of the class probabilities, also of those that round to 0; as above."""
+    logits = class_logits(X, coefs, intercepts, activation)
+    if logits.shape[1] == 1:
+        return log_expit(np.hstack([-logits, logits]))
+    return log_softmax(logits, axis=1)
 
 
 def class_indices(X, coefs, intercepts, activation):

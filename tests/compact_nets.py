@@ -1,0 +1,87 @@
+"""Nets for the tests of compact models: random ones, and small ones that were fitted."""
+
+from functools import lru_cache
+from types import SimpleNamespace
+
+import numpy as np
+
+from skactprune import Activation, PrunedMLPClassifier
+from skactprune.deploy.build import freeze
+
+ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
+STORAGES = ("float64", "float32", "float16", "int8")
+
+
+def random_estimator(
+    sizes=(8, 6, 5, 3),
+    *,
+    activation="relu",
+    dtype=np.float32,
+    classes=None,
+    density=1.0,
+    seed=0,
+    components=None,
+):
+    """Stand-in for a fitted PrunedMLPClassifier: what `freeze` reads of one."""
+    rng = np.random.default_rng(seed)
+    coefs, intercepts = [], []
+    for n_in, n_out in zip(sizes, sizes[1:], strict=False):
+        W = rng.normal(size=(n_in, n_out)) / np.sqrt(max(1, n_in * density))
+        W[rng.random(W.shape) >= density] = 0
+        coefs.append(W.astype(dtype))
+        intercepts.append(rng.normal(size=n_out).astype(dtype))
+    n_classes = 2 if sizes[-1] == 1 else sizes[-1]
+    estimator = SimpleNamespace(
+        activation=activation,
+        classes_=np.arange(n_classes) if classes is None else np.asarray(classes),
+        n_features_in_=sizes[0],
+        coefs_=coefs,
+        intercepts_=intercepts,
+        transform_layer=-1,
+        _components=None,
+    )
+    if components is not None:
+        width = sizes[-2]
+        directions = np.linalg.qr(rng.normal(size=(width, width)))[0][:components]
+        estimator._components = SimpleNamespace(
+            components=directions.astype(dtype), mean=rng.normal(size=width).astype(dtype)
+        )
+    return estimator
+
+
+def random_model(*args, storage=None, **kwargs):
+    return freeze(random_estimator(*args, **kwargs), storage)
+
+
+def rows(n_rows, n_features, dtype=np.float32, seed=1):
+    return np.random.default_rng(seed).normal(size=(n_rows, n_features)).astype(dtype)
+
+
+@lru_cache
+def problem(n_classes=3, dtype=np.float32, n_features=12):
+    """Rows and integer labels that a small net learns in a few epochs."""
+    rng = np.random.default_rng(0)
+    y = np.arange(240) % n_classes
+    centres = 2 * rng.normal(size=(n_classes, n_features))
+    return (centres[y] + rng.normal(size=(240, n_features))).astype(dtype), y
+
+
+# One improvement is demanded that cannot come, so that training ends, as converged, after the
+# last pruning round.
+QUICK = {
+    "max_iter": 12,
+    "learning_rate_init": 0.03,
+    "batch_size": 20,
+    "tol": 100.0,
+    "n_iter_no_change": 1,
+    "random_state": 0,
+}
+
+
+@lru_cache
+def fitted(n_classes=3, dtype=np.float32, granularity="neuron", **params):
+    """Pruned estimator, trained on `problem`; shared, not to be changed."""
+    X, y = problem(n_classes, dtype)
+    method = Activation(granularity=granularity)
+    params = QUICK | {"hidden_layer_sizes": (20, 10), "method": method} | params
+    return PrunedMLPClassifier(**params).fit(X, y)
