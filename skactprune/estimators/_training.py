@@ -107,7 +107,13 @@ class TrainingControl(Callback):
 
 
 def _set_rate(net, rate):
-    for group in net.optimizer_.param_groups:
+    """Change the learning rate; MLPClassifier's velocities hold the old one, torch's do not."""
+    optimizer = net.optimizer_
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            velocity = optimizer.state.get(parameter, {}).get("momentum_buffer")
+            if velocity is not None:
+                velocity.mul_(group["lr"] / rate)
         group["lr"] = rate
 
 
