@@ -189,7 +189,8 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
     >>> from skactprune import PrunedMLPClassifier
     >>> X, y = load_digits(return_X_y=True)
     >>> X_train, X_test, y_train, y_test = train_test_split(X / 16, y, random_state=0)
-    >>> clf = PrunedMLPClassifier(max_iter=50, tol=0, random_state=0).fit(X_train, y_train)
+    >>> clf = PrunedMLPClassifier(max_iter=100, early_stopping=True, random_state=0)
+    >>> clf = clf.fit(X_train, y_train)
     >>> len(clf.live_neurons_[0]), round(clf.sparsity_, 2)
     (20, 0.8)
     >>> clf.score(X_test, y_test) > 0.9
