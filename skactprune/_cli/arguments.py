@@ -86,7 +86,7 @@ def _add_compare(parser):
         "--max-iter",
         type=_at_least(2),
         metavar="N",
-        help="epochs of every net (default: those of about 1000 steps, from 20 to 200)",
+        help="epochs of every net (default: those of about 1500 steps, from 20 to 200)",
     )
     parser.add_argument(
         "--jobs",

@@ -103,8 +103,6 @@ def _features_and_labels(frame, target, path):
         columns = ", ".join(map(repr, frame.columns[:20])) + ", ..." * (len(frame.columns) > 20)
         raise UserError(f"--target {target!r} is no column of {path!r}, which has {columns}.")
     labelled = frame[target].notna()
-    if not labelled.all():
-        print(f"{(~labelled).sum()} rows without a label are left out.", file=sys.stderr)
     labels = frame.loc[labelled, target]
     frame = frame[labelled].drop(columns=target).dropna(axis=1, how="all")
     if pd.api.types.is_float_dtype(labels) and (labels % 1 != 0).any():
@@ -125,6 +123,8 @@ def _features_and_labels(frame, target, path):
         )
     if frame.shape[1] == 0:
         raise UserError(f"{path!r} has no column with values besides the target {target!r}.")
+    if not labelled.all():
+        print(f"{(~labelled).sum()} rows without a label are left out.", file=sys.stderr)
     return _plain_columns(frame), y
 
 

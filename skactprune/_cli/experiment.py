@@ -32,7 +32,6 @@ METHODS = {
     ACTIVATION_MAGNITUDE: "activation_magnitude",
     MAGNITUDE: "magnitude",
 }
-BATCH_SIZE = 200
 
 
 @dataclass(frozen=True)
@@ -90,10 +89,15 @@ class Fit:
     net: PrunedMLPClassifier | None = None
 
 
+def batch_size(n_rows):
+    """A tenth of the rows, from 16 to 200: a small table needs its steps, too."""
+    return min(max(n_rows // 10, 16), 200, n_rows)
+
+
 def default_epochs(n_rows):
-    """Epochs for about 1000 steps of the optimizer, between 20 and 200."""
-    steps = math.ceil(n_rows / min(BATCH_SIZE, n_rows))
-    return min(max(math.ceil(1000 / steps), 20), 200)
+    """Epochs for about 1500 steps of the optimizer, between 20 and 200."""
+    steps = math.ceil(n_rows / batch_size(n_rows))
+    return min(max(math.ceil(1500 / steps), 20), 200)
 
 
 def fractions(settings, n_features):
@@ -194,7 +198,7 @@ def _fit_net(key, split, settings):
         prune_fraction=fraction or 0,
         n_prune_rounds=settings.rounds,
         max_iter=settings.epochs,
-        batch_size=min(BATCH_SIZE, len(split.X_train)),
+        batch_size=batch_size(len(split.X_train)),
         # All nets train for the same number of epochs.
         tol=0,
         n_iter_no_change=np.inf,

@@ -11,6 +11,7 @@ from skactprune._cli.experiment import (
     KERNEL_PCA,
     MAGNITUDE,
     PCA_CLASSIFIER,
+    batch_size,
 )
 
 HEADER = (
@@ -32,9 +33,9 @@ def heading(data, settings):
     layers = "-".join(map(str, (X_train.shape[1], *settings.hidden, len(classes))))
     return (
         f"{data.name}: {len(X_train)} training and {len(X_test)} test rows, {X_train.shape[1]} "
-        f"features, {len(classes)} classes; nets {layers} before pruning, "
-        f"{settings.epochs} epochs, {settings.prune_fraction:.0%} of the hidden weights pruned in "
-        f"{settings.rounds} round{'s' * (settings.rounds != 1)}."
+        f"features, {len(classes)} classes; nets {layers} before pruning, {settings.epochs} epochs "
+        f"in batches of {batch_size(len(X_train))}, {settings.prune_fraction:.0%} of the hidden "
+        f"weights pruned in {settings.rounds} round{'s' * (settings.rounds != 1)}."
     )
 
 

@@ -1,0 +1,253 @@
+"""``python -m skactprune compare``: what it prints and writes, and how it tells of mistakes."""
+
+import importlib.util
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from skactprune.__main__ import main
+from skactprune._cli import compare as compare_module
+from skactprune._cli.data import table_data
+from skactprune._cli.errors import UserError
+from skactprune._cli.experiment import Settings, default_epochs, fractions
+
+TINY = ["--hidden", "20", "10", "--max-iter", "3", "--rounds", "2"]
+ROWS = [
+    "dense MLP",
+    "activation-pruned",
+    "activation x magnitude",
+    "magnitude-pruned",
+    "dense MLP, kernels by PCA",
+    "PCA + logistic regression",
+]
+
+
+@pytest.fixture
+def table(tmp_path):
+    """CSV file whose label hangs on a category; numbers, strings, truth values, gaps, an id."""
+    rng = np.random.default_rng(0)
+    n = 120
+    colour = rng.choice(["red", "green", "blue"], n)
+    frame = pd.DataFrame(
+        {
+            "id": [f"row {i}" for i in range(n)],
+            "length": rng.normal(5, 2, n).round(2),
+            "colour": colour,
+            "open": rng.choice([True, False], n).astype(object),
+            "nothing": np.nan,
+            "label": np.where(colour == "red", "yes", "no"),
+        }
+    )
+    frame.loc[::7, "length"] = np.nan
+    frame.loc[3::11, "open"] = np.nan
+    path = tmp_path / "data.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+def markdown_rows(path):
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line[:2] == "| "]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_demo_prints_and_writes_table_and_figure(tmp_path, capsys):
+    folder = tmp_path / "new" / "folder"
+    assert main(["compare", *TINY, "--seeds", "2", "--jobs", "1", "--output", str(folder)]) == 0
+    printed = capsys.readouterr()
+    header, *rows = markdown_rows(folder / "comparison.md")
+    assert [row[0] for row in rows] == ROWS
+    assert all(name in printed.out for name in ROWS)
+    assert "1347 training and 450 test rows" in printed.out
+    assert "fitting nets: 100%" in printed.err
+    assert (folder / "comparison.png").read_bytes().startswith(b"\x89PNG")
+    column = {name: header.index(name) for name in header}
+    for row in rows:
+        for accuracy in ("train accuracy %", "test accuracy %"):
+            assert re.fullmatch(r"\d+\.\d ± \d+\.\d", row[column[accuracy]])
+    by_name = {row[0]: row for row in rows}
+    assert by_name["dense MLP"][column["parameters"]] == str(64 * 20 + 20 + 210 + 110)
+    assert by_name["dense MLP"][column["live neurons"]] == "20, 10"
+    assert by_name["dense MLP"][column["sparsity"]] == "0%"
+    live = by_name["activation-pruned"][column["live neurons"]]
+    assert by_name["PCA + logistic regression"][column["rank"]] == live.split(", ")[-1]
+    for name in ROWS[1:4]:
+        assert int(by_name[name][column["sparsity"]][:-1]) >= 80
+
+
+def test_own_table_in_two_processes_as_in_one(table, tmp_path, capsys):
+    results = []
+    for jobs in ("1", "2"):
+        folder = tmp_path / jobs
+        argv = ["compare", str(table), "--target", "label", "--hidden", "20", "--max-iter", "60"]
+        assert main([*argv, "--seeds", "2", "--jobs", jobs, "--output", str(folder)]) == 0
+        # Seconds differ.
+        results.append([row[:-1] for row in markdown_rows(folder / "comparison.md")])
+    assert results[0] == results[1]
+    assert "data.csv: 90 training and 30 test rows" in capsys.readouterr().out
+    dense = results[0][1]
+    assert dense[0] == "dense MLP"
+    assert float(dense[1].split(" ± ")[0]) > 95
+
+
+def test_without_output_nothing_is_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    argv = ["compare", "--hidden", "8", "--max-iter", "2", "--seeds", "1", "--jobs", "1"]
+    assert main(argv) == 0
+    assert list(tmp_path.iterdir()) == []
+    out = capsys.readouterr().out
+    assert "--output DIR" in out
+    assert "±" not in out.split("accuracy: mean")[0]
+
+
+def test_preprocessing_knows_training_rows_only(table):
+    splits = table_data(str(table), "label", 3).splits
+    assert len(splits) == 3
+    assert not np.array_equal(splits[0].y_test, splits[1].y_test)
+    for split in splits:
+        np.testing.assert_allclose(split.X_train[:, 0].mean(), 0, atol=1e-6)
+        np.testing.assert_allclose(split.X_train[:, 0].std(), 1, atol=1e-6)
+        assert abs(split.X_test[:, 0].mean()) > 1e-3
+        assert np.isfinite(split.X_train).all()
+        assert np.isfinite(split.X_test).all()
+        # Length, two truth values, three colours, at most 50 of the ids; the empty column is gone.
+        assert split.X_train.shape[1] == 1 + 2 + 3 + 50
+
+
+def test_rows_without_a_label_are_left_out(table, capsys):
+    frame = pd.read_csv(table)
+    frame.loc[:9, "label"] = np.nan
+    frame.to_csv(table, index=False)
+    split = table_data(str(table), "label", 1).splits[0]
+    assert len(split.y_train) + len(split.y_test) == 110
+    assert capsys.readouterr().err == "10 rows without a label are left out.\n"
+
+
+BAD_TABLES = {
+    "empty": ("", "is empty"),
+    "header": ("a,label\n", "has a header but no rows"),
+    "one class": ("a,label\n" + "1,x\n" * 9, "needs at least two classes; it has only 'x'"),
+    "no label": ("a,label\n" + "1,\n" * 9, "needs at least two classes; it has no label at all"),
+    "few rows": ("a,label\n" + "1,x\n" * 9 + "2,y\n" * 3, "such as 'y' with 3"),
+    "regression": ("a,label\n" + "1,0.5\n2,1.5\n" * 9, "no integers; compare classifies"),
+    "label only": ("label\n" + "x\ny\n" * 9, "no column with values besides"),
+    "infinite": ("a,label\n" + "inf,x\n1,y\n" * 9, "column 'a' holds infinite values"),
+    "unknown column": ("a,b\n1,x\n", "'label' is no column of .*, which has 'a', 'b'"),
+    "ragged": ("a,label\n1,x\n1,2,3,4\n", "cannot be read as a CSV file"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_TABLES)
+def test_bad_tables_are_told_of_in_one_line(case, tmp_path, capsys):
+    content, message = BAD_TABLES[case]
+    path = tmp_path / "bad.csv"
+    path.write_text(content, encoding="utf-8")
+    assert_one_line(["compare", str(path), "--target", "label"], message, capsys)
+
+
+def test_files_that_are_no_tables(tmp_path, capsys):
+    binary = tmp_path / "image.csv"
+    binary.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
+    for path, message in (
+        (tmp_path / "none.csv", "cannot be read: No such file"),
+        (tmp_path, "cannot be read: Is a directory"),
+        (binary, "cannot be read as a CSV file"),
+    ):
+        assert_one_line(["compare", str(path), "--target", "label"], message, capsys)
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--hidden", "2", "--prune-fraction", "0.9"], r"--hidden 2: it must be at most 0\.5"),
+        (["--output", __file__], "--output .* cannot be made"),
+    ],
+)
+def test_settings_that_cannot_be(argv, message, capsys):
+    assert_one_line(["compare", *argv], message, capsys)
+
+
+def test_data_that_is_not_there(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("SKACTPRUNE_DATA", str(tmp_path / "none"))
+    assert_one_line(["compare", "--dataset", "mnist"], "must name an existing folder", capsys)
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "required: command"),
+        (["compare", "data.csv"], "a table needs --target"),
+        (["compare", "--target", "label"], "--target needs a table"),
+        (["compare", "a.csv", "--target", "b", "--dataset", "digits"], "either a table or"),
+        (["compare", "--dataset", "cifar"], "invalid choice: 'cifar'"),
+        (["compare", "--seeds", "0"], "--seeds: must be an integer >= 1, got '0'"),
+        (["compare", "--hidden", "-3"], "--hidden"),
+        (["compare", "--hidden", "a"], "--hidden: must be an integer >= 1, got 'a'"),
+        (["compare", "--max-iter", "1"], "--max-iter: must be an integer >= 2, got '1'"),
+        (["compare", "--prune-fraction", "1"], "must be a number between 0 and 1, got '1'"),
+        (["compare", "--prune-fraction", "x"], "must be a number between 0 and 1, got 'x'"),
+    ],
+)
+def test_arguments_are_checked(argv, message, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(argv)
+    assert end.value.code == 2
+    assert_is_one_line(capsys.readouterr().err, message)
+
+
+def test_missing_extras(monkeypatch, capsys):
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "rich" else find_spec(name)
+    )
+    assert_one_line(["compare"], r"compare needs rich: pip install skactprune\[compare\]$", capsys)
+
+
+def test_interrupt(monkeypatch, capsys):
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(compare_module, "run", interrupted)
+    assert main(["compare"]) == 130
+    assert_is_one_line(capsys.readouterr().err, "interrupted")
+
+
+def test_as_a_program():
+    done = subprocess.run(
+        [sys.executable, "-m", "skactprune", "compare", "none.csv", "--target", "label"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert_is_one_line(done.stderr, "'none.csv' cannot be read: No such file")
+
+
+def test_fractions_of_the_figure_are_those_that_can_be_reached():
+    def reached(hidden, fraction=0.6):
+        settings = Settings(hidden, fraction, rounds=1, epochs=2, seeds=1)
+        return fractions(settings, n_features=4)
+
+    assert reached((100,)) == [0.5, 0.6, 0.8, 0.9, 0.95]
+    assert reached((4,)) == [0.5, 0.6]
+    with pytest.raises(UserError, match="at most 0.5"):
+        reached((2,))
+
+
+@pytest.mark.parametrize(("n_rows", "epochs"), [(10, 200), (1347, 137), (60_000, 20)])
+def test_epochs_follow_from_the_number_of_rows(n_rows, epochs):
+    assert default_epochs(n_rows) == epochs
+
+
+def assert_one_line(argv, message, capsys):
+    assert main(argv) == 2
+    assert_is_one_line(capsys.readouterr().err, message)
+
+
+def assert_is_one_line(err, message):
+    assert err.count("\n") == 1
+    assert err.startswith("skactprune")
+    assert re.search(message, err.rstrip())

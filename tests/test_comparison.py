@@ -1,0 +1,288 @@
+"""Comparison with PCA: what is fitted on which rows, and what the rows of the table say."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.spatial.distance import cdist
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.datasets import load_iris
+from sklearn.decomposition import PCA
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, train_test_split
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from skactprune import PrunedMLPClassifier, compare_with_pca
+
+METHODS = [
+    "pruned net",
+    "unpruned net",
+    "unpruned net, kernel PCA",
+    "unpruned net, truncated SVD",
+    "PCA + classifier",
+    "transform + classifier",
+]
+COLUMNS = [
+    "method",
+    "fold",
+    "train_accuracy",
+    "test_accuracy",
+    "sparsity",
+    "live_neurons",
+    "ranks",
+    "n_components",
+    "parameters",
+    "fit_seconds",
+]
+
+# Nets here are far from converged, on purpose: they must be quick.
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+X, y = load_iris(return_X_y=True)
+
+
+def small_net(**params):
+    defaults = {"max_iter": 20, "learning_rate_init": 0.02, "random_state": 0}
+    return PrunedMLPClassifier((20, 10), **{**defaults, **params})
+
+
+@pytest.fixture(scope="module")
+def frame():
+    model = make_pipeline(StandardScaler(), small_net())
+    return pd.DataFrame(compare_with_pca(model, X, y, cv=3))
+
+
+def test_one_row_for_every_method_and_fold(frame):
+    assert frame["method"].tolist() == METHODS * 3
+    assert frame["fold"].tolist() == sorted([0, 1, 2] * 6)
+    assert sorted(frame.columns) == sorted(COLUMNS)
+
+
+def test_scores_of_the_nets_are_those_of_fitting_them_by_hand(frame):
+    scores = frame.set_index(["method", "fold"])
+    for fold, (train, test) in enumerate(StratifiedKFold(3).split(X, y)):
+        for method, fraction in (("pruned net", 0.8), ("unpruned net", 0)):
+            model = make_pipeline(StandardScaler(), small_net(prune_fraction=fraction))
+            model.fit(X[train], y[train])
+            row = scores.loc[method, fold]
+            assert row["test_accuracy"] == model.score(X[test], y[test])
+            assert row["train_accuracy"] == model.score(X[train], y[train])
+
+
+def test_reconstructions_have_the_pruned_ranks(frame):
+    for _, rows in frame.groupby("fold"):
+        ranks = rows.set_index("method")["ranks"]
+        pruned, pca = ranks["pruned net"], ranks["unpruned net, kernel PCA"]
+        assert ranks["unpruned net, truncated SVD"] == pruned
+        # PCA adds the mean row back.
+        assert all(p <= r <= p + 1 for p, r in zip(pruned, pca, strict=True))
+        assert all(p < d for p, d in zip(pruned[1:], ranks["unpruned net"][1:], strict=True))
+
+
+def test_sizes_are_those_of_the_models(frame):
+    net = small_net().fit(X, y)
+    rows = frame[frame["fold"] == 0].set_index("method")
+    size = {name: rows.loc[name, "parameters"] for name in METHODS}
+    assert size["pruned net"] == sum(
+        np.count_nonzero(c) + b.size for c, b in zip(net.coefs_, net.intercepts_, strict=True)
+    )
+    assert size["unpruned net"] == 4 * 20 + 20 + 20 * 10 + 10 + 10 * 3 + 3
+    # 4 components of 4 features, their mean, and a linear classifier of 3 classes.
+    assert size["PCA + classifier"] == 16 + 4 + 12 + 3
+    ranks = rows.loc["unpruned net, truncated SVD", "ranks"]
+    first = min(4 * 20, ranks[0] * 24)
+    assert size["unpruned net, truncated SVD"] == first + 20 + ranks[1] * 30 + 10 + 33
+    assert rows.loc["pruned net", "sparsity"] == pytest.approx(net.sparsity_)
+    assert rows.loc["pruned net", "live_neurons"] == [len(live) for live in net.live_neurons_]
+    assert rows.loc["unpruned net", "sparsity"] == 0
+
+
+def test_a_bare_net_and_a_given_classifier():
+    rows = compare_with_pca(
+        small_net(dtype="float32"), X, y, cv=2, downstream=KNeighborsClassifier()
+    )
+    assert [row["method"] for row in rows] == METHODS * 2
+    by_method = {row["method"]: row for row in rows}
+    # How large nearest neighbours are is not told by weights.
+    assert np.isnan(by_method["PCA + classifier"]["parameters"])
+    assert np.isnan(by_method["transform + classifier"]["parameters"])
+
+
+def test_n_components_is_that_of_pca_and_of_the_net():
+    for row in compare_with_pca(small_net(), X, y, cv=2, n_components=3):
+        if row["method"].endswith("+ classifier"):
+            assert row["n_components"] == 3
+        else:
+            assert np.isnan(row["n_components"])
+
+
+def test_pca_has_as_many_components_as_there_are_features_at_most():
+    rows = compare_with_pca(small_net(prune_fraction=0.2), X, y, cv=2)
+    found = {row["method"]: row["n_components"] for row in rows}
+    assert found["PCA + classifier"] == 4
+    assert found["transform + classifier"] > 4
+
+
+class Spy(LogisticRegression):
+    """Remembers the rows of every fit."""
+
+    seen = []
+
+    def fit(self, X, y):
+        Spy.seen.append(np.array(X))
+        return super().fit(X, y)
+
+
+def test_prefit_cross_fits_on_held_out_rows_only():
+    X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0, stratify=y)
+    model = make_pipeline(StandardScaler(), small_net()).fit(X_train, y_train)
+    dense = make_pipeline(StandardScaler(), small_net(prune_fraction=0)).fit(X_train, y_train)
+    before = [coef.copy() for coef in model[-1].coefs_]
+    Spy.seen = []
+    rows = compare_with_pca(
+        model, X_test, y_test, cv="prefit", unpruned=dense, downstream=Spy(max_iter=1000)
+    )
+    assert [row["method"] for row in rows] == METHODS * 5
+    hidden = model.transform(X_test)
+    on_hidden = Spy.seen[1::2]
+    assert len(on_hidden) == 5
+    for seen in on_hidden:
+        assert abs(len(seen) - 0.8 * len(hidden)) <= 1
+        assert cdist(seen, hidden).min(axis=1).max() < 1e-12
+    weights = np.array([len(fold) for _, fold in StratifiedKFold(5).split(X_test, y_test)])
+    for method, fitted in (("pruned net", model), ("unpruned net", dense)):
+        found = [row for row in rows if row["method"] == method]
+        assert all(np.isnan(row["train_accuracy"]) for row in found)
+        mean = np.average([row["test_accuracy"] for row in found], weights=weights)
+        assert mean == pytest.approx(fitted.score(X_test, y_test))
+    for old, new in zip(before, model[-1].coefs_, strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+class MemorizingNet(PrunedMLPClassifier):
+    """Its transform gives the labels of its training rows away, and says nothing of others."""
+
+    def fit(self, X, y):
+        super().fit(X, y)
+        self.known_ = {row.tobytes(): label for row, label in zip(X, y, strict=True)}
+        return self
+
+    def transform(self, X):
+        codes = [self.known_.get(row.tobytes(), -1) for row in X]
+        return np.eye(4)[codes] + super().transform(X)[:, :1] * 0
+
+
+def test_labels_of_training_rows_never_reach_the_score():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 5))
+    y = rng.integers(3, size=200)
+    rows = compare_with_pca(MemorizingNet((8,), max_iter=2, random_state=0), X, y, cv=4)
+    rows = [row for row in rows if row["method"] == "transform + classifier"]
+    assert np.mean([row["train_accuracy"] for row in rows]) == 1
+    assert np.mean([row["test_accuracy"] for row in rows]) < 0.5
+
+
+def test_prefit_without_an_unpruned_net_leaves_its_rows_out():
+    net = small_net(n_components=3).fit(X[::2], y[::2])
+    rows = compare_with_pca(net, X[1::2], y[1::2], cv="prefit", n_components=3)
+    assert [row["method"] for row in rows] == [METHODS[0], *METHODS[4:]] * 5
+    assert {row["n_components"] for row in rows if "classifier" in row["method"]} == {3}
+
+
+class Counting(TransformerMixin, BaseEstimator):
+    """Remembers how many rows each fit had."""
+
+    rows = []
+
+    def fit(self, X, y=None):
+        Counting.rows.append(len(X))
+        self.fitted_ = True
+        return self
+
+    def transform(self, X):
+        return X
+
+
+def test_preprocessing_is_fitted_on_training_rows_once_a_fold():
+    Counting.rows = []
+    compare_with_pca(make_pipeline(Counting(), small_net(max_iter=2)), X, y, cv=3)
+    assert Counting.rows == [100, 100, 100]
+
+
+def test_string_labels_frames_and_the_estimator_is_left_unfitted():
+    names = np.array(["a", "b", "c"])[y]
+    model = make_pipeline(StandardScaler(), small_net(max_iter=2)).set_output(transform="pandas")
+    frame = pd.DataFrame(X, columns=["p", "q", "r", "s"])
+    rows = compare_with_pca(model, frame, names, cv=StratifiedKFold(2, shuffle=True))
+    assert all(0 <= row["test_accuracy"] <= 1 for row in rows)
+    with pytest.raises(NotFittedError):
+        model.predict(frame)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"cv": "holdout"}, r"cv='holdout' must be .*'prefit'"),
+        ({"cv": 1}, "n_splits=1"),
+        ({"n_components": 0}, "n_components == 0, must be >= 1"),
+        ({"n_components": 11}, "n_components=11 must be at most 10"),
+        ({"n_components": 5}, "n_components=5 must be at most 4"),
+        ({"unpruned": small_net()}, "(?s)unpruned=.* must be None unless cv='prefit'"),
+        ({"estimator": SVC()}, r"estimator=SVC\(\) must be a PrunedMLPClassifier"),
+        ({"estimator": make_pipeline(StandardScaler(), SVC())}, "Pipeline that ends in one"),
+        (
+            {"estimator": PrunedMLPClassifier((), prune_fraction=0)},
+            r"hidden_layer_sizes=\(\); it must have at least one",
+        ),
+    ],
+)
+def test_errors_name_parameter_value_and_what_is_allowed(change, message):
+    arguments = {"estimator": small_net(max_iter=2), "cv": 2, **change}
+    with pytest.raises(ValueError, match=message):
+        compare_with_pca(arguments.pop("estimator"), X, y, **arguments)
+
+
+def test_errors_of_prefit():
+    with pytest.raises(NotFittedError):
+        compare_with_pca(small_net(), X, y, cv="prefit")
+    net = small_net(max_iter=2).fit(X, y)
+    width = net.transform(X).shape[1]
+    with pytest.raises(ValueError, match=f"n_components={width + 1} must be None or {width}"):
+        compare_with_pca(net, X, y, cv="prefit", n_components=width + 1)
+    with pytest.raises(ValueError, match=r"unpruned=SVC\(\) must be a PrunedMLPClassifier"):
+        compare_with_pca(net, X, y, cv="prefit", unpruned=SVC())
+
+
+def test_pca_and_net_in_one_union_pipeline_and_grid():
+    union = FeatureUnion([("pca", PCA(2)), ("net", small_net(n_components=2))])
+    model = Pipeline(
+        [
+            ("scale", StandardScaler()),
+            ("features", union),
+            ("classify", LogisticRegression(max_iter=1000)),
+        ]
+    ).set_output(transform="pandas")
+    frame = pd.DataFrame(X, columns=["p", "q", "r", "s"])
+    grid = {
+        "features__net__prune_fraction": [0, 0.5],
+        "features__pca__n_components": [1, 2],
+    }
+    search = GridSearchCV(model, grid, cv=2, error_score="raise").fit(frame, y)
+    assert search.best_score_ > 0.8
+    features = clone(model)[:-1].fit(frame, y).transform(frame)
+    assert features.columns.tolist() == [
+        "pca__pca0",
+        "pca__pca1",
+        "net__prunedmlpclassifier0",
+        "net__prunedmlpclassifier1",
+    ]
+    swapped = GridSearchCV(
+        Pipeline([("features", PCA(2)), ("classify", LogisticRegression(max_iter=1000))]),
+        {"features": [PCA(2), small_net(n_components=2)]},
+        cv=2,
+        error_score="raise",
+    ).fit(X, y)
+    assert len(swapped.cv_results_["mean_test_score"]) == 2
