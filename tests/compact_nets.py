@@ -7,6 +7,7 @@ import numpy as np
 
 from skactprune import Activation, PrunedMLPClassifier
 from skactprune.deploy.build import freeze
+from skactprune.nets.inference import class_logits
 
 ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
 STORAGES = ("float64", "float32", "float16", "int8")
@@ -30,6 +31,9 @@ def random_estimator(
         W[rng.random(W.shape) >= density] = 0
         coefs.append(W.astype(dtype))
         intercepts.append(rng.normal(size=n_out).astype(dtype))
+    # Every class shall be predicted for some rows.
+    X = rng.normal(size=(200, sizes[0])).astype(dtype)
+    intercepts[-1] -= class_logits(X, coefs, intercepts, activation).mean(axis=0)
     n_classes = 2 if sizes[-1] == 1 else sizes[-1]
     estimator = SimpleNamespace(
         activation=activation,
@@ -37,8 +41,9 @@ def random_estimator(
         n_features_in_=sizes[0],
         coefs_=coefs,
         intercepts_=intercepts,
-        transform_layer=-1,
+        _shown_depth=len(sizes) - 3 if len(sizes) > 2 else None,
         _components=None,
+        n_components=components,
     )
     if components is not None:
         width = sizes[-2]

@@ -100,10 +100,12 @@ def freeze(estimator, dtype=None):
         model._sklearn_output_config = estimator._sklearn_output_config.copy()
     model._input_scale = None
     model._prefix = type(estimator).__name__.lower()
-    hidden = estimator.coefs_[:-1]
-    model.transform_layer_ = estimator.transform_layer % len(hidden) if hidden else None
+    model.transform_layer_ = estimator._shown_depth
     model.projection_ = model.projection_offset_ = None
-    components = getattr(estimator, "_components", None)
+    components = estimator._components
+    if components is None and estimator.n_components is not None:
+        # An estimator made from another one's weights has learned none: it cannot transform either.
+        model.transform_layer_ = None
     if components is not None:
         model.projection_ = np.ascontiguousarray(components.components.T)
         model.projection_offset_ = -components.components @ components.mean

@@ -1,0 +1,177 @@
+"""Compact models of pipelines, with the StandardScaler in front folded where that is exact."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from compact_nets import ACTIVATIONS, QUICK, STORAGES, problem, random_estimator
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
+
+from skactprune import CompactMLPClassifier, PrunedMLPClassifier, compact
+from skactprune.deploy.build import freeze
+from skactprune.nets.inference import class_logits
+
+TOLERANCE = {np.float32: 1e-5, np.float64: 1e-12}
+
+
+def scaled_rows(ratio, dtype, n_features=8, seed=0):
+    """Rows whose features have means up to `ratio` standard deviations from 0, and any scale."""
+    rng = np.random.default_rng(seed)
+    scale = 10.0 ** rng.uniform(-4, 4, size=n_features)
+    mean = rng.uniform(-0.8, 0.8, size=n_features) * ratio * scale
+    return (rng.normal(size=(300, n_features)) * scale + mean).astype(dtype)
+
+
+def logits(model, X):
+    return class_logits(X, model.coefs_, model.intercepts_, model.activation_)
+
+
+def assert_close_logits(found, expected, tolerance):
+    assert_allclose(found, expected, rtol=0, atol=tolerance * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@given(
+    seed=st.integers(0, 999),
+    with_mean=st.booleans(),
+    with_std=st.booleans(),
+    activation=st.sampled_from(ACTIVATIONS),
+)
+def test_folded_scaler_changes_no_prediction(dtype, seed, with_mean, with_std, activation):
+    ratio = {np.float32: 10, np.float64: 500}[dtype]
+    X = scaled_rows(ratio, dtype, seed=seed)
+    if not with_std:
+        X /= X.std(axis=0)
+    model = freeze(random_estimator(seed=seed, dtype=dtype, activation=activation))
+    scaler = StandardScaler(with_mean=with_mean, with_std=with_std).fit(X)
+    small = compact(make_pipeline(scaler, model))
+    if with_mean and not with_std:
+        scaler.scale_ = np.ones(8)
+    assert [name for name, _ in small.steps] == ["compactmlpclassifier"]
+    assert_close_logits(logits(small[-1], X), logits(model, scaler.transform(X)), TOLERANCE[dtype])
+
+
+def test_constant_and_sparse_features_fold():
+    X = np.round(np.abs(scaled_rows(0, np.float64))) * [1, 0, 1, 0, 1, 1, 1, 1]
+    X[:, 1] = 7
+    model = freeze(random_estimator(dtype=np.float64))
+    for with_mean in (True, False):
+        pipeline = make_pipeline(StandardScaler(with_mean=with_mean).fit(X), model)
+        small = compact(pipeline)
+        assert len(small.steps) == 1
+        assert_allclose(small.predict_proba(X), pipeline.predict_proba(X), atol=1e-9)
+        assert_allclose(small.predict_proba(sparse.csr_array(X)), small.predict_proba(X), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "ratio", "folds"),
+    [
+        (np.float32, 9, True),
+        (np.float32, 11, False),
+        (np.float64, 450, True),
+        (np.float64, 600, False),
+    ],
+)
+def test_scaler_stays_where_its_mean_would_cost_digits(dtype, ratio, folds):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1000, 8)).astype(dtype)
+    X[:, 3] += ratio * X[:, 3].std()
+    model = freeze(random_estimator(dtype=dtype))
+    scaler = StandardScaler().fit(X)
+    small = compact(make_pipeline(scaler, model))
+    assert len(small.steps) == (1 if folds else 2)
+    assert_close_logits(
+        logits(small[-1], small[:-1].transform(X) if len(small) > 1 else X),
+        logits(model, scaler.transform(X)),
+        TOLERANCE[dtype],
+    )
+
+
+class OwnScaler(StandardScaler):
+    """Could do anything."""
+
+
+def test_only_plain_scalers_right_in_front_are_folded():
+    X = scaled_rows(1, np.float64)
+    model = freeze(random_estimator(dtype=np.float64))
+
+    def steps_left(*steps):
+        pipeline = Pipeline([(str(i), step) for i, step in enumerate(steps)] + [("net", model)])
+        before = X
+        for step in steps:
+            before = before if step in (None, "passthrough") else step.fit(before).transform(before)
+        small = compact(pipeline)
+        assert_allclose(small.predict_proba(X), pipeline.predict_proba(X), atol=1e-9)
+        assert all(small[i] is steps[i] for i in range(len(small.steps) - 1))
+        return [name for name, _ in small.steps]
+
+    assert steps_left(StandardScaler()) == ["net"]
+    assert steps_left(StandardScaler(), "passthrough", None) == ["net"]
+    assert steps_left(MinMaxScaler()) == ["0", "net"]
+    assert steps_left(OwnScaler()) == ["0", "net"]
+    assert steps_left(MinMaxScaler(), StandardScaler(), StandardScaler()) == ["0", "net"]
+    assert steps_left(StandardScaler(), FunctionTransformer()) == ["0", "1", "net"]
+
+
+def test_pipeline_is_left_as_it_was_and_its_options_are_kept(tmp_path):
+    X, y = problem()
+    pipeline = Pipeline(
+        [("scale", StandardScaler()), ("net", PrunedMLPClassifier((6,), **QUICK))],
+        memory=str(tmp_path),
+        verbose=True,
+    )
+    with pytest.raises(NotFittedError):
+        compact(pipeline)
+    pipeline.set_params(verbose=False).fit(X, y).set_params(verbose=True)
+    before = pipeline.predict_proba(X)
+    small = compact(pipeline)
+    assert (small.memory, small.verbose) == (str(tmp_path), True)
+    assert isinstance(small.named_steps["net"], CompactMLPClassifier)
+    assert isinstance(pipeline.named_steps["net"], PrunedMLPClassifier)
+    assert_array_equal(pipeline.predict_proba(X), before)
+    assert_array_equal(small.predict(X), pipeline.predict(X))
+    assert_array_equal(small[-1].predict(X), pipeline.predict(X))
+
+
+def test_feature_names_are_those_of_what_goes_in():
+    X, y = problem()
+    frame = pd.DataFrame(X, columns=[f"column {i}" for i in range(X.shape[1])])
+    pipeline = make_pipeline(StandardScaler(), PrunedMLPClassifier((6,), **QUICK))
+    pipeline.set_output(transform="pandas").fit(frame, y)
+    small = compact(pipeline)
+    assert_array_equal(small[-1].feature_names_in_, frame.columns)
+    found, expected = small.transform(frame), pipeline.transform(frame)
+    assert_array_equal(found.columns, expected.columns)
+    assert_allclose(found, expected, atol=1e-5 * np.abs(expected).to_numpy().max())
+    unnamed = compact(make_pipeline(StandardScaler().fit(X), pipeline[-1]))
+    assert not hasattr(unnamed[-1], "feature_names_in_")
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_features_of_unlike_scales_do_not_spoil_rounding(storage):
+    X = scaled_rows(2, np.float64)
+    estimator = random_estimator(dtype=np.float64)
+    scaler = StandardScaler().fit(X)
+    apart = freeze(estimator, storage).predict_proba(scaler.transform(X))
+    folded = compact(make_pipeline(scaler, freeze(estimator)))[-1]
+
+    def change(model):
+        assert model.storage_ == storage
+        return np.abs(model.predict_proba(X) - apart).max()
+
+    small = [
+        compact(make_pipeline(scaler, freeze(estimator, storage)))[-1],
+        compact(make_pipeline(scaler, freeze(estimator)), storage)[-1],
+        folded.compact(storage),
+        folded.compact("float32").compact(storage),
+    ]
+    # Rounding to float32 on the way may move a weight by one step of the coarser types.
+    assert max(map(change, small)) < {"int8": 5e-3, "float16": 5e-4}.get(storage, 2e-5)
+    folded._input_scale = None
+    if storage == "int8":
+        assert change(folded.compact(storage)) > 3 * max(map(change, small))
