@@ -453,7 +453,7 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
             if len(known) < 2:
                 raise ValueError(
                     f"{type(self).__name__} needs at least 2 classes; y has only one class: "
-                    f"{known[0]!r}."
+                    f"{known.tolist()[0]!r}."
                 )
             self.classes_ = np.asarray(known)
         unknown = np.setdiff1d(present, self.classes_)
