@@ -1,0 +1,249 @@
+"""Every refusal names the parameter, the value and what is allowed."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import make_classification
+from sklearn.exceptions import NotFittedError
+from skorch import NeuralNetClassifier
+
+from skactprune import (
+    AccuracyTrigger,
+    Activation,
+    EpochTrigger,
+    Geometric,
+    Magnitude,
+    PrunedMLPClassifier,
+    Pruner,
+    ScorePruning,
+)
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"
+)
+X, y = make_classification(n_samples=40, n_features=6, random_state=0)
+NAMES = "'activation', 'activation_magnitude', 'ganguli2024', 'magnitude', 'random'"
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"prune_fraction": 1}, r"prune_fraction.*\[0.0, 1.0\).*Got 1 instead"),
+        ({"prune_fraction": 1.0}, r"prune_fraction.*\[0.0, 1.0\).*Got 1.0 instead"),
+        ({"prune_fraction": -0.1}, r"prune_fraction.*\[0.0, 1.0\).*Got -0.1 instead"),
+        ({"prune_fraction": np.nan}, "prune_fraction.*nan"),
+        ({"prune_fraction": "a lot"}, "prune_fraction.*'a lot'"),
+        ({"n_prune_rounds": -1}, r"n_prune_rounds.*\[0, inf\).*Got -1 instead"),
+        ({"n_prune_rounds": 2.5}, "n_prune_rounds.*2.5"),
+        ({"method": "snap"}, f"method='snap' is unknown. Known names: {NAMES}"),
+        ({"method": ScorePruning("entropy")}, "criterion='entropy' is unknown.*'activation', "),
+        ({"method": ScorePruning(3)}, "criterion=3 must be a name or a callable"),
+        (
+            {"method": Activation(granularity="block")},
+            r"granularity='block' of Activation must be one of \['neuron', 'weight'\]",
+        ),
+        ({"method": Magnitude(scope="net")}, r"scope='net' of Magnitude must be one of \['layer'"),
+        (
+            {"method": Activation(schedule="slow")},
+            "schedule='slow' is unknown. Known names: 'cubic'",
+        ),
+        ({"method": Activation(regrow="yes")}, "regrow='yes'"),
+        ({"method": 7}, "method.*7"),
+        ({"trigger": "loss"}, "trigger='loss' is unknown. Known names: 'accuracy', 'epoch'"),
+        ({"trigger": 3}, "trigger.*3"),
+        ({"hidden_layer_sizes": ()}, r"hidden_layer_sizes=\(\).*prune_fraction=0.8"),
+        ({"hidden_layer_sizes": (5, 0)}, r"hidden_layer_sizes=\(5, 0\) must be integers > 0"),
+        ({"hidden_layer_sizes": (5, 2.5)}, r"hidden_layer_sizes.*2.5"),
+        ({"hidden_layer_sizes": 0}, "hidden_layer_sizes.*0"),
+        ({"hidden_layer_sizes": (4,)}, r"prune_fraction=0.8 cannot be reached.*at most 0.75"),
+        (
+            {"hidden_layer_sizes": (10,), "n_components": 5},
+            r"prune_fraction=0.8 cannot be reached.*at least \[5\] neurons.*at most 0.5",
+        ),
+        (
+            {"hidden_layer_sizes": (9, 7), "n_components": 8},
+            "n_components=8 must be at most 7, the size of hidden layer 1",
+        ),
+        (
+            {"hidden_layer_sizes": (), "n_components": 2, "prune_fraction": 0},
+            "n_components=2 needs a hidden layer",
+        ),
+        ({"n_components": 0}, r"n_components.*\[1, inf\).*Got 0 instead"),
+        ({"transform_layer": 1}, r"transform_layer=1 must be in \[-1, 0\] with 1 hidden layers"),
+        ({"transform_layer": -2}, r"transform_layer=-2 must be in \[-1, 0\]"),
+        ({"solver": "lbfgs"}, "solver.*'adam'.*'sgd'.*Got 'lbfgs' instead|solver.*'sgd', 'adam'"),
+        ({"activation": "gelu"}, "activation.*Got 'gelu' instead"),
+        ({"batch_size": 0}, "batch_size.*Got 0 instead"),
+        ({"dropout": 1.0}, "dropout.*1.0"),
+        ({"dropout": [0.1, 0.2, 0.3]}, r"dropout=\[0.1, 0.2, 0.3\] must be one rate in \[0, 1\)"),
+        ({"dropout": [0.1, 1.5]}, r"dropout=\[0.1, 1.5\] must be one rate in \[0, 1\)"),
+        ({"dtype": "float16"}, "dtype.*'float16'"),
+        ({"device": "tpu"}, "device.*'tpu'"),
+        ({"alpha": -1}, r"alpha.*\[0.0, inf\).*Got -1 instead"),
+        ({"max_iter": 0}, "max_iter.*Got 0 instead"),
+        ({"class_weight": "even"}, "class_weight.*'even'"),
+        ({"class_weight": {5: 2.0}}, r"classes, \[0, 1\], are not in class_weight"),
+        ({"net_params": {"module": torch.nn.Linear}}, r"net_params\['module'\] cannot be set"),
+        ({"net_params": {"module__layer_sizes": (3,)}}, r"net_params\['module__layer_sizes'\]"),
+        ({"net_params": {"lr": 0.1}}, r"net_params\['lr'\] cannot be set.*module, "),
+        ({"net_params": {"max_epochs": 3}}, r"net_params\['max_epochs'\] cannot be set"),
+        ({"net_params": [1]}, "net_params"),
+        ({"early_stopping": True, "validation_fraction": 0.01}, "validation_fraction|test_size"),
+    ],
+)
+def test_bad_parameters(params, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        PrunedMLPClassifier(**{"hidden_layer_sizes": (10,), "max_iter": 3} | params).fit(X, y)
+
+
+def test_the_highest_reachable_fraction_that_is_named_can_be_reached():
+    clf = PrunedMLPClassifier((4,), prune_fraction=0.75, max_iter=3).fit(X, y)
+    assert clf.sparsity_ == 0.75
+    clf = PrunedMLPClassifier((10,), prune_fraction=0.5, n_components=5, max_iter=3).fit(X, y)
+    assert clf.transform(X).shape == (40, 5)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: EpochTrigger(0.5, 0.2), "start=0.5 and stop=0.2 must satisfy 0 <= start <= stop"),
+        (lambda: EpochTrigger(-1, 0.2), "start=-1 and stop=0.2"),
+        (lambda: AccuracyTrigger(0.9, 1.2), "start=0.9 and stop=1.2"),
+        (lambda: Geometric(0), "ratio=0 must be positive"),
+    ],
+)
+def test_bad_parts(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_nan_and_infinity(bad):
+    rows = X.copy()
+    rows[3, 2] = bad
+    clf = PrunedMLPClassifier((10,), max_iter=3)
+    with pytest.raises(ValueError, match="NaN|infinity"):
+        clf.fit(rows, y)
+    clf.fit(X, y)
+    for method in (clf.predict, clf.predict_proba, clf.transform):
+        with pytest.raises(ValueError, match="NaN|infinity"):
+            method(rows)
+    labels = y.astype(float)
+    labels[0] = bad
+    with pytest.raises(ValueError, match="NaN|infinity"):
+        clf.fit(X, labels)
+
+
+def test_another_width():
+    clf = PrunedMLPClassifier((10,), max_iter=3).fit(X, y)
+    for method in (clf.predict, clf.predict_proba, clf.predict_log_proba, clf.transform):
+        with pytest.raises(ValueError, match="X has 4 features, but .* expecting 6 features"):
+            method(X[:, :4])
+    with pytest.raises(ValueError, match="X has 4 features"):
+        clf.partial_fit(X[:, :4], y)
+    with pytest.raises(ValueError, match="X has 4 features"):
+        clf.set_params(warm_start=True).fit(X[:, :4], y)
+    assert clf.predict(X).shape == (40,)
+
+
+@pytest.mark.parametrize("params", [{}, {"prune_fraction": 0}])
+def test_one_class(params):
+    with pytest.raises(ValueError, match="at least 2 classes; y has only one class: 'a'"):
+        PrunedMLPClassifier((10,), **params).fit(X, ["a"] * 40)
+
+
+def test_continuous_and_multilabel_targets():
+    with pytest.raises(ValueError, match="continuous"):
+        PrunedMLPClassifier((10,)).fit(X, X[:, 0])
+    with pytest.raises(ValueError, match="multilabel|1d array"):
+        PrunedMLPClassifier((10,)).fit(X, np.stack([y, 1 - y], axis=1))
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        (-np.ones(40), "[Nn]egative values in data passed to `?sample_weight"),
+        (np.zeros(40), "must contain at least one non-zero"),
+        (np.ones(39), r"sample_weight.shape == \(39,\), expected \(40,\)"),
+        (np.full(40, np.nan), "sample_weight contains NaN"),
+    ],
+)
+def test_bad_sample_weight(weight, message):
+    with pytest.raises(ValueError, match=message):
+        PrunedMLPClassifier((10,), max_iter=3).fit(X, y, weight)
+
+
+def test_partial_fit_refuses_what_it_cannot_know():
+    with pytest.raises(ValueError, match="class_weight='balanced' is not supported by partial_fit"):
+        PrunedMLPClassifier((10,), class_weight="balanced").partial_fit(X, y, classes=[0, 1])
+    with pytest.raises(ValueError, match="classes must be passed on the first call"):
+        PrunedMLPClassifier((10,)).partial_fit(X, y)
+    with pytest.raises(ValueError, match="early_stopping=True"):
+        PrunedMLPClassifier((10,), early_stopping=True).partial_fit(X, y, classes=[0, 1])
+    clf = PrunedMLPClassifier((10,)).partial_fit(X, y, classes=[0, 1])
+    with pytest.raises(ValueError, match=r"y must have the classes of the earlier fit.*2"):
+        clf.partial_fit(X, y + 1)
+    with pytest.raises(ValueError, match="classes"):
+        clf.partial_fit(X, y, classes=[0, 1, 2])
+
+
+def test_warm_start_needs_the_same_classes():
+    clf = PrunedMLPClassifier((10,), warm_start=True, max_iter=3).fit(X, y)
+    with pytest.raises(ValueError, match="y must have the classes of the earlier fit"):
+        clf.fit(X, np.where(y == 0, 5, 6))
+
+
+def test_not_fitted():
+    clf = PrunedMLPClassifier()
+    for call in (
+        clf.predict,
+        clf.predict_proba,
+        clf.predict_log_proba,
+        clf.transform,
+        lambda X: clf.score(X, y),
+        lambda X: clf.get_feature_names_out(),
+        lambda X: clf.hidden_ranks_,
+    ):
+        with pytest.raises(NotFittedError):
+            call(X)
+
+
+def test_weights_that_overflow_are_told():
+    clf = PrunedMLPClassifier(
+        (10,), "identity", solver="sgd", learning_rate_init=1e200, max_iter=30, prune_fraction=0
+    )
+    with pytest.raises(ValueError, match="non-finite parameter weights.*preprocessed"):
+        clf.fit(X * 1e3, y)
+
+
+def test_no_gpu():
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    with pytest.raises(ValueError, match="device='cuda' needs a CUDA device; use 'cpu' or 'auto'"):
+        PrunedMLPClassifier((10,), device="cuda").fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"prune_fraction": 1.0}, r"prune_fraction=1.0 must be in \[0, 1\)"),
+        ({"prune_fraction": -1}, r"prune_fraction=-1 must be in \[0, 1\)"),
+        ({"n_prune_rounds": -1}, "n_prune_rounds=-1 must be an integer >= 0"),
+        ({"n_prune_rounds": 1.5}, "n_prune_rounds=1.5 must be an integer >= 0"),
+        ({"method": "snap"}, f"method='snap' is unknown. Known names: {NAMES}"),
+        ({"trigger": "loss"}, "trigger='loss' is unknown"),
+        ({"trigger": object()}, "trigger=<object.*must be 'epoch', 'accuracy'"),
+        ({"prune_fraction": 0.9}, r"prune_fraction=0.9 cannot be reached.*at most 0.75"),
+    ],
+)
+def test_bad_parameters_of_the_callback(params, message):
+    module = torch.nn.Sequential(torch.nn.Linear(6, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+    net = NeuralNetClassifier(module, callbacks=[Pruner(**params)], verbose=0, train_split=None)
+    with pytest.raises(ValueError, match=message):
+        net.fit(X.astype(np.float32), y)
+
+
+def test_a_module_without_hidden_layers():
+    net = NeuralNetClassifier(torch.nn.Linear(6, 2), callbacks=[Pruner()], verbose=0)
+    with pytest.raises(ValueError, match="at least one hidden layer.*Linear has 1"):
+        net.fit(X.astype(np.float32), y)
