@@ -92,6 +92,19 @@ def test_scaler_stays_where_its_mean_would_cost_digits(dtype, ratio, folds):
     )
 
 
+@pytest.mark.parametrize("factor", [1e-25, 1e25])
+def test_scaler_stays_where_its_scale_is_out_of_range(factor):
+    X = scaled_rows(0, np.float64)
+    X[:, 2] *= factor
+    model = freeze(random_estimator(dtype=np.float32))
+    pipeline = make_pipeline(StandardScaler().fit(X), model)
+    small = compact(pipeline)
+    assert len(small.steps) == 2
+    assert_array_equal(small.predict_proba(X), pipeline.predict_proba(X))
+    with pytest.raises(NotFittedError):
+        compact(make_pipeline(StandardScaler(), model))
+
+
 class OwnScaler(StandardScaler):
     """Could do anything."""
 

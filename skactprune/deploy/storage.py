@@ -67,7 +67,7 @@ def save(model, path):
     named = zip(OPTIONAL_ARRAYS, optional, strict=True)
     arrays |= {name: array for name, array in named if array is not None}
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    np.savez_compressed(buffer, **arrays)
     write_atomically(path, buffer.getvalue())
 
 
