@@ -1,0 +1,1 @@
+"""What pruning saves, beside what a user would take instead: ``python -m benchmarks``."""

@@ -1,0 +1,141 @@
+"""Our estimator and what a user would take instead, with the same net, solver, batch and epochs."""
+
+import numpy as np
+import torch
+from sklearn.neural_network import MLPClassifier
+from skorch import NeuralNetClassifier
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.utils import prune
+
+from skactprune import Activation, PrunedMLPClassifier
+
+OURS = "PrunedMLPClassifier"
+SKLEARN = "MLPClassifier"
+TORCH = "bare torch loop"
+FUSED = "bare torch loop, fused Adam"
+SKORCH = "skorch, defaults"
+MASKED = "torch.nn.utils.prune"
+
+IMAGE_NET = (300, 200, 100, 50)
+LENET = (300, 100)
+# Of these, the published sizes 784-300-200-100-50-10 shrink to a fifth and to a tenth.
+FIFTH = (60, 40, 20, 10)
+TENTH = (30, 20, 10, 5)
+
+
+def ours(hidden, batch, epochs, **params):
+    """Our estimator, which trains all `epochs`; without other `params`, a dense net."""
+    defaults = {"prune_fraction": 0, "n_iter_no_change": np.inf, "random_state": 0}
+    return PrunedMLPClassifier(hidden, batch_size=batch, max_iter=epochs, **defaults | params)
+
+
+def shrinking(n_in, hidden, live, batch, epochs, **params):
+    """Our estimator, pruned by neurons in 5 rounds until just `live` neurons are left."""
+    method = Activation(granularity="neuron", scope="layer")
+    fraction = fraction_gone(n_in, hidden, live)
+    return ours(hidden, batch, epochs, method=method, prune_fraction=fraction, **params)
+
+
+def fraction_gone(n_in, hidden, live):
+    """Share of the hidden weights that is gone where `live` neurons of each layer are left."""
+
+    def weights(sizes):
+        return sum(a * b for a, b in zip((n_in, *sizes), sizes, strict=False))
+
+    return 1 - weights(live) / weights(hidden)
+
+
+def check_live(estimator, live):
+    """Raise RuntimeError unless these numbers of neurons are left: times would be of another net.
+
+    Parameters
+    ----------
+    estimator : PrunedMLPClassifier
+        Fitted.
+    live : sequence of int
+        Neurons a hidden layer.
+
+    Returns
+    -------
+    PrunedMLPClassifier
+        The same estimator.
+    """
+    found = [len(neurons) for neurons in estimator.live_neurons_]
+    if found != list(live):
+        raise RuntimeError(f"The net has {found} neurons left instead of {list(live)}.")
+    return estimator
+
+
+def sklearn_net(hidden, batch, epochs):
+    """scikit-learn's classifier, which trains all `epochs`."""
+    return MLPClassifier(
+        hidden, batch_size=batch, max_iter=epochs, n_iter_no_change=epochs + 1, random_state=0
+    )
+
+
+def module(sizes):
+    """Plain torch module of these layers, input and output included."""
+    layers = []
+    for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+        layers += [nn.Linear(n_in, n_out), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+def skorch_net(sizes, batch, epochs):
+    """Classifier of skorch as it comes, except that it trains on all rows and prints nothing."""
+    return NeuralNetClassifier(
+        module(sizes),
+        criterion=nn.CrossEntropyLoss,
+        optimizer=torch.optim.Adam,
+        lr=0.001,
+        batch_size=batch,
+        max_epochs=epochs,
+        iterator_train__shuffle=True,
+        train_split=None,
+        verbose=0,
+    )
+
+
+def torch_loop(sizes, X, y, batch, epochs, fused=None, masked=0.0):
+    """Train a plain torch module as a careful user would.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Units of all layers.
+    X, y : ndarray
+        float32 rows and int64 labels.
+    batch, epochs : int
+        Rows a step; passes over the rows.
+    fused : bool, default=None
+        As of `torch.optim.Adam`; None is torch's default, which is not fused on a CPU.
+    masked : float, default=0.0
+        Share of every hidden weight matrix that torch.nn.utils.prune masks beforehand, the
+        weights of smallest absolute value.
+
+    Returns
+    -------
+    torch.nn.Sequential
+        The trained module.
+    """
+    X, y = torch.from_numpy(X), torch.from_numpy(y)
+    net = module(sizes)
+    if masked:
+        mask(net, masked)
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.001, fused=fused)
+    for _ in range(epochs):
+        total = 0.0
+        for rows in torch.randperm(len(X)).split(batch):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(net(X.index_select(0, rows)), y.index_select(0, rows))
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(rows)
+    return net
+
+
+def mask(net, amount):
+    """Mask a share of every hidden weight matrix of a module with torch.nn.utils.prune."""
+    for layer in [part for part in net if isinstance(part, nn.Linear)][:-1]:
+        prune.l1_unstructured(layer, "weight", amount)

@@ -1,0 +1,92 @@
+"""How long a prediction takes: of many rows, and of one."""
+
+import onnxruntime
+import torch
+
+from benchmarks.models import SIZES, dense_sklearn, masked_module, shrunk
+from benchmarks.peers import FIFTH, IMAGE_NET, MASKED, SKLEARN, TENTH, module
+from benchmarks.results import held_against
+from benchmarks.timing import clock_calls
+
+VALIDATED, UNCHECKED = "compact, validated", "compact, fast path"
+ESTIMATOR = "PrunedMLPClassifier"
+DENSE_TORCH = "torch module, dense"
+MASKED_TORCH = f"{MASKED}, 90 %"
+ONNX = "onnxruntime, the compact model"
+# Largest ratios to MLPClassifier of the original sizes.
+TARGETS_MANY = {
+    FIFTH: {VALIDATED: 0.30, UNCHECKED: 0.22},
+    TENTH: {VALIDATED: 0.24, UNCHECKED: 0.16},
+}
+TARGETS_ONE = {FIFTH: {}, TENTH: {VALIDATED: 0.45, UNCHECKED: 0.10}}
+
+
+def many_rows(bench):
+    """Predictions of many rows at once."""
+    n = bench.settings.predict_rows
+    return _predictions(bench, n, TARGETS_MANY, calls=3)
+
+
+def one_row(bench):
+    """Predictions of one row."""
+    return _predictions(bench, 1, TARGETS_ONE, calls=bench.settings.one_row_calls)
+
+
+def _predictions(bench, n_rows, targets, calls):
+    X = bench.images[2][:n_rows]
+    bench.expect(len(targets))
+    results = []
+    for live, wanted in targets.items():
+        sides = {
+            name: clock_calls(function, calls)
+            for name, function in _predictors(bench, live, X).items()
+        }
+        values = bench.alternate(sides)
+        where = (
+            f"{bench.image_source}, {'-'.join(map(str, IMAGE_NET))} to "
+            f"{'-'.join(map(str, live))}, {len(X)} row{'s' * (len(X) > 1)}"
+        )
+        about = {"what": "predict", "where": where}
+        for ours in (VALIDATED, UNCHECKED, ESTIMATOR):
+            results += held_against(values, ours, {SKLEARN: wanted.get(ours)}, **about)
+        results += held_against(values, UNCHECKED, {ONNX: None, DENSE_TORCH: None}, **about)
+        note = "what a mask alone changes"
+        about |= {"what": "predict with masks", "note": note}
+        results += held_against(values, MASKED_TORCH, {DENSE_TORCH: None}, **about)
+    return results
+
+
+def _predictors(bench, live, X):
+    """Functions that predict labels for `X`, all nets but the compact one in original sizes."""
+    estimator, dense = shrunk(bench, live), dense_sklearn(bench)
+    compact = estimator.compact()
+    session = _session(compact.to_onnx(), bench.settings.threads)
+    tensor = torch.from_numpy(X)
+
+    def of_module(net):
+        def predict():
+            with torch.inference_mode():
+                return net(tensor).argmax(dim=1).numpy()
+
+        return predict
+
+    return {
+        SKLEARN: lambda: dense.predict(X),
+        ESTIMATOR: lambda: estimator.predict(X),
+        VALIDATED: lambda: compact.predict(X),
+        UNCHECKED: lambda: compact.predict_unchecked(X),
+        ONNX: lambda: session.run(["label"], {"X": X}),
+        DENSE_TORCH: of_module(module(SIZES).eval()),
+        MASKED_TORCH: of_module(masked_module()),
+    }
+
+
+def _session(proto, n_threads):
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = n_threads
+    options.inter_op_num_threads = 1
+    # Its threads would go on spinning while the other sides are measured.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(
+        proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
