@@ -14,7 +14,7 @@ help:
 	@echo "make demo   compare pruned and dense networks with PCA on digits; results in $(DEMO_DIR)/"
 	@echo "make test   run all tests, docstring examples included"
 	@echo "make lint   check style and format"
-	@echo "make bench  the comparison on MNIST and Fashion-MNIST; results in $(BENCH_DIR)/"
+	@echo "make bench  measure fits, predictions, files and memory beside peers; results in $(BENCH_DIR)/"
 	@echo "make clean  remove the environment, results and caches"
 
 # Editable, so that a change of the sources needs no second installation.
@@ -36,8 +36,7 @@ lint: $(STAMP)
 	$(VENV)/bin/ruff format --check .
 
 bench: $(STAMP)
-	$(VENV)/bin/python -m skactprune compare --dataset mnist --output $(BENCH_DIR)/mnist
-	$(VENV)/bin/python -m skactprune compare --dataset fashion-mnist --output $(BENCH_DIR)/fashion-mnist
+	$(VENV)/bin/python -m benchmarks --output $(BENCH_DIR)
 
 clean:
 	rm -rf $(VENV) $(DEMO_DIR) $(BENCH_DIR) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
