@@ -103,7 +103,10 @@ class BasePrunedMLP(
         check_device(self.device)
         resume = hasattr(self, "net_") and (incremental or self.warm_start)
         X, y, sample_weight = self._check_fit_input(X, y, sample_weight, resume, incremental)
-        on_epoch = self._begin_callbacks(X, y, incremental)
+        task = {"estimator": self, "X": X, "y": y}
+        if sample_weight is not None:
+            task["metadata"] = {"sample_weight": sample_weight}
+        on_epoch = self._begin_callbacks(task, incremental)
         if not resume:
             self._rng = _new_random_state(self.random_state)
             self._progress = new_progress()
@@ -132,7 +135,7 @@ class BasePrunedMLP(
         self._store(net, pruner)
         self._fit_components(X, sample_weight)
         if not incremental:
-            self._callback_fit_ctx.call_on_fit_task_end(estimator=self, X=X, y=y, metadata={})
+            self._callback_fit_ctx.call_on_fit_task_end(**task, reconstruction_attributes={})
         return self
 
     def _initialized_net(self, pruner, dtype, resume=False, with_optimizer=False):
@@ -215,34 +218,32 @@ class BasePrunedMLP(
             lambda net: self._score_weights(*net.module_.numpy_parameters(), *held_out),
         )
 
-    def _begin_callbacks(self, X, y, incremental):
+    def _begin_callbacks(self, task, incremental):
         """Function that tells scikit-learn's callbacks of an epoch; True asks to stop."""
         if incremental:
             return lambda net: False
         context = self._init_callback_context(max_subtasks=self.max_iter)
-        context.call_on_fit_task_begin(estimator=self, X=X, y=y, metadata={})
+        context.call_on_fit_task_begin(**task)
 
         def report(net):
             epoch = context.subcontext(task_name="epoch")
-            epoch.call_on_fit_task_begin(estimator=self, X=X, y=y, metadata={})
+            epoch.call_on_fit_task_begin(**task)
             return epoch.call_on_fit_task_end(
-                estimator=self,
-                X=X,
-                y=y,
-                metadata={},
+                **task,
                 reconstruction_attributes=lambda: self._reconstruction_attributes(net),
             )
 
         return report
 
     def _reconstruction_attributes(self, net):
-        """Enough to predict with the net as it is now."""
+        """Enough to predict and transform with the net as it is now."""
         coefs, intercepts = net.module_.numpy_parameters()
+        hidden = coefs[:-1]
         return {
             "coefs_": [coef.copy() for coef in coefs],
             "intercepts_": [intercept.copy() for intercept in intercepts],
-            "classes_": self.classes_,
-            "n_features_in_": self.n_features_in_,
+            "_shown_depth": self._transform_depth(hidden) if hidden else None,
+            "_components": None,
         }
 
     # -- fitted state -----------------------------------------------------------------------
@@ -301,6 +302,12 @@ class BasePrunedMLP(
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "coefs_")
+
+    def __copy__(self):
+        """Shallow, unlike a pickle: scikit-learn's callbacks get a copy after every epoch."""
+        new = type(self).__new__(type(self))
+        vars(new).update(vars(self))
+        return new
 
     def __getstate__(self):
         state = super().__getstate__().copy()
