@@ -98,9 +98,7 @@ def test_threads_do_not_disturb_each_other():
 
 def test_processes_give_the_same_bits():
     expected = [fitted_bits(clf) for clf in ESTIMATORS.values()]
-    # One torch thread a worker is joblib's default where there is one worker a core.
-    with Parallel(n_jobs=2, inner_max_num_threads=1, backend="loky") as parallel:
-        found = parallel(delayed(quiet_fitted_bits)(clf) for clf in ESTIMATORS.values())
+    found = Parallel(n_jobs=2)(delayed(quiet_fitted_bits)(clf) for clf in ESTIMATORS.values())
     assert found == expected
 
 

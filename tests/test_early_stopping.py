@@ -1,0 +1,134 @@
+"""Stopping, and going back to the best weights, start after the last round."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import make_classification
+from sklearn.metrics import accuracy_score
+from sklearn.model_selection import train_test_split
+from skorch.callbacks import Callback
+
+from skactprune import Activation, EpochTrigger, Magnitude, PrunedMLPClassifier
+
+quiet = pytest.mark.filterwarnings(
+    "ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"
+)
+X, y = make_classification(
+    n_samples=120, n_features=8, n_informative=6, n_redundant=0, n_classes=3, random_state=0
+)
+
+
+class Snapshots(Callback):
+    """Weights at the end of every epoch, before a round, and validation scores."""
+
+    def initialize(self):
+        self.weights = []
+        return self
+
+    def on_epoch_end(self, net, **kwargs):
+        self.weights.append([p.detach().clone().numpy() for p in net.module_.parameters()])
+
+
+def fit(method="activation", **params):
+    snapshots = Snapshots()
+    clf = PrunedMLPClassifier(
+        (14, 9),
+        method=method,
+        **{
+            "early_stopping": True,
+            "validation_fraction": 0.25,
+            "max_iter": 60,
+            "n_iter_no_change": 5,
+            "learning_rate_init": 0.01,
+            "batch_size": 20,
+            "random_state": 0,
+            "prune_fraction": 0.6,
+            "net_params": {"callbacks": [("snapshots", snapshots)]},
+        }
+        | params,
+    ).fit(X, y)
+    return clf, snapshots
+
+
+@quiet
+@pytest.mark.parametrize("method", [Activation(), Magnitude(), Activation(regrow=True)])
+def test_the_best_weights_after_the_last_round_come_back(method):
+    clf, snapshots = fit(method)
+    last = clf.pruning_history_[-1]["epoch"]
+    after = clf.validation_scores_[last:]
+    best = last + int(np.argmax(after))
+    assert clf.best_validation_score_ == max(after)
+    assert len(clf.validation_scores_) == clf.n_iter_
+    assert clf.best_loss_ is None
+    if not method.regrow:
+        for coef, weight in zip(clf.coefs_, snapshots.weights[best][::2], strict=True):
+            assert coef.T.tobytes() == weight.tobytes()
+        assert clf.sparsity_ >= 0.6
+    columns = [np.arange(8), *clf.live_neurons_]
+    for coef, mask, before, live in zip(
+        clf.coefs_, clf.masks_, columns, clf.live_neurons_, strict=False
+    ):
+        assert (coef[~mask[np.ix_(before, live)]] == 0).all()
+
+
+@quiet
+def test_a_better_score_before_the_last_round_does_not_count():
+    # A dense net that is trained well, then pruned to almost nothing.
+    clf, _ = fit(n_prune_rounds=1, prune_fraction=0.93, trigger=EpochTrigger(0.8, 0.8), max_iter=40)
+    last = clf.pruning_history_[-1]["epoch"]
+    assert max(clf.validation_scores_[:last]) > clf.best_validation_score_
+    assert clf.best_validation_score_ == max(clf.validation_scores_[last:])
+
+
+def test_training_stops_when_the_score_does_not_improve():
+    clf, _ = fit(max_iter=300, tol=0.0001)
+    last = clf.pruning_history_[-1]["epoch"]
+    assert clf.n_iter_ < 300
+    scores = clf.validation_scores_[last:]
+    best, waited = -np.inf, 0
+    for n_epochs, score in enumerate(scores, start=1):
+        waited = 0 if score >= best + 0.0001 else waited + 1
+        best = max(best, score)
+        if waited > 5:
+            break
+    assert n_epochs == len(scores)
+
+
+@quiet
+def test_validation_rows_are_stratified_weighted_and_not_trained_on():
+    weight = np.random.RandomState(0).uniform(0.5, 2, len(X))
+    clf = PrunedMLPClassifier(
+        (14,), early_stopping=True, max_iter=6, random_state=3, validation_fraction=0.25,
+        prune_fraction=0, solver="sgd", learning_rate_init=0.01,
+    ).fit(X, y, weight)  # fmt: skip
+    # The split is drawn after the initial weights.
+    random_state = np.random.RandomState(3)
+    for n_in, n_out in ((8, 14), (14, 3)):
+        random_state.uniform(size=(n_in, n_out))
+        random_state.uniform(size=n_out)
+    rows, held_out = train_test_split(
+        np.arange(120), random_state=random_state, test_size=0.25, stratify=y
+    )
+    assert np.bincount(y[held_out]).tolist() == [10, 10, 10]
+    assert clf.t_ == 6 * len(rows)
+    predicted = clf.predict(X[held_out])
+    score = accuracy_score(y[held_out], predicted, sample_weight=weight[held_out])
+    assert clf.best_validation_score_ == score
+
+
+@quiet
+def test_rounds_are_recorded_with_the_validation_score_of_their_epoch():
+    clf, _ = fit(max_iter=20)
+    for row in clf.pruning_history_:
+        assert row["validation_score"] == clf.validation_scores_[row["epoch"] - 1]
+        assert 0 <= row["train_score"] <= 1
+    clf, _ = fit(max_iter=20, early_stopping=False)
+    assert {row["validation_score"] for row in clf.pruning_history_} == {None}
+
+
+@quiet
+def test_warm_start_keeps_a_fitted_net_that_is_not_beaten():
+    clf, _ = fit(warm_start=True)
+    live = [a.tolist() for a in clf.live_neurons_]
+    clf.fit(X, y)
+    assert [a.tolist() for a in clf.live_neurons_] == live
+    assert clf.sparsity_ >= 0.6
