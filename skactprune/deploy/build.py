@@ -18,45 +18,44 @@ LARGEST_FOLDED_MEAN = {np.dtype(np.float32): 10.0, np.dtype(np.float64): 500.0}
 def compact(model, dtype=None):
     """Small, frozen, torch-free model of a fitted estimator or pipeline.
 
-        Parameters
-        ----------
-        model : PrunedMLPClassifier, CompactMLPClassifier or Pipeline
-            Fitted; a pipeline ends in one of these.
-        dtype : {"float64", "float32", "float16", "int8"}, default=None
-            Type of the weights in pickles and files; None keeps that of the weights. "float16" and
-            "int8", which has a scale for each neuron, are computed with in float32.
-            `CompactMLPClassifier.compression_report` tells how much that changes.
+    Parameters
+    ----------
+    model : PrunedMLPClassifier, CompactMLPClassifier or Pipeline
+        Fitted; a pipeline ends in one of these.
+    dtype : {"float64", "float32", "float16", "int8"}, default=None
+        Type of the weights in pickles and files; None keeps that of the weights. "float16" and
+        "int8", which has a scale for each neuron, are computed with in float32.
+        `CompactMLPClassifier.compression_report` tells how much that changes.
 
-        Returns
-        -------
-        CompactMLPClassifier or Pipeline
-            For a pipeline: a new one with the same steps, not copied, except for the last. A
-            StandardScaler right in front of that is folded into the weights, and left out, where
-            this is exact: not where the mean of a feature is so many standard deviations from zero
-            (10 in float32, 500 in float64) that digits would be lost. With the mean folded, sparse
-            input is accepted, which StandardScaler refuses.
+    Returns
+    -------
+    CompactMLPClassifier or Pipeline
+        For a pipeline: a new one with the same steps, not copied, except for the last. A
+        StandardScaler right in front of that is folded into the weights, and left out, where
+        this is exact: not where the mean of a feature is so many standard deviations from zero
+        (10 in float32, 500 in float64) that digits would be lost. With the mean folded, sparse
+        input is accepted, which StandardScaler refuses.
 
-        Raises
-        ------
-        TypeError
-            If `model` is something else.
-        NotFittedError
-            If it is not fitted.
-        ValueError
-            If `dtype` is unknown or too small for the weights.
+    Raises
+    ------
+    TypeError
+        If `model` is something else.
+    NotFittedError
+        If it is not fitted.
+    ValueError
+        If `dtype` is unknown or too small for the weights.
 
-        Examples
-        --------
-        >>> from sklearn.datasets import load_digits
-        >>> from sklearn.pipeline import make_pipeline
-        >>> from sklearn.preprocessing import StandardScaler
-    from sklearn.utils.validation import check_is_fitted
-        >>> from skactprune import PrunedMLPClassifier, compact
-        >>> X, y = load_digits(return_X_y=True)
-        >>> mlp = PrunedMLPClassifier(max_iter=40, tol=0.1, random_state=0)
-        >>> pipeline = make_pipeline(StandardScaler(), mlp).fit(X, y)
-        >>> compact(pipeline)
-        Pipeline(steps=[('prunedmlpclassifier', CompactMLPClassifier())])
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skactprune import PrunedMLPClassifier, compact
+    >>> X, y = load_digits(return_X_y=True)
+    >>> mlp = PrunedMLPClassifier(max_iter=40, tol=0.1, random_state=0)
+    >>> pipeline = make_pipeline(StandardScaler(), mlp).fit(X, y)
+    >>> compact(pipeline)
+    Pipeline(steps=[('prunedmlpclassifier', CompactMLPClassifier())])
     """
     if not isinstance(model, Pipeline):
         if not hasattr(model, "compact"):
@@ -111,7 +110,7 @@ def freeze(estimator, dtype=None):
     if components is not None:
         model.projection_ = np.ascontiguousarray(components.components.T)
         model.projection_offset_ = -components.components @ components.mean
-    model.intercepts_ = [b.copy() for b in estimator.intercepts_]
+    model.intercepts_ = estimator.intercepts_
     model._set_weights(estimator.coefs_, dtype or estimator.coefs_[0].dtype.name)
     return model
 
