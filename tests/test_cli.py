@@ -87,7 +87,9 @@ def test_own_table_in_two_processes_as_in_one(table, tmp_path, capsys):
         # Seconds differ.
         results.append([row[:-1] for row in markdown_rows(folder / "comparison.md")])
     assert results[0] == results[1]
-    assert "data.csv: 90 training and 30 test rows" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "data.csv: 90 training and 30 test rows" in out
+    assert "nets 56-20-1 before pruning" in " ".join(out.split())
     dense = results[0][1]
     assert dense[0] == "dense MLP"
     assert float(dense[1].split(" ± ")[0]) > 95

@@ -1,5 +1,7 @@
 """The figure: accuracy against rank, singular values before and after pruning."""
 
+from textwrap import fill
+
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -39,11 +41,12 @@ def draw(fits, settings, title, path):
         File to write.
     """
     n_hidden = len(settings.hidden)
-    figure = Figure(figsize=(5.5 + 3.5 * n_hidden, 4.4), layout="constrained")
+    width = 5.5 + 3.5 * n_hidden
+    figure = Figure(figsize=(width, 4.4), layout="constrained")
     axes = figure.subplots(1, 1 + n_hidden, width_ratios=[1.5, *[1] * n_hidden])
     for ax in axes[2:]:
         ax.sharey(axes[1])
-    figure.suptitle(title, fontsize=9)
+    figure.suptitle(fill(title, int(13 * width)), fontsize=9)
     _accuracy(axes[0], fits, settings)
     for layer, ax in enumerate(axes[1:]):
         _spectra(ax, fits, settings, layer)

@@ -29,11 +29,12 @@ HEADER = (
 def heading(data, settings):
     """What was compared, in one sentence."""
     X_train, X_test, y_train, _ = data.splits[0]
-    classes = np.unique(y_train)
-    layers = "-".join(map(str, (X_train.shape[1], *settings.hidden, len(classes))))
+    n_classes = len(np.unique(y_train))
+    n_outputs = 1 if n_classes == 2 else n_classes
+    layers = "-".join(map(str, (X_train.shape[1], *settings.hidden, n_outputs)))
     return (
         f"{data.name}: {len(X_train)} training and {len(X_test)} test rows, {X_train.shape[1]} "
-        f"features, {len(classes)} classes; nets {layers} before pruning, {settings.epochs} epochs "
+        f"features, {n_classes} classes; nets {layers} before pruning, {settings.epochs} epochs "
         f"in batches of {batch_size(len(X_train))}, {settings.prune_fraction:.0%} of the hidden "
         f"weights pruned in {settings.rounds} round{'s' * (settings.rounds != 1)}."
     )
