@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"
 )
 X, y = make_classification(n_samples=40, n_features=6, random_state=0)
-NAMES = "'activation', 'activation_magnitude', 'ganguli2024', 'magnitude', 'random'"
+NAMES = "'activation', 'activation_magnitude', .*'ganguli2024', 'magnitude', 'random'"
 
 
 @pytest.mark.parametrize(
@@ -150,6 +150,20 @@ def test_another_width():
 def test_one_class(params):
     with pytest.raises(ValueError, match="at least 2 classes; y has only one class: 'a'"):
         PrunedMLPClassifier((10,), **params).fit(X, ["a"] * 40)
+
+
+def test_one_class_in_partial_fit():
+    with pytest.raises(ValueError, match="at least 2 classes; y has only one class: 0"):
+        PrunedMLPClassifier((10,)).partial_fit(X, 0 * y, classes=[0])
+
+
+def test_more_components_than_neurons_are_left():
+    clf = PrunedMLPClassifier((10,), max_iter=3, warm_start=True, n_components=2).fit(X, y)
+    clf.set_params(n_components=5, prune_fraction=0.5)
+    for fit in (clf.fit, clf.partial_fit):
+        with pytest.raises(ValueError, match="n_components=5 must be at most 2, the neurons that"):
+            fit(X, y)
+    assert clf.transform(X).shape == (40, 2)
 
 
 def test_continuous_and_multilabel_targets():

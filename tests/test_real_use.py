@@ -218,6 +218,14 @@ def test_warm_start_never_prunes_twice_and_a_higher_fraction_prunes_on():
     assert set(clf.live_neurons_[0]) < set(live)
 
 
+def test_partial_fit_takes_over_a_higher_fraction():
+    clf = small().fit(X, y)
+    clf.set_params(prune_fraction=0.75).partial_fit(X, y)
+    assert clf.sparsity_ == 0.75
+    clf.set_params(prune_fraction=0.2).partial_fit(X, y)
+    assert clf.sparsity_ == 0.75
+
+
 def test_a_criterion_of_ones_own():
     def first_neurons(layer):
         return -np.arange(len(layer.weight), dtype=float)[:, None]

@@ -111,6 +111,8 @@ class BasePrunedMLP(
             self._rng = _new_random_state(self.random_state)
             self._progress = new_progress()
         pruner = self._new_pruner()
+        if resume:
+            self._check_neurons_left()
         net = self._initialized_net(pruner, X.dtype, resume, with_optimizer=incremental)
         rows, validate = self._split(X, y, sample_weight, incremental)
         control = TrainingControl(
@@ -163,6 +165,15 @@ class BasePrunedMLP(
                 f"{len(sizes) - 1}] with {len(sizes)} hidden layers."
             )
         return self.transform_layer % len(sizes)
+
+    def _check_neurons_left(self):
+        """A fitted net may have fewer neurons left than `n_components`, changed since, needs."""
+        left = [coef.shape[1] for coef in self.coefs_[:-1]]
+        if self.n_components is not None and self.n_components > left[self._transform_depth(left)]:
+            raise ValueError(
+                f"n_components={self.n_components!r} must be at most "
+                f"{left[self._transform_depth(left)]}, the neurons that the fitted net has left."
+            )
 
     def _new_pruner(self):
         sizes = hidden_sizes(self)

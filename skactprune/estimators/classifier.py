@@ -448,14 +448,16 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         return X, y, weight
 
     def _set_classes(self, present, resume, incremental):
-        if not (resume or incremental):
+        if resume or incremental:
+            known = self.classes_
+        else:
             known = present if self.init_estimator is None else self.init_estimator.classes_
-            if len(known) < 2:
-                raise ValueError(
-                    f"{type(self).__name__} needs at least 2 classes; y has only one class: "
-                    f"{known.tolist()[0]!r}."
-                )
-            self.classes_ = np.asarray(known)
+        if len(known) < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs at least 2 classes; y has only one class: "
+                f"{known.tolist()[0]!r}."
+            )
+        self.classes_ = np.asarray(known)
         unknown = np.setdiff1d(present, self.classes_)
         if len(unknown) or (resume and not incremental and len(present) < len(self.classes_)):
             raise ValueError(

@@ -324,6 +324,10 @@ class Pruner(Callback):
         self.history_ = state["history"]
         self.epoch_, self.done_ = state["epoch"], state["done"]
         self._plan()
+        # Where more is asked for than before, the last rounds are to come again.
+        self.done_ = min(self.done_, len(self.shares_))
+        while self.done_ and self._fraction(self.done_) > self.fraction_done_:
+            self.done_ -= 1
 
 
 def _hits(y_pred, target, weight):
