@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import accuracy_score
+from sklearn.neural_network import MLPClassifier
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import (
@@ -299,9 +300,13 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         ------
         NotFittedError
             If `mlp` is not fitted.
+        TypeError
+            If `mlp` is something else.
         ValueError
             If `mlp` is a multilabel classifier.
         """
+        if not isinstance(mlp, MLPClassifier):
+            raise TypeError(f"mlp must be a fitted MLPClassifier, not {type(mlp).__name__}.")
         check_is_fitted(mlp)
         if mlp.out_activation_ == "logistic" and mlp.n_outputs_ > 1:
             raise ValueError("mlp is a multilabel classifier; only single labels are supported.")
