@@ -1,12 +1,18 @@
 """Recipes by name: each a choice of criterion, granularity, scope, schedule and options."""
 
-from skactprune.methods.activation import Activation, ActivationMagnitude, Ganguli2024
+from skactprune.methods.activation import (
+    Activation,
+    ActivationMagnitude,
+    FiringVariance,
+    Ganguli2024,
+)
 from skactprune.methods.base import Method, ScorePruning, get_method, register
 from skactprune.methods.baselines import Magnitude, Random
 
 __all__ = [
     "Activation",
     "ActivationMagnitude",
+    "FiringVariance",
     "Ganguli2024",
     "Magnitude",
     "Method",

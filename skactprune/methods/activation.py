@@ -66,6 +66,31 @@ class ActivationMagnitude(Activation):
     criterion = "activation_magnitude"
 
 
+@register("firing_variance")
+class FiringVariance(Activation):
+    """Remove the lowest products of abs(w) and p (1 - p), p the firing rate of the neuron.
+
+    p (1 - p) is the variance of whether the neuron fires. It is low for neurons that hardly ever
+    fire, as the firing count is, and also for those that always fire: they are linear, and a
+    network that is left with them bends nowhere. The counts are those of "activation".
+
+    Parameters
+    ----------
+    granularity : {"neuron", "weight"}, default="neuron"
+        What leaves together. The score of a neuron is the mean over its incoming weights.
+    scope : {"layer", "global"}, default="layer"
+        The same share of every layer, or the lowest scores of all layers.
+    schedule : {"geometric", "cubic", "linear", "one_shot"} or callable, default="geometric"
+        Share of `prune_fraction` that is gone after each round.
+    regrow : bool, default=False
+        Whether pruned weights, set to zero, may be learned again.
+    reset_counts : bool, default=False
+        Whether counts restart after each round instead of running on through the fit.
+    """
+
+    criterion = "firing_variance"
+
+
 @register("ganguli2024")
 class Ganguli2024(Method):
     """The authors' ranking and counting: all hidden weights together, the fraction of the net.

@@ -28,10 +28,13 @@ class ActivationCounter:
         Whether any row was counted with a weight.
     totals : list of torch.Tensor
         The counts in float64, which holds whole numbers exactly up to 2 ** 53.
+    seen : list of float
+        Weight of all rows (and positions) that were counted in each layer.
     """
 
     def __init__(self, sizes):
         self.totals = [torch.zeros(size, dtype=torch.float64) for size in sizes]
+        self.seen = [0.0] * len(sizes)
         self._buffers = {}
         self._handles = []
         self.active = False
@@ -67,6 +70,7 @@ class ActivationCounter:
     def restart(self):
         """Count from zero."""
         self.totals = [torch.zeros_like(total) for total in self.totals]
+        self.seen = [0.0] * len(self.totals)
 
     def cut(self, kept):
         """Forget the neurons for which the boolean arrays `kept` are False."""
@@ -90,8 +94,11 @@ class ActivationCounter:
             # One pass that writes the numbers 0 and 1: converting a boolean costs several times
             # as much, and so does summing one.
             torch.gt(z, 0, out=fires)
-            if weight is not None:
+            if weight is None:
+                self.seen[depth] += len(z)
+            else:
                 self.weighted = True
+                self.seen[depth] += float(weight.sum(dtype=torch.float64)) * len(z) / len(weight)
                 ones = weight.to(torch.float64).repeat_interleave(len(z) // len(weight))
             self.totals[depth].add_(torch.mv(fires.t(), ones))
 

@@ -26,6 +26,9 @@ class LayerState:
     counts : ndarray of shape (n_out,) or None
         How often each neuron fired (z > 0), sample-weighted; None for a criterion that is
         registered as not using it.
+    n_counted : float
+        Weight of the rows in which firing was counted, so that ``counts / n_counted`` is the
+        firing rate; 0 where nothing was counted.
     random_state : numpy.random.RandomState
         For criteria that draw.
     """
@@ -33,6 +36,7 @@ class LayerState:
     weight: np.ndarray
     mask: np.ndarray
     counts: np.ndarray | None
+    n_counted: float
     random_state: np.random.RandomState
 
 
@@ -57,6 +61,16 @@ def activation_magnitude(layer):
     return layer.counts[:, None] * np.abs(layer.weight)
 
 
+def firing_variance(layer):
+    """abs(w) times p (1 - p), the variance of whether a neuron with firing rate p fires.
+
+    A neuron that never fires does nothing, and one that always fires is linear: neither bends
+    the function.
+    """
+    rate = layer.counts[:, None] / (layer.n_counted or 1.0)
+    return rate * (1.0 - rate) * np.abs(layer.weight)
+
+
 def magnitude(layer):
     """abs(w) (Han et al. 2015; Zhu & Gupta 2017)."""
     return np.abs(layer.weight)
@@ -70,6 +84,7 @@ def random(layer):
 CRITERIA = {
     "activation": Criterion(activation),
     "activation_magnitude": Criterion(activation_magnitude),
+    "firing_variance": Criterion(firing_variance),
     "magnitude": Criterion(magnitude, counts=False),
     "random": Criterion(random, counts=False),
 }

@@ -80,8 +80,10 @@ class PrunedLayers:
         hidden = prunable_layers(net.module_)[:-1]
         counts = self.counter.counts if counted else [None] * len(hidden)
         return [
-            LayerState(_matrix(layer.weight).cpu().numpy(), mask, count, random_state)
-            for layer, mask, count in zip(hidden, masks.current, counts, strict=True)
+            LayerState(_matrix(layer.weight).cpu().numpy(), mask, count, seen, random_state)
+            for layer, mask, count, seen in zip(
+                hidden, masks.current, counts, self.counter.seen, strict=True
+            )
         ]
 
     def apply(self, net, masks, cut):
@@ -102,12 +104,12 @@ class PrunedLayers:
     def undo(self, net):
         """Function that gives the net and this object back what they hold now."""
         restore = snapshot(prunable_layers(net.module_), net.optimizer_)
-        before, totals = dict(vars(self)), self.counter.totals
+        before, counts = dict(vars(self)), (self.counter.totals, self.counter.seen)
 
         def roll_back():
             restore()
             vars(self).update(before)
-            self.counter.totals = totals
+            self.counter.totals, self.counter.seen = counts
 
         return roll_back
 
@@ -144,6 +146,7 @@ class PrunedLayers:
             "live": self.masks.live,
             "counts": self._merged_counts(),
             "totals": [total.cpu().numpy() for total in self.counter.totals],
+            "seen": self.counter.seen,
             "weighted": self.counter.weighted,
             "n_weights": self.n_weights,
         }
@@ -156,6 +159,7 @@ class PrunedLayers:
         self.n_weights = state["n_weights"]
         self._last_counts = state["counts"]
         self.counter.totals = [torch.tensor(total) for total in state["totals"]]
+        self.counter.seen = list(state["seen"])
         self.counter.weighted = state["weighted"]
 
     def _merged_counts(self):
