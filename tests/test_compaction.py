@@ -270,3 +270,27 @@ def test_neurons_leave_after_every_round_and_not_only_at_the_end():
         expected[row["epoch"] :] = [row["live_neurons"][0]] * (20 - row["epoch"])
     assert Sizes.seen == expected
     assert len(set(expected)) == 6
+
+
+@pytest.mark.parametrize("method", [Magnitude(regrow=True), Magnitude()])
+def test_a_round_clears_the_moments_of_what_it_prunes(method):
+    class Look(Callback):
+        seen = 0
+
+        def on_epoch_end(self, net, **kwargs):
+            pruner = dict(net.callbacks_)["pruner"]
+            if pruner.history_ and pruner.history_[-1]["epoch"] == pruner.epoch_:
+                for layer, mask in zip(net.module_.layers, pruner.masks_.current, strict=False):
+                    state = net.optimizer_.state[layer.weight]
+                    for name in ("exp_avg", "exp_avg_sq"):
+                        assert (state[name].numpy()[~mask] == 0).all()
+                        assert (state[name].numpy()[mask] != 0).any()
+                    self.seen += (~mask).any()
+
+    X, y = make_classification(n_samples=60, random_state=1)
+    look = Look()
+    PrunedMLPClassifier(
+        (20, 10), method=method, max_iter=10, random_state=0, prune_fraction=0.5,
+        net_params={"callbacks": [("look", look)]},
+    ).fit(X, y)  # fmt: skip
+    assert look.seen >= 8
