@@ -8,14 +8,15 @@ DEMO_DIR ?= demo
 BENCH_DIR ?= bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo compare test lint bench clean
 
 help:
-	@echo "make demo   compare pruned and dense networks with PCA on digits; results in $(DEMO_DIR)/"
-	@echo "make test   run all tests, docstring examples included"
-	@echo "make lint   check style and format"
+	@echo "make demo     compare pruned and dense networks with PCA on digits; results in $(DEMO_DIR)/"
+	@echo "make compare  the same on MNIST and Fashion-MNIST; results in $(BENCH_DIR)/"
+	@echo "make test     run all tests, docstring examples included"
+	@echo "make lint     check style and format"
 	@echo "make bench  measure fits, predictions, files and memory beside peers; results in $(BENCH_DIR)/"
-	@echo "make clean  remove the environment, results and caches"
+	@echo "make clean    remove the environment, results and caches"
 
 # Editable, so that a change of the sources needs no second installation.
 $(STAMP): pyproject.toml constraints.txt

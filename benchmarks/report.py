@@ -75,13 +75,13 @@ def _targets(results):
         )
         for result in results
     ]
-    reasons = {
+    reasons = [
         f"- {result.what}, {result.where}, against {result.against}: {result.if_missed}"
         for result in results
         if result.if_missed and not result.met
-    }
+    ]
     lines = [f"{met} of {len(results)} met.", "", *_markdown(header, rows, numbers_from=4)]
-    return lines + (["", "Why some are missed:", "", *sorted(reasons)] if reasons else [])
+    return lines + (["", "Why some are missed:", "", *reasons] if reasons else [])
 
 
 def _table(results):

@@ -80,12 +80,18 @@ def alternate(sides, alternations, warm_up=True, done=lambda: None):
     for name in names if warm_up else ():
         sides[name]()
     values = {name: [] for name in names}
-    for i in range(alternations):
-        first = i % len(names)
-        for name in names[first:] + names[:first]:
-            gc.collect()
-            values[name].append(sides[name]())
-        done()
+    # What is there now stays; looking through it before every measurement would take long.
+    gc.collect()
+    gc.freeze()
+    try:
+        for i in range(alternations):
+            first = i % len(names)
+            for name in names[first:] + names[:first]:
+                gc.collect()
+                values[name].append(sides[name]())
+            done()
+    finally:
+        gc.unfreeze()
     return values
 
 

@@ -1,0 +1,109 @@
+"""The harness of the benchmarks runs from end to end on tiny sizes; no time is judged."""
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from benchmarks.__main__ import run
+from benchmarks.cases import CASES
+from benchmarks.report import page
+from benchmarks.results import Result
+from benchmarks.settings import QUICK
+from benchmarks.store import Store
+from benchmarks.timing import alternate
+
+TINY = replace(
+    QUICK,
+    threads=1,
+    alternations=2,
+    image_rows=300,
+    shrink_rows=300,
+    model_rows=300,
+    digits_epochs=1,
+    wide_rows=300,
+    predict_rows=10,
+    one_row_calls=2,
+    widths=(8,),
+    width_rows=128,
+    table_rows=(200,),
+    rounds=(1, 2),
+)
+# The others start processes, which import torch anew each time.
+IN_THIS_PROCESS = [name for name in CASES if name not in ("memory", "start", "rows")]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("benchmarks")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("benchmarks.data.load_dataset", _offline)
+        run(TINY, folder, IN_THIS_PROCESS, fresh=False, console=Console(quiet=True))
+    return folder
+
+
+def _offline(name):
+    raise OSError(f"{name} is not here")
+
+
+def test_both_files_hold_every_case(folder):
+    stored = json.loads((folder / "benchmarks.json").read_text("utf-8"))
+    assert list(stored["cases"]) == IN_THIS_PROCESS
+    text = (folder / "benchmarks.md").read_text("utf-8")
+    assert all(CASES[name].title in text for name in IN_THIS_PROCESS)
+    assert text.endswith("Not run: memory, start, rows.\n")
+
+
+def test_every_side_is_measured_in_every_alternation(folder):
+    stored = json.loads((folder / "benchmarks.json").read_text("utf-8"))
+    for name, case in stored["cases"].items():
+        for result in case["results"]:
+            n = len(result["values"])
+            assert n == {"size": 1, "counting": 4}.get(name, 2), result
+            assert result["others"] is None or len(result["others"]) == n
+            assert all(0 < value < math.inf for value in result["values"])
+
+
+def test_finished_cases_are_not_run_again(folder, monkeypatch):
+    def fail(bench):
+        raise AssertionError("was run again")
+
+    for name in IN_THIS_PROCESS:
+        monkeypatch.setitem(CASES, name, replace(CASES[name], run=fail))
+    run(TINY, folder, IN_THIS_PROCESS, fresh=False, console=Console(quiet=True))
+    with pytest.raises(AssertionError, match="was run again"):
+        run(TINY, folder, ["size"], fresh=True, console=Console(quiet=True))
+
+
+def test_cases_of_other_settings_are_not_mixed_in(folder):
+    machine = json.loads((folder / "benchmarks.json").read_text("utf-8"))["machine"]
+    assert Store(folder, TINY, machine).has("fit")
+    other = Store(folder, replace(TINY, threads=2), machine)
+    assert other.discarded
+    assert not other.has("fit")
+
+
+def test_targets_are_judged_by_the_median_ratio(tmp_path):
+    about = {"side": "ours", "values": [1.0, 1.0, 9.0], "against": "theirs", "target": 0.6}
+    met = Result("a", "b", others=[2.0, 2.0, 2.0], **about)
+    missed = Result("c", "d", others=[1.0, 1.0, 90.0], if_missed="too slow", **about)
+    assert met.ratio == pytest.approx((0.5, 0.5, 2.5))
+    assert met.met
+    assert not missed.met
+    machine = {"versions": {}, "pools": {}, "processor": "p", "cores": 1, "system": "s"}
+    store = Store(tmp_path, TINY, machine | {"python": "3", "torch kernels": "k"})
+    store.put("fit", 1.0, [met, missed])
+    assert store.results("fit") == [met, missed]
+    text = page(store, TINY)
+    assert "1 of 2 met." in text
+    assert "against theirs: too slow" in text
+
+
+def test_sides_take_turns_at_being_first():
+    order = []
+    sides = {name: lambda name=name: order.append(name) or 1.0 for name in "abc"}
+    values = alternate(sides, alternations=3, warm_up=False)
+    assert order == list("abc" + "bca" + "cab")
+    assert values == {"a": [1.0] * 3, "b": [1.0] * 3, "c": [1.0] * 3}
