@@ -85,7 +85,7 @@ def test_training_stops_when_the_score_does_not_improve():
     assert clf.n_iter_ < 300
     scores = clf.validation_scores_[last:]
     best, waited = -np.inf, 0
-    for place, score in enumerate(scores):
+    for score in scores:
         waited = 0 if score >= best + 0.0001 else waited + 1
         best = max(best, score)
         if waited > 5:

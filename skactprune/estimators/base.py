@@ -13,8 +13,9 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import train_test_split
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
+from skactprune._validation import check_rows
 from skactprune.estimators._building import check_device, hidden_sizes, new_net
 from skactprune.estimators._components import HiddenComponents
 from skactprune.estimators._state import dump, load_weights, restore
@@ -398,7 +399,7 @@ class BasePrunedMLP(
         )
 
     def _check_X(self, X):
-        return validate_data(self, X, accept_sparse="csr", dtype=self.coefs_[0].dtype, reset=False)
+        return check_rows(self, X, self.coefs_[0].dtype)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

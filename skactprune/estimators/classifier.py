@@ -41,9 +41,9 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
     activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
         Activation of the hidden layers.
     method : str or Method, default="activation"
-        The recipe: "activation", "activation_magnitude", "ganguli2024", "magnitude", "random", a
-        name added with `skactprune.register`, or an object with options such as
-        ``Activation(granularity="weight")``, whose options nest in a grid as
+        The recipe: "activation", "activation_magnitude", "firing_variance", "ganguli2024",
+        "magnitude", "random", a name added with `skactprune.register`, or an object with options
+        such as ``Activation(granularity="weight")``, whose options nest in a grid as
         ``method__granularity``.
     prune_fraction : float, default=0.8
         Share of the hidden layers' weights that is gone after the last round, in [0, 1). Weights
