@@ -5,18 +5,16 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 DEMO_DIR ?= demo
-BENCH_DIR ?= bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo compare test lint bench clean
+.PHONY: help demo test lint bench clean
 
 help:
-	@echo "make demo     compare pruned and dense networks with PCA on digits; results in $(DEMO_DIR)/"
-	@echo "make compare  the same on MNIST and Fashion-MNIST; results in $(BENCH_DIR)/"
-	@echo "make test     run all tests, docstring examples included"
-	@echo "make lint     check style and format"
-	@echo "make bench  measure fits, predictions, files and memory beside peers; results in $(BENCH_DIR)/"
-	@echo "make clean    remove the environment, results and caches"
+	@echo "make demo   compare pruned and dense networks with PCA on digits; results in $(DEMO_DIR)/"
+	@echo "make test   run all tests, docstring examples included"
+	@echo "make lint   check style and format"
+	@echo "make bench  time, memory and size beside other libraries, about half an hour; results in docs/"
+	@echo "make clean  remove the environment, results and caches"
 
 # Editable, so that a change of the sources needs no second installation.
 $(STAMP): pyproject.toml constraints.txt
@@ -36,9 +34,10 @@ lint: $(STAMP)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 
+# Wants idle cores. An interrupted run goes on; BENCH_FLAGS=--fresh begins anew.
 bench: $(STAMP)
-	$(VENV)/bin/python -m benchmarks --output $(BENCH_DIR)
+	$(VENV)/bin/python -m benchmarks $(BENCH_FLAGS)
 
 clean:
-	rm -rf $(VENV) $(DEMO_DIR) $(BENCH_DIR) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
-	find skactprune tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf $(VENV) $(DEMO_DIR) bench build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find skactprune tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
