@@ -84,13 +84,14 @@ def test_training_stops_when_the_score_does_not_improve():
     last = clf.pruning_history_[-1]["epoch"]
     assert clf.n_iter_ < 300
     scores = clf.validation_scores_[last:]
-    best, waited = -np.inf, 0
+    best, waited, n_seen = -np.inf, 0, 0
     for score in scores:
+        n_seen += 1
         waited = 0 if score >= best + 0.0001 else waited + 1
         best = max(best, score)
         if waited > 5:
             break
-    assert place == len(scores) - 1
+    assert n_seen == len(scores)
 
 
 @quiet
