@@ -29,18 +29,18 @@ class Case:
 
 
 CASES = {
-    "fit": Case(fit.dense_fit, "Fit without pruning", 150),
-    "shrink": Case(fit.shrinking_fit, "Fit while the net shrinks", 120),
-    "counting": Case(fit.counting, "Counting who fires", 80),
+    "fit": Case(fit.dense_fit, "Fit without pruning", 95),
+    "shrink": Case(fit.shrinking_fit, "Fit while the net shrinks", 90),
+    "counting": Case(fit.counting, "Counting who fires", 65),
     "round": Case(rounds.one_round, "One pruning round", 15),
-    "authors": Case(rounds.authors, "The authors' protocol", 20),
-    "svd": Case(rounds.against_svd, "A round against a singular value decomposition", 150),
+    "authors": Case(rounds.authors, "The authors' protocol", 15),
+    "svd": Case(rounds.against_svd, "A round against a singular value decomposition", 210),
     "predict": Case(predict.many_rows, "Predictions of many rows", 20),
-    "one-row": Case(predict.one_row, "Predictions of one row", 20),
+    "one-row": Case(predict.one_row, "Predictions of one row", 10),
     "size": Case(size.files, "Files", 10),
-    "memory": Case(memory.peak_memory, "Memory", 150, linux=True),
-    "start": Case(memory.cold_start, "Cold start", 60),
+    "memory": Case(memory.peak_memory, "Memory", 140, linux=True),
+    "start": Case(memory.cold_start, "Cold start", 40),
     "rows": Case(scaling.rows, "Cost against rows", 150, linux=True),
-    "width": Case(scaling.width, "Cost against width", 60),
-    "rounds": Case(scaling.n_rounds, "Cost against rounds", 120),
+    "width": Case(scaling.width, "Cost against width", 80),
+    "rounds": Case(scaling.n_rounds, "Cost against rounds", 60),
 }
