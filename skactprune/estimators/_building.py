@@ -72,7 +72,8 @@ def new_net(params, layer_sizes, dtype, callbacks, random_state, *, draw):
     Raises
     ------
     ValueError
-        For dropout rates out of range, and ``net_params`` that the estimator sets itself.
+        For dropout rates out of range, ``net_params`` that the estimator sets itself, and
+        L-BFGS.
     """
     net_params = dict(params.net_params or {})
     callbacks = [*callbacks, *net_params.pop("callbacks", [])]
@@ -82,6 +83,12 @@ def new_net(params, layer_sizes, dtype, callbacks, random_state, *, draw):
                 f"net_params[{name!r}] cannot be set: {type(params).__name__} itself sets "
                 f"{', '.join(SET_BY_ESTIMATOR)}."
             )
+    optimizer = net_params.get("optimizer")
+    if isinstance(optimizer, type) and issubclass(optimizer, torch.optim.LBFGS):
+        raise ValueError(
+            f"net_params['optimizer']={optimizer.__name__} is not supported: it needs several "
+            "passes a step over a net that stays as it is. Use a first-order optimizer."
+        )
     return MLPNet(
         **{
             "module": MLP,

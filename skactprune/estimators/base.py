@@ -113,7 +113,7 @@ class BasePrunedMLP(
             self._progress = new_progress()
         pruner = self._new_pruner()
         if resume:
-            self._check_neurons_left()
+            self._check_goes_on()
         net = self._initialized_net(pruner, X.dtype, resume, with_optimizer=incremental)
         rows, validate = self._split(X, y, sample_weight, incremental)
         control = TrainingControl(
@@ -167,8 +167,14 @@ class BasePrunedMLP(
             )
         return self.transform_layer % len(sizes)
 
-    def _check_neurons_left(self):
-        """A fitted net may have fewer neurons left than `n_components`, changed since, needs."""
+    def _check_goes_on(self):
+        """Refuse parameters, changed since the last fit, that the fitted net cannot follow."""
+        sizes = [mask.shape[1] for mask in self.masks_]
+        if hidden_sizes(self) != sizes:
+            raise ValueError(
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r} must stay {tuple(sizes)} where "
+                "the fitted net goes on; use warm_start=False for a new one."
+            )
         left = [coef.shape[1] for coef in self.coefs_[:-1]]
         if self.n_components is not None and self.n_components > left[self._transform_depth(left)]:
             raise ValueError(
@@ -214,7 +220,7 @@ class BasePrunedMLP(
             np.arange(len(y)),
             random_state=self._rng,
             test_size=self.validation_fraction,
-            stratify=encoded,
+            stratify=encoded if self._can_stratify(encoded) else None,
         )
         if len(validation_rows) < 2:
             raise ValueError(
@@ -229,6 +235,13 @@ class BasePrunedMLP(
             TrainingData(X[rows], encoded[rows], weights[0]),
             lambda net: self._score_weights(*net.module_.numpy_parameters(), *held_out),
         )
+
+    def _can_stratify(self, encoded):
+        """Whether both parts of the split can have rows of every class."""
+        rows_a_class = np.bincount(encoded)
+        rows_a_class = rows_a_class[rows_a_class > 0]
+        share = min(self.validation_fraction, 1 - self.validation_fraction)
+        return rows_a_class.min() > 1 and len(rows_a_class) <= share * len(encoded)
 
     def _begin_callbacks(self, task, incremental):
         """Function that tells scikit-learn's callbacks of an epoch; True asks to stop."""
@@ -335,7 +348,9 @@ class BasePrunedMLP(
         super().__setstate__(state)
         if dumped is None:
             return
-        pruner = self._new_pruner()
+        pruner = Pruner(
+            **dumped["pruner"]["params"], sample_weight=batch_weight, random_state=self._rng
+        )
         dtype = dumped["parameters"][0].dtype
         net = new_net(
             self, dumped["layer_sizes"], dtype, [("pruner", pruner)], self._rng, draw=False

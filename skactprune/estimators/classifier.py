@@ -435,7 +435,7 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
     def _check_fit_input(self, X, y, sample_weight, resume, incremental):
         """Return X, y and the weights (or None) of the rows that count; set the classes."""
         dtype = (np.float64, np.float32) if self.dtype == "auto" else self.dtype
-        if resume:
+        if resume and self.dtype == "auto":
             dtype = self.coefs_[0].dtype
         X, y = validate_data(
             self, X, y, accept_sparse="csr", dtype=dtype, order="C", reset=not resume

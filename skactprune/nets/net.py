@@ -41,8 +41,8 @@ def batch_weight(batch):
 class MLPNet(NeuralNetClassifier):
     """skorch classifier for `MLP` whose L2 penalty is scikit-learn's and whose loop is lean.
 
-    Batches are not recorded in the history, and callbacks are only told of batches if they
-    listen. Optimizers that want a closure work as anywhere in skorch.
+    Batches are not recorded in the history, callbacks are only told of batches if they listen,
+    and there is no closure for optimizers that want one.
 
     Parameters
     ----------
@@ -100,8 +100,6 @@ class MLPNet(NeuralNetClassifier):
         self.history.record("train_loss", self.epoch_loss_)
 
     def train_step(self, batch, **fit_params):
-        if isinstance(self.optimizer_, torch.optim.LBFGS):
-            return super().train_step(batch, **fit_params)
         self.optimizer_.zero_grad()
         step = self.train_step_single(batch, **fit_params)
         for listener in self._grad_listeners:

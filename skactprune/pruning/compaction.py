@@ -52,7 +52,9 @@ def fold_and_mask(layers, masks, activate):
 def replace_parameters(layers, optimizer, weights, biases, masks, keep):
     """Give layers and optimizer new weights, cut to the neurons that stay.
 
-    Moments of masked weights are cleared, so that momentum does not revive them.
+    Moments of masked weights are cleared, so that momentum does not revive them. Where an
+    optimizer keeps statistics of another shape than the parameter, which cannot be cut, it starts
+    anew for that parameter.
 
     Parameters
     ----------
@@ -77,7 +79,10 @@ def replace_parameters(layers, optimizer, weights, biases, masks, keep):
         for parameter, new in ((layer.weight, weights[depth]), (layer.bias, biases[depth])):
             cut = _cutter(new.dim(), rows[depth], columns[depth])
             state = {}
-            for name, value in optimizer.state.get(parameter, {}).items():
+            before = optimizer.state.get(parameter, {})
+            if not all(_belongs(value, parameter) for value in before.values()):
+                before = {}
+            for name, value in before.items():
                 if torch.is_tensor(value) and value.shape == parameter.shape:
                     moment = value * mask if mask is not None and value.dim() == 2 else value
                     value = cut(moment)
@@ -88,6 +93,8 @@ def replace_parameters(layers, optimizer, weights, biases, masks, keep):
         parameter.data = new
         if state:
             optimizer.state[parameter] = state
+        else:
+            optimizer.state.pop(parameter, None)
     for layer in layers:
         layer.out_features, layer.in_features = layer.weight.shape
 
@@ -131,12 +138,18 @@ def snapshot(layers, optimizer):
         for parameter, data, state in before:
             parameter.grad = None
             parameter.data = data
+            optimizer.state.pop(parameter, None)
             if state is not None:
                 optimizer.state[parameter] = state
         for layer, n_in, n_out in sizes:
             layer.in_features, layer.out_features = n_in, n_out
 
     return restore
+
+
+def _belongs(value, parameter):
+    """Whether a piece of optimizer state is a number or has an entry for every weight."""
+    return not torch.is_tensor(value) or value.numel() == 1 or value.shape == parameter.shape
 
 
 def _cutter(dim, rows, columns):

@@ -12,6 +12,8 @@ from skactprune.pruning.schedules import cumulative_shares
 from skactprune.pruning.selection import select, smallest_possible
 from skactprune.pruning.triggers import get_trigger
 
+STORED_PARAMS = ("method", "prune_fraction", "n_prune_rounds", "trigger", "min_neurons")
+
 
 class StopTraining(KeyboardInterrupt):
     """Ends a skorch training loop, which swallows it as it does an interrupt by the user."""
@@ -307,7 +309,9 @@ class Pruner(Callback):
 
     def state(self):
         """What `restore` needs to go on, without torch objects."""
+        params = self.get_params(deep=False)
         return {
+            "params": {name: params[name] for name in STORED_PARAMS},
             "layers": self.layers_.state(),
             "fraction_done": self.fraction_done_,
             "history": self.history_,
