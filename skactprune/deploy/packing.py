@@ -4,7 +4,6 @@ import numpy as np
 
 STORAGES = ("float64", "float32", "float16", "int8")
 LOSSY = ("float16", "int8")
-GAP_DTYPES = (np.uint8, np.uint16, np.uint32)
 
 
 def compute_dtype(storage):
@@ -62,8 +61,8 @@ def dequantize(values, scales):
 def pack(matrices):
     """Describe matrices by whichever takes fewer bytes: all entries, or those that are not zero.
 
-    Entries that are not zero are stored with the number of zeros before each, in the smallest
-    type that holds the longest such run. At 10 % of the entries that is a byte for an index, and
+    Entries that are not zero are stored with the number of zeros before each, a byte for it; a
+    longer run is broken by zeros that are stored. At 10 % of the entries a byte for an index is
     less than a bit mask (1.25 bytes); deflate brings both to about 0.65.
 
     Parameters
@@ -74,16 +73,23 @@ def pack(matrices):
     Returns
     -------
     dict of str to ndarray
-        "values", one array of all entries in order; or "values" of those that are not zero, and
-        "gaps". One array for all layers, because small ones cost more in a file than they hold.
+        "values", one array of all entries in order; or "values" of the stored ones, and "gaps". One array for all layers, because small ones cost more in a file than they hold.
     """
     values = np.concatenate([matrix.ravel() for matrix in matrices])
-    positions = np.flatnonzero(values)
-    gaps = np.diff(positions, prepend=-1) - 1
-    dtype = np.min_scalar_type(gaps.max(initial=0))
-    if len(positions) * (values.itemsize + dtype.itemsize) < values.nbytes:
-        return {"values": values[positions], "gaps": gaps.astype(dtype)}
+    positions = _within_reach(np.flatnonzero(values))
+    if len(positions) * (values.itemsize + 1) < values.nbytes:
+        gaps = np.diff(positions, prepend=-1) - 1
+        return {"values": values[positions], "gaps": gaps.astype(np.uint8)}
     return {"values": values}
+
+
+def _within_reach(positions):
+    """Positions with further ones between them, of zeros, so that gaps fit into a byte."""
+    gaps = np.diff(positions, prepend=-1) - 1
+    steps = gaps // 256
+    nth = np.arange(steps.sum()) - np.repeat(np.cumsum(steps) - steps, steps) + 1
+    between = np.repeat(positions - gaps - 1, steps) + 256 * nth
+    return np.sort(np.concatenate([positions, between]))
 
 
 def unpack(packed, shapes, storage):
@@ -113,7 +119,7 @@ def unpack(packed, shapes, storage):
     if values.dtype != np.dtype(storage) or values.ndim != 1:
         raise ValueError(f"the weights are no list of {storage}")
     if gaps is not None:
-        if gaps.dtype not in GAP_DTYPES or gaps.shape != values.shape:
+        if gaps.dtype != np.uint8 or gaps.shape != values.shape:
             raise ValueError("the positions of the weights are malformed")
         positions = np.cumsum(gaps, dtype=np.int64)
         positions += np.arange(len(gaps))

@@ -79,10 +79,11 @@ class MLP(nn.Module):
         return weights, [layer.bias.detach().cpu().numpy() for layer in self.layers]
 
     def forward(self, X):
+        *hidden, output = self.layers
         h = self._drop(X, 0)
-        for depth, layer in enumerate(self.layers[:-1], start=1):
+        for depth, layer in enumerate(hidden, start=1):
             h = self._drop(self.activate(layer(h)), depth)
-        return self.layers[-1](h)
+        return output(h)
 
     def _drop(self, h, depth):
         rate = self.dropout[depth]

@@ -15,13 +15,14 @@ class WeightedLogLoss(nn.Module):
 
     def forward(self, logits, target):
         y, weight = target if isinstance(target, (tuple, list)) else (target, None)
+        reduction = "mean" if weight is None else "none"
         if logits.shape[1] == 1:
             loss = F.binary_cross_entropy_with_logits(
-                logits.squeeze(1), y.to(logits.dtype), reduction="none"
+                logits.squeeze(1), y.to(logits.dtype), reduction=reduction
             )
         else:
-            loss = F.cross_entropy(logits, y, reduction="none")
-        return loss.mean() if weight is None else (loss * weight).sum() / weight.sum()
+            loss = F.cross_entropy(logits, y, reduction=reduction)
+        return loss if weight is None else (loss * weight).sum() / weight.sum()
 
 
 def class_probabilities(logits):
