@@ -11,7 +11,7 @@ from skactprune.deploy.packing import pack, unpack
 @given(st.lists(st.integers(0, 1100), max_size=6), st.integers(0, 700))
 def test_runs_of_any_length(runs, rest):
     values = np.zeros(sum(runs) + len(runs) + rest + 1, np.int8)
-    values[np.cumsum(runs) + np.arange(len(runs))] = 7
+    values[np.cumsum(runs, dtype=int) + np.arange(len(runs))] = 7
     packed = pack([values.reshape(1, -1)])
     np.testing.assert_array_equal(unpack(packed, [(1, len(values))], "int8")[0][0], values)
 

@@ -73,7 +73,8 @@ def pack(matrices):
     Returns
     -------
     dict of str to ndarray
-        "values", one array of all entries in order; or "values" of the stored ones, and "gaps". One array for all layers, because small ones cost more in a file than they hold.
+        "values", one array of all entries in order; or "values" of the stored ones, and "gaps".
+        One array for all layers, because small ones cost more in a file than they hold.
     """
     values = np.concatenate([matrix.ravel() for matrix in matrices])
     positions = _within_reach(np.flatnonzero(values))
