@@ -57,12 +57,13 @@ def restore(net, pruner, state, *, with_optimizer):
     _load_parameters(net, state["parameters"])
     optimizer = net.optimizer_
     if with_optimizer and state["optimizer"]["name"] == type(optimizer).__name__:
+        fused = optimizer.param_groups[0].get("fused")
         for parameter, values in zip(
             net.module_.parameters(), state["optimizer"]["state"], strict=True
         ):
             if values:
                 optimizer.state[parameter] = {
-                    name: _tensor(value, parameter) for name, value in values.items()
+                    name: _tensor(value, parameter, fused) for name, value in values.items()
                 }
         for group in optimizer.param_groups:
             group["lr"] = state["optimizer"]["lr"]
@@ -106,9 +107,9 @@ def _array(value):
     return value.detach().cpu().numpy().copy() if torch.is_tensor(value) else value
 
 
-def _tensor(value, parameter):
-    """Value of an optimizer's state; what is not of the parameter's shape stays where it was."""
+def _tensor(value, parameter, fused):
+    """Value of an optimizer's state on its device: a fused one keeps step counts there, too."""
     if not isinstance(value, np.ndarray):
         return value
     tensor = torch.tensor(value)
-    return tensor.to(parameter.device) if value.shape == parameter.shape else tensor
+    return tensor.to(parameter.device) if fused or value.shape == parameter.shape else tensor

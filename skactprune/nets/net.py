@@ -3,6 +3,7 @@
 import torch
 from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback
+from skorch.utils import to_device
 from torch import nn
 from torch.nn import functional as F
 
@@ -81,6 +82,7 @@ class MLPNet(NeuralNetClassifier):
             return super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
         begin, end = self._listeners("on_batch_begin"), self._listeners("on_batch_end")
         self._grad_listeners = self._listeners("on_grad_computed")
+        self._weights = [layer.weight for layer in self.module_.layers]
         loss_sum, penalty_sum, n_rows = 0.0, 0.0, 0
         for batch in iterator:
             rows, weight = len(batch[0]), batch_weight(batch)
@@ -101,7 +103,9 @@ class MLPNet(NeuralNetClassifier):
         self.history.record("train_loss", self.epoch_loss_)
 
     def train_step(self, batch, **fit_params):
-        self.optimizer_.zero_grad()
+        for group in self.optimizer_.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
         step = self.train_step_single(batch, **fit_params)
         for listener in self._grad_listeners:
             parameters = self.get_all_learnable_params()
@@ -110,9 +114,13 @@ class MLPNet(NeuralNetClassifier):
         return step
 
     def train_step_single(self, batch, **fit_params):
-        step = super().train_step_single(batch, **fit_params)
+        self._set_training(True)
+        X, target = batch if self.device == "cpu" else to_device(batch, self.device)
+        logits = self.module_(X)
+        loss = self.criterion_(logits, target)
+        loss.backward()
         if self._penalty:
-            weights = [layer.weight for layer in self.module_.layers]
+            gradients = [weight.grad for weight in self._weights]
             with torch.no_grad():
-                torch._foreach_add_([w.grad for w in weights], weights, alpha=self._penalty)
-        return step
+                torch._foreach_add_(gradients, self._weights, alpha=self._penalty)
+        return {"loss": loss, "y_pred": logits}

@@ -99,7 +99,8 @@ class ActivationCounter:
             else:
                 self.weighted = True
                 self.seen[depth] += float(weight.sum(dtype=torch.float64)) * len(z) / len(weight)
-                ones = weight.to(torch.float64).repeat_interleave(len(z) // len(weight))
+                ones = weight.to(z.device, torch.float64)
+                ones = ones.repeat_interleave(len(z) // len(weight))
             self.totals[depth].add_(torch.mv(fires.t(), ones))
 
         return count

@@ -122,11 +122,12 @@ class PrunedLayers:
             if held and not mask.all()
         ]
 
-    @torch.no_grad()
     def zero_masked(self):
         """Set masked weights to zero."""
-        for weight, mask in self._held:
-            weight.mul_(mask)
+        if self._held:
+            with torch.no_grad():
+                for weight, mask in self._held:
+                    weight.mul_(mask)
 
     def nonzero(self, net):
         """Masks of the weights that are not zero."""

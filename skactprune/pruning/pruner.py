@@ -344,4 +344,5 @@ def _hits(y_pred, target, weight):
     right = logits.argmax(dim=1) == y if logits.shape[1:].numel() > 1 else (logits[:, 0] > 0) == y
     if weight is None:
         return float(right.sum()), float(len(y))
+    weight = weight.to(logits.device)
     return float((right * weight).sum()), float(weight.sum())
