@@ -82,7 +82,7 @@ class MLPNet(NeuralNetClassifier):
             return super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
         begin, end = self._listeners("on_batch_begin"), self._listeners("on_batch_end")
         self._grad_listeners = self._listeners("on_grad_computed")
-        self._weights = [layer.weight for layer in self.module_.layers]
+        self._weights = [layer.weight.detach() for layer in self.module_.layers]
         loss_sum, penalty_sum, n_rows = 0.0, 0.0, 0
         for batch in iterator:
             rows, weight = len(batch[0]), batch_weight(batch)
@@ -120,7 +120,6 @@ class MLPNet(NeuralNetClassifier):
         loss = self.criterion_(logits, target)
         loss.backward()
         if self._penalty:
-            gradients = [weight.grad for weight in self._weights]
-            with torch.no_grad():
-                torch._foreach_add_(gradients, self._weights, alpha=self._penalty)
+            gradients = [layer.weight.grad for layer in self.module_.layers]
+            torch._foreach_add_(gradients, self._weights, alpha=self._penalty)
         return {"loss": loss, "y_pred": logits}
