@@ -26,14 +26,13 @@ class ActivationCounter:
         Weights of the rows of the next forward pass.
     weighted : bool
         Whether any row was counted with a weight.
-    totals : list of torch.Tensor
-        The counts in float64, which holds whole numbers exactly up to 2 ** 53.
     seen : list of float
         Weight of all rows (and positions) that were counted in each layer.
     """
 
     def __init__(self, sizes):
-        self.totals = [torch.zeros(size, dtype=torch.float64) for size in sizes]
+        self._totals = [torch.zeros(size, dtype=torch.float64) for size in sizes]
+        self._recent = {}
         self.seen = [0.0] * len(sizes)
         self._buffers = {}
         self._handles = []
@@ -45,7 +44,7 @@ class ActivationCounter:
         """Count the outputs of these torch modules from now on."""
         self.detach()
         for depth, layer in enumerate(layers):
-            self.totals[depth] = self.totals[depth].to(layer.weight.device)
+            self._totals[depth] = self._totals[depth].to(layer.weight.device)
             self._handles.append(layer.register_forward_hook(self._hook(depth)))
 
     @property
@@ -58,8 +57,20 @@ class ActivationCounter:
         for handle in self._handles:
             handle.remove()
         self._handles = []
+        self._add_recent()
         self._buffers = {}
         self.active, self.sample_weight = False, None
+
+    @property
+    def totals(self):
+        """The counts as float64 tensors, which hold whole numbers exactly up to 2 ** 53."""
+        self._add_recent()
+        return self._totals
+
+    @totals.setter
+    def totals(self, totals):
+        self._totals = totals
+        self._recent = {}
 
     @property
     def counts(self):
@@ -87,32 +98,47 @@ class ActivationCounter:
             z = z.detach()
             if z.dim() != 2:
                 z = _rows(module, z)
-            weight = self.sample_weight
-            fires, ones = self._buffers.get((depth, z.shape, weight is None)) or self._new_buffers(
-                depth, z, weight is None
-            )
-            # One pass that writes the numbers 0 and 1: converting a boolean costs several times
-            # as much, and so does summing one.
-            torch.gt(z, 0, out=fires)
-            if weight is None:
-                self.seen[depth] += len(z)
+            if self.sample_weight is None and len(z) < EXACT_IN_FLOAT32:
+                self._count_rows(depth, z)
             else:
-                self.weighted = True
-                self.seen[depth] += float(weight.sum(dtype=torch.float64)) * len(z) / len(weight)
-                ones = weight.to(z.device, torch.float64)
-                ones = ones.repeat_interleave(len(z) // len(weight))
-            self.totals[depth].add_(torch.mv(fires.t(), ones))
+                self._count_weighted_rows(depth, z)
 
         return count
 
-    def _new_buffers(self, depth, z, whole_numbers):
-        if len(self._buffers) > 4 * len(self.totals):
-            self._buffers.clear()
-        small = whole_numbers and len(z) < EXACT_IN_FLOAT32
-        like = {"dtype": torch.float32 if small else torch.float64, "device": z.device}
-        buffers = torch.empty(z.shape, **like), torch.ones(len(z), **like)
-        self._buffers[depth, z.shape, whole_numbers] = buffers
-        return buffers
+    def _count_rows(self, depth, z):
+        # One pass that writes the numbers 0 and 1, and a product that sums them and adds them up:
+        # converting booleans costs several times as much, and so does summing them.
+        key = depth, z.shape
+        if key not in self._buffers:
+            if len(self._buffers) > 4 * len(self._totals):
+                self._buffers.clear()
+            fires = torch.empty(z.shape, device=z.device)
+            self._buffers[key] = fires, fires.t(), torch.ones(len(z), device=z.device)
+        fires, transposed, ones = self._buffers[key]
+        recent = self._recent.get(depth)
+        if recent is None or recent[1] + len(z) > EXACT_IN_FLOAT32:
+            self._add_recent()
+            recent = self._recent[depth] = [torch.zeros(z.shape[1], device=z.device), 0]
+        torch.gt(z, 0, out=fires)
+        recent[0].addmv_(transposed, ones)
+        recent[1] += len(z)
+        self.seen[depth] += len(z)
+
+    def _count_weighted_rows(self, depth, z):
+        weight = self.sample_weight
+        if weight is None:
+            weight = torch.ones(len(z), dtype=torch.float64, device=z.device)
+        else:
+            self.weighted = True
+            weight = weight.to(z.device, torch.float64).repeat_interleave(len(z) // len(weight))
+        self.totals[depth].add_((z > 0).to(torch.float64).t() @ weight)
+        self.seen[depth] += float(weight.sum())
+
+    def _add_recent(self):
+        """Add what float32 could hold exactly to the totals."""
+        for depth, (count, _) in self._recent.items():
+            self._totals[depth].add_(count)
+        self._recent = {}
 
 
 def _rows(module, z):
