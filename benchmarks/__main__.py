@@ -84,8 +84,13 @@ def run(settings, folder, names, fresh, console):
                 store.put(name, perf_counter() - start, results)
                 bar.update(task, completed=done + case.weight)
                 console.print(f"{name}: {perf_counter() - start:.0f} s")
-                (folder / report.NAME).write_text(report.page(store, settings), encoding="utf-8")
+                _write_page(folder, store, settings)
+        _write_page(folder, store, settings)
     console.print(f"Written: {folder / report.NAME}, {store.path}")
+
+
+def _write_page(folder, store, settings):
+    (folder / report.NAME).write_text(report.page(store, settings), encoding="utf-8")
 
 
 def _parse(argv):
