@@ -120,6 +120,6 @@ class MLPNet(NeuralNetClassifier):
         loss = self.criterion_(logits, target)
         loss.backward()
         if self._penalty:
-            gradients = [layer.weight.grad for layer in self.module_.layers]
-            torch._foreach_add_(gradients, self._weights, alpha=self._penalty)
+            for layer, weight in zip(self.module_.layers, self._weights, strict=True):
+                layer.weight.grad.add_(weight, alpha=self._penalty)
         return {"loss": loss, "y_pred": logits}
