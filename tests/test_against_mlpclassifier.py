@@ -149,10 +149,22 @@ def test_parameters_and_attributes_are_mlpclassifiers():
     assert {name for name in fitted if not hasattr(clf, name)} == set()
 
 
-def test_digits_accuracy():
+@pytest.mark.parametrize(
+    "hidden_layer_sizes",
+    [
+        (300, 100),
+        pytest.param(
+            (100,),
+            marks=pytest.mark.xfail(
+                reason="20 neurons that the count chose of the default 100 lose 0.9 points"
+            ),
+        ),
+    ],
+)
+def test_digits_accuracy(hidden_layer_sizes):
     """Dense within 0.3 points of MLPClassifier, pruned by 80 % within 0.5 points of dense."""
     X, y = load_digits(return_X_y=True)
-    sizes = {"hidden_layer_sizes": (300, 100)}
+    sizes = {"hidden_layer_sizes": hidden_layer_sizes}
     accuracy = {"theirs": [], "dense": [], "pruned": []}
     for seed in range(5):
         X_train, X_test, y_train, y_test = train_test_split(

@@ -32,7 +32,10 @@ class SecondCount(Callback):
 
     def on_train_begin(self, net, **kwargs):
         layers = [m for m in net.module_.modules() if hasattr(m, "weight")][:-1]
-        masks = lambda: dict(net.callbacks_)["pruner"].masks_  # noqa: E731
+
+        def masks():
+            return dict(net.callbacks_)["pruner"].masks_
+
         for depth, layer in enumerate(layers):
             layer.register_forward_hook(self.hook(depth, net, masks))
 
