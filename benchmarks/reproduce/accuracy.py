@@ -65,11 +65,12 @@ def execute(run, settings, folder):
     epochs = net.n_iter_ - net.pruning_history_[0]["epoch"]
     thorough = run["method"] in PAPER and run["rounds"] == min(settings.rounds)
     for name in RECONSTRUCTIONS:
-        kernels = low_rank(name, coefs, split(found[0]["ranks"]))
-        found.append(describe(rows, kernels, intercepts, model=name))
+        kernels, size = low_rank(name, coefs, split(found[0]["ranks"]))
+        found.append(describe(rows, kernels, intercepts, model=name, **size))
         if thorough:
-            trained = retrained(rows, kernels, intercepts, epochs, seed)
-            found.append(describe(rows, *trained, model=f"{name}, retrained"))
+            *trained, took = retrained(rows, kernels, intercepts, epochs, seed)
+            size["epochs"] = took
+            found.append(describe(rows, *trained, model=f"{name}, retrained", **size))
     if thorough:
         sizes = [coef.shape[1] for coef in net.coefs_[:-1]]
         small = estimator(rows, seed, hidden_layer_sizes=sizes, **params)

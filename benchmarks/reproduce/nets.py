@@ -35,7 +35,7 @@ def describe(rows, coefs, intercepts, **more):
     coefs, intercepts : list of ndarray
         Weights of shape (n_in, n_out) and biases, the output layer last.
     **more
-        Other columns.
+        Other columns, or other values of these.
 
     Returns
     -------
@@ -43,14 +43,16 @@ def describe(rows, coefs, intercepts, **more):
         ``weights`` counts weights that are not zero, output layer included; ``flops`` are those
         of one row by dense products of the layers' sizes.
     """
-    return {
-        **rows.accuracies(lambda X: class_indices(X, coefs, intercepts, "relu")),
-        "ranks": join(numerical_rank(coef) for coef in coefs[:-1]),
-        "live": join(np.count_nonzero(coef.any(axis=0)) for coef in coefs[:-1]),
-        "weights": sum(np.count_nonzero(coef) for coef in coefs),
-        "flops": sum(2 * coef.size for coef in coefs),
-        **more,
-    }
+    return (
+        rows.accuracies(lambda X: class_indices(X, coefs, intercepts, "relu"))
+        | {
+            "ranks": join(numerical_rank(coef) for coef in coefs[:-1]),
+            "live": join(np.count_nonzero(coef.any(axis=0)) for coef in coefs[:-1]),
+            "weights": sum(np.count_nonzero(coef) for coef in coefs),
+            "flops": sum(2 * coef.size for coef in coefs),
+        }
+        | more
+    )
 
 
 def fitted(estimator, rows):
@@ -88,10 +90,22 @@ def kept(path, estimator, rows):
 
 
 def low_rank(name, coefs, ranks):
-    """Kernels of a net with those of the hidden layers reconstructed from `ranks` components."""
+    """Kernels of a net with those of the hidden layers reconstructed from `ranks` components.
+
+    Returns
+    -------
+    coefs : list of ndarray
+        The output layer as it was.
+    size : dict
+        ``weights`` and ``flops`` of the kernels as products of two factors, where that is less.
+    """
     reconstruct = RECONSTRUCTIONS[name]
     hidden = [reconstruct(coef, rank) for coef, rank in zip(coefs[:-1], ranks, strict=True)]
-    return [*hidden, coefs[-1]]
+    kernels = [*hidden, coefs[-1]]
+    weights = sum(
+        min(kernel.size, numerical_rank(kernel) * sum(kernel.shape)) for kernel in kernels
+    )
+    return kernels, {"weights": weights, "flops": 2 * weights}
 
 
 def retrained(rows, coefs, intercepts, epochs, seed):
@@ -115,12 +129,16 @@ def retrained(rows, coefs, intercepts, epochs, seed):
     -------
     coefs, intercepts : list of ndarray
         Kernels multiplied out.
+    epochs : int
+        How many it took.
     """
     module = _factored(coefs, intercepts)
     optimizer = torch.optim.SGD(module.parameters(), lr=RATE, fused=True)
     X, y = torch.from_numpy(rows.X), torch.from_numpy(rows.y)
     generator = np.random.default_rng(seed)
+    took = 0
     for _ in range(epochs):
+        took += 1
         right = 0
         for batch in torch.from_numpy(generator.permutation(len(X))).split(BATCH):
             optimizer.zero_grad()
@@ -130,7 +148,7 @@ def retrained(rows, coefs, intercepts, epochs, seed):
             right += int((logits.argmax(dim=1) == y[batch]).sum())
         if right >= END_ACCURACY * len(X):
             break
-    return _multiplied(module)
+    return *_multiplied(module), took
 
 
 def _factored(coefs, intercepts):

@@ -35,4 +35,4 @@ class Settings:
 
 
 FULL = Settings()
-QUICK = Settings("quick", 2, ("fashion-mnist",), 5_000, 15, (0.8, 0.9), (5,))
+QUICK = Settings("quick", 2, ("fashion-mnist",), 10_000, 20, (0.8, 0.9), (5,))
