@@ -13,13 +13,14 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import train_test_split
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from skactprune._validation import check_rows
 from skactprune.estimators._building import check_device, hidden_sizes, new_net
 from skactprune.estimators._components import HiddenComponents
 from skactprune.estimators._state import dump, load_weights, restore
 from skactprune.estimators._training import TrainingControl, new_progress, train
+from skactprune.estimators._unlabeled import check_unlabeled
 from skactprune.nets.batches import TrainingData
 from skactprune.nets.inference import hidden_representation
 from skactprune.nets.net import batch_weight
@@ -75,7 +76,7 @@ class BasePrunedMLP(
 
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, X_unlabeled=None):
         """Train and prune.
 
         Parameters
@@ -87,6 +88,18 @@ class BasePrunedMLP(
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, not negative, in the loss and in the firing counts. Rows of
             weight 0 are left out.
+        X_unlabeled : {array-like, sparse matrix} of shape (n_unlabeled, n_features), default=None
+            Rows of the same distribution, scaled as `X`, on which firing is counted instead of
+            on the training rows; each weighs 1. Until the last round is done, each epoch is
+            followed by a forward pass without dropout over as many of them as there are training
+            rows. They come in random order, and in a new one whenever all have been counted.
+            ``Ganguli2024(counting="sample")`` draws its sample from them. They are converted to
+            the dtype of `X`, and are not used for anything else. Without rounds
+            (``prune_fraction=0``), nothing is counted.
+
+            `n_unlabeled` must not be the number of rows of `X`: scikit-learn's cross-validation
+            takes an argument with as many rows as the data to hold one value a row, and splits
+            it with the data.
 
         Returns
         -------
@@ -96,14 +109,18 @@ class BasePrunedMLP(
         Raises
         ------
         ValueError
-            For parameters or data out of range; the message names them.
+            For parameters or data out of range, the message names them; and for `X_unlabeled`
+            with a method that counts nothing.
         """
-        return self._fit(X, y, sample_weight, incremental=False)
+        return self._fit(X, y, sample_weight, X_unlabeled, incremental=False)
 
-    def _fit(self, X, y, sample_weight, incremental):
+    def _fit(self, X, y, sample_weight, X_unlabeled, incremental):
         check_device(self.device)
         resume = hasattr(self, "net_") and (incremental or self.warm_start)
+        n_rows = None if X_unlabeled is None or incremental else _num_samples(X)
         X, y, sample_weight = self._check_fit_input(X, y, sample_weight, resume, incremental)
+        if X_unlabeled is not None:
+            X_unlabeled = check_unlabeled(self, X_unlabeled, X.dtype, n_rows)
         task = {"estimator": self, "X": X, "y": y}
         if sample_weight is not None:
             task["metadata"] = {"sample_weight": sample_weight}
@@ -111,7 +128,7 @@ class BasePrunedMLP(
         if not resume:
             self._rng = _new_random_state(self.random_state)
             self._progress = new_progress()
-        pruner = self._new_pruner()
+        pruner = self._new_pruner(X_unlabeled)
         if resume:
             self._check_goes_on()
         net = self._initialized_net(pruner, X.dtype, resume, with_optimizer=incremental)
@@ -134,6 +151,7 @@ class BasePrunedMLP(
         train(net, rows, control, pruner, 1 if incremental else self.max_iter, not incremental)
         pruner.finalize(net, cut=not incremental)
         net.callbacks_.pop(0)
+        pruner.unlabeled = None
         self.n_iter_ = control.n_iter_
         self._store(net, pruner)
         self._fit_components(X, sample_weight)
@@ -182,7 +200,7 @@ class BasePrunedMLP(
                 f"{left[self._transform_depth(left)]}, the neurons that the fitted net has left."
             )
 
-    def _new_pruner(self):
+    def _new_pruner(self, X_unlabeled=None):
         sizes = hidden_sizes(self)
         floors = [1] * len(sizes)
         if sizes:
@@ -207,6 +225,7 @@ class BasePrunedMLP(
             min_neurons=floors,
             sample_weight=batch_weight,
             random_state=self._rng,
+            unlabeled=X_unlabeled,
         )
 
     def _split(self, X, y, sample_weight, incremental):

@@ -78,9 +78,9 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
     shuffle : bool, default=True
         Whether to shuffle the rows before every epoch.
     random_state : int, RandomState instance or None, default=None
-        Determines initial weights, validation split, shuffling, dropout and random scores. None
-        takes a seed from the operating system; numpy's and torch's global generators are neither
-        read nor changed.
+        Determines initial weights, validation split, shuffling, dropout, random scores and the
+        order of unlabelled rows. None takes a seed from the operating system; numpy's and torch's
+        global generators are neither read nor changed.
     tol : float, default=1e-4
         Training stops when loss, or validation score with `early_stopping`, has not improved by
         `tol` for `n_iter_no_change` epochs after the last pruning round.
@@ -144,8 +144,9 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
     sparsity_ : float
         Share of the hidden layers' original weights that is gone.
     activation_counts_ : list of ndarray or None
-        For every hidden layer in its original size: how often each neuron fired in training;
-        int64, or float64 with sample or class weights. None where the method does not count.
+        For every hidden layer in its original size: how often each neuron fired in training,
+        or on `X_unlabeled` until the last round; int64, or float64 where training rows with
+        sample or class weights were counted. None where the method does not count.
     pruning_history_ : list of dict
         One row a round: round, epoch, sparsity, live_neurons, train_score, validation_score.
     hidden_ranks_ : list of int
@@ -318,7 +319,7 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         return est
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None, classes=None):
+    def partial_fit(self, X, y, sample_weight=None, classes=None, X_unlabeled=None):
         """Train for one epoch on the given rows.
 
         Every call is one epoch of the schedule that `fit` follows in `max_iter` epochs, pruning
@@ -334,6 +335,9 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
             Weights of the rows.
         classes : array-like of shape (n_classes,), default=None
             All classes; needed in the first call.
+        X_unlabeled : {array-like, sparse matrix} of shape (n_unlabeled, n_features), default=None
+            Rows on which firing is counted instead of on those of `X`, as in `fit`, in a new
+            order in every call. It may have any number of rows.
 
         Returns
         -------
@@ -342,7 +346,7 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         """
         if _check_partial_fit_first_call(self, classes):
             self.__dict__.pop("net_", None)
-        return self._fit(X, y, sample_weight, incremental=True)
+        return self._fit(X, y, sample_weight, X_unlabeled, incremental=True)
 
     def predict(self, X):
         """Predict class labels.

@@ -43,7 +43,16 @@ class Pruner(Callback):
         Gets a training batch and returns the weights of its rows, of shape (batch_size,), or
         None; the firing counts are weighted by it.
     random_state : int, RandomState instance or None, default=None
-        For methods that draw; None draws a seed from the operating system.
+        For methods that draw, and for the order of `unlabeled`; None draws a seed from the
+        operating system.
+    unlabeled : array, tensor or Dataset, optional
+        Rows without labels, in what the net takes as ``X``, on which firing is counted instead of
+        on the training rows. While rounds are still to come, each epoch is followed by a forward
+        pass, in evaluation mode and in batches of the net's ``batch_size``, over as many of them
+        as there are training rows. They come in random order, and in a new one whenever all have
+        been counted. Where a method counts on a sample after each epoch, the sample is drawn from
+        them. They weigh 1. A ``Dataset`` must take an array of indices and give ``(X, y)``, of
+        which ``y`` is not looked at.
 
     Attributes
     ----------
@@ -58,7 +67,8 @@ class Pruner(Callback):
     ------
     ValueError
         When training starts, for parameters outside their range, a module without hidden layers,
-        and a `prune_fraction` that cannot be reached.
+        a `prune_fraction` that cannot be reached, and `unlabeled` that is empty or given to a
+        method that counts nothing.
 
     Examples
     --------
@@ -85,6 +95,7 @@ class Pruner(Callback):
         min_neurons=1,
         sample_weight=None,
         random_state=None,
+        unlabeled=None,
     ):
         self.method = method
         self.prune_fraction = prune_fraction
@@ -93,6 +104,7 @@ class Pruner(Callback):
         self.min_neurons = min_neurons
         self.sample_weight = sample_weight
         self.random_state = random_state
+        self.unlabeled = unlabeled
 
     def initialize(self):
         """Forget earlier training."""
@@ -149,6 +161,11 @@ class Pruner(Callback):
             raise ValueError(f"n_prune_rounds={self.n_prune_rounds!r} must be an integer >= 0.")
         self.method_ = get_method(self.method).validated()
         self.trigger_ = get_trigger(self.trigger)
+        if self.unlabeled is not None and not self.method_.counts:
+            raise ValueError(
+                f"method={self.method!r} does not count who fires, so that unlabeled rows "
+                "(X_unlabeled of fit, unlabeled of Pruner) must be None."
+            )
         given = isinstance(self.random_state, np.random.RandomState)
         self.random_state_ = (
             self.random_state if given else np.random.RandomState(self.random_state)
@@ -191,6 +208,10 @@ class Pruner(Callback):
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         self.prepare(net)
         self.layers_.hold(net, held=not self.method_.regrow)
+        self._unlabeled = None if self.unlabeled is None else net.get_dataset(self.unlabeled)
+        if self._unlabeled is not None and not len(self._unlabeled):
+            raise ValueError("unlabeled has no rows; it must have at least one, or be None.")
+        self._order = np.arange(0)
         if self.shares_ and self.method_.counts:
             self.layers_.counter.attach(prunable_layers(net.module_)[:-1])
 
@@ -200,7 +221,7 @@ class Pruner(Callback):
         self._hits, self._rows = 0.0, 0.0
 
     def on_batch_begin(self, net, batch=None, training=False, **kwargs):
-        if training and self.method_.counting == "training":
+        if training and self.method_.counting == "training" and self._unlabeled is None:
             self.layers_.counter.sample_weight = self._weights(batch)
             self.layers_.counter.active = True
 
@@ -215,8 +236,8 @@ class Pruner(Callback):
 
     def on_epoch_end(self, net, dataset_train=None, **kwargs):
         self.epoch_ += 1
-        if self.layers_.counter.attached and self.method_.counting == "sample":
-            self._count_sample(net, dataset_train)
+        if self.layers_.counter.attached:
+            self._count_after_epoch(net, dataset_train)
         accuracy = self._hits / self._rows if self._rows else float("nan")
         if self.trigger_.needs_accuracy and not self._rows:
             raise ValueError(f"trigger={self.trigger!r} needs integer class labels as targets.")
@@ -229,18 +250,41 @@ class Pruner(Callback):
     def on_train_end(self, net, X=None, y=None, **kwargs):
         self.layers_.counter.detach()
         self.layers_.zero_masked()
+        self._unlabeled = None
 
     def _weights(self, batch):
         return None if self.sample_weight is None else self.sample_weight(batch)
 
+    def _count_after_epoch(self, net, dataset_train):
+        """Count on rows that training's own forward passes do not count."""
+        labelled = self._unlabeled is None
+        dataset = dataset_train if labelled else self._unlabeled
+        if not labelled and not self.pending:
+            return
+        if self.method_.counting == "sample":
+            size = min(self.method_.sample_size, len(dataset))
+            rows = self.random_state_.choice(len(dataset), size, replace=False)
+            self._count(net, dataset, [rows])
+        elif not labelled:
+            rows = self._next_unlabeled(len(dataset_train))
+            # A batch_size of -1, which is skorch's word for all rows, splits nowhere.
+            splits = range(net.batch_size, len(rows), net.batch_size)
+            self._count(net, dataset, np.split(rows, splits))
+
+    def _next_unlabeled(self, n_rows):
+        """Indices of the unlabelled rows whose turn it is."""
+        n = len(self._unlabeled)
+        n_orders = -(-(n_rows - len(self._order)) // n)
+        orders = [self.random_state_.permutation(n) for _ in range(n_orders)]
+        rows, self._order = np.split(np.concatenate([self._order, *orders]), [n_rows])
+        return rows
+
     @torch.no_grad()
-    def _count_sample(self, net, dataset):
-        size = min(self.method_.sample_size, len(dataset))
-        rows = self.random_state_.choice(len(dataset), size, replace=False)
+    def _count(self, net, dataset, batches):
         net.module_.eval()
-        self.layers_.counter.sample_weight = None
         self.layers_.counter.active = True
-        net.infer(dataset[rows][0])
+        for rows in batches:
+            net.infer(dataset[rows][0])
         self.layers_.counter.active = False
 
     # -- a round ----------------------------------------------------------------------------
