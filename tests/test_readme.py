@@ -17,7 +17,7 @@ def test_examples_print_what_the_readme_says():
     examples = re.findall(
         r"```python\n(.*?)```\n\n```text\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL
     )
-    assert len(examples) == 3
+    assert len(examples) == 4
     namespace = {}
     for code, expected in examples:
         printed = io.StringIO()
