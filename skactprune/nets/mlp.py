@@ -3,14 +3,38 @@
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional as F
 from torch.nn.utils import skip_init
 
+# What overwrites z must keep its sign, for watchers look at it later: sigmoid cannot.
 ACTIVATIONS = {
     "identity": lambda z: z,
-    "logistic": torch.sigmoid_,
+    "logistic": torch.sigmoid,
     "tanh": torch.tanh_,
     "relu": torch.relu_,
 }
+
+
+class WatchedLinear(nn.Linear):
+    """Linear layer that shows its outputs to a watcher.
+
+    Attributes
+    ----------
+    watch : callable or None
+        Called with every output; it may keep it, for whatever overwrites it keeps its sign.
+    """
+
+    watch = None
+
+    def forward(self, X):
+        z = F.linear(X, self.weight, self.bias)
+        if self.watch is not None:
+            self.watch(z)
+        return z
+
+    def unwatch(self):
+        """Show outputs to nobody."""
+        self.watch = None
 
 
 class MLP(nn.Module):
@@ -42,7 +66,7 @@ class MLP(nn.Module):
         self.activation = activation
         self.dropout = tuple(dropout)
         self.layers = nn.ModuleList(
-            skip_init(nn.Linear, n_in, n_out, dtype=dtype)
+            skip_init(WatchedLinear, n_in, n_out, dtype=dtype)
             for n_in, n_out in zip(layer_sizes[:-1], layer_sizes[1:], strict=True)
         )
         self.generator_ = torch.Generator() if any(self.dropout) else None

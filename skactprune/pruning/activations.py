@@ -1,9 +1,14 @@
 """Who fires: counts z > 0 in the forward passes that happen anyway."""
 
+from functools import partial
+
 import numpy as np
 import torch
 
-EXACT_IN_FLOAT32 = 2**24
+from skactprune.nets.mlp import WatchedLinear
+
+HELD_VALUES = 2**16
+FULL_BYTE = 255
 CONVOLUTIONS = (torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d)
 
 
@@ -26,16 +31,15 @@ class ActivationCounter:
         Weights of the rows of the next forward pass.
     weighted : bool
         Whether any row was counted with a weight.
-    seen : list of float
-        Weight of all rows (and positions) that were counted in each layer.
     """
 
     def __init__(self, sizes):
         self._totals = [torch.zeros(size, dtype=torch.float64) for size in sizes]
-        self._recent = {}
-        self.seen = [0.0] * len(sizes)
-        self._buffers = {}
-        self._handles = []
+        self._tallies = [_Tally(size) for size in sizes]
+        self._seen = [0.0] * len(sizes)
+        self._outputs = []
+        self._held, self._held_rows = [], 0
+        self._detach = []
         self.active = False
         self.sample_weight = None
         self.weighted = False
@@ -43,34 +47,51 @@ class ActivationCounter:
     def attach(self, layers):
         """Count the outputs of these torch modules from now on."""
         self.detach()
+        self._width = sum(map(len, self._totals))
         for depth, layer in enumerate(layers):
             self._totals[depth] = self._totals[depth].to(layer.weight.device)
-            self._handles.append(layer.register_forward_hook(self._hook(depth)))
+            if not isinstance(layer, WatchedLinear):
+                hook = partial(self._count_at_once, depth)
+                self._detach.append(layer.register_forward_hook(hook).remove)
+                continue
+            last = depth == len(layers) - 1
+            layer.watch = self._end_of_forward if last else self._outputs.append
+            self._detach.append(layer.unwatch)
 
     @property
     def attached(self):
         """Whether outputs of layers are being watched."""
-        return bool(self._handles)
+        return bool(self._detach)
 
     def detach(self):
         """Stop counting; the counts stay."""
-        for handle in self._handles:
-            handle.remove()
-        self._handles = []
-        self._add_recent()
-        self._buffers = {}
+        for detach in self._detach:
+            detach()
+        self._detach = []
+        self._take_all()
         self.active, self.sample_weight = False, None
+
+    @property
+    def seen(self):
+        """Weight of all rows (and positions) that were counted in each layer, a list of float."""
+        self._take_all()
+        return self._seen
+
+    @seen.setter
+    def seen(self, seen):
+        self._seen = seen
 
     @property
     def totals(self):
         """The counts as float64 tensors, which hold whole numbers exactly up to 2 ** 53."""
-        self._add_recent()
+        self._take_all()
         return self._totals
 
     @totals.setter
     def totals(self, totals):
+        self._held, self._held_rows = [], 0
         self._totals = totals
-        self._recent = {}
+        self._tallies = [_Tally(len(total)) for total in totals]
 
     @property
     def counts(self):
@@ -85,60 +106,115 @@ class ActivationCounter:
 
     def cut(self, kept):
         """Forget the neurons for which the boolean arrays `kept` are False."""
-        self._buffers = {}
         self.totals = [
             total[torch.from_numpy(rows).to(total.device)]
             for total, rows in zip(self.totals, kept, strict=True)
         ]
 
-    def _hook(self, depth):
-        def count(module, inputs, z):
-            if not self.active:
-                return
-            z = z.detach()
-            if z.dim() != 2:
-                z = _rows(module, z)
-            if self.sample_weight is None and len(z) < EXACT_IN_FLOAT32:
-                self._count_rows(depth, z)
-            else:
-                self._count_weighted_rows(depth, z)
+    def _end_of_forward(self, z):
+        """Take the outputs of all layers; few are left until there are more, which is faster."""
+        outputs = (*self._outputs, z)
+        self._outputs.clear()
+        if not self.active:
+            return
+        if self.sample_weight is not None:
+            for depth, output in enumerate(outputs):
+                self._count_weighted(depth, output.detach())
+            return
+        self._held.append(outputs)
+        self._held_rows += len(z)
+        if self._held_rows * self._width >= HELD_VALUES:
+            self._count_held()
 
-        return count
-
-    def _count_rows(self, depth, z):
-        # One pass that writes the numbers 0 and 1, and a product that sums them and adds them up:
-        # converting booleans costs several times as much, and so does summing them.
-        key = depth, z.shape
-        if key not in self._buffers:
-            if len(self._buffers) > 4 * len(self._totals):
-                self._buffers.clear()
-            fires = torch.empty(z.shape, device=z.device)
-            self._buffers[key] = fires, fires.t(), torch.ones(len(z), device=z.device)
-        fires, transposed, ones = self._buffers[key]
-        recent = self._recent.get(depth)
-        if recent is None or recent[1] + len(z) > EXACT_IN_FLOAT32:
-            self._add_recent()
-            recent = self._recent[depth] = [torch.zeros(z.shape[1], device=z.device), 0]
-        torch.gt(z, 0, out=fires)
-        recent[0].addmv_(transposed, ones)
-        recent[1] += len(z)
-        self.seen[depth] += len(z)
-
-    def _count_weighted_rows(self, depth, z):
-        weight = self.sample_weight
-        if weight is None:
-            weight = torch.ones(len(z), dtype=torch.float64, device=z.device)
+    def _count_at_once(self, depth, module, inputs, z):
+        """Count before a module that is not ours may overwrite its pre-activations."""
+        if not self.active:
+            return
+        z = z.detach()
+        if z.dim() != 2:
+            z = _rows(module, z)
+        if self.sample_weight is None:
+            self._count(depth, z)
         else:
-            self.weighted = True
-            weight = weight.to(z.device, torch.float64).repeat_interleave(len(z) // len(weight))
-        self.totals[depth].add_((z > 0).to(torch.float64).t() @ weight)
-        self.seen[depth] += float(weight.sum())
+            self._count_weighted(depth, z)
 
-    def _add_recent(self):
-        """Add what float32 could hold exactly to the totals."""
-        for depth, (count, _) in self._recent.items():
-            self._totals[depth].add_(count)
-        self._recent = {}
+    def _count(self, depth, z):
+        if z.device.type != "cpu":
+            self._totals[depth].add_((z > 0).sum(dim=0))
+            self._seen[depth] += len(z)
+        elif not self._tallies[depth].add(z):
+            self._take(depth)
+            self._tallies[depth].add(z)
+
+    def _count_weighted(self, depth, z):
+        self.weighted = True
+        weight = self.sample_weight.to(z.device, torch.float64)
+        weight = weight.repeat_interleave(len(z) // len(weight))
+        self._totals[depth].add_((z > 0).to(torch.float64).t() @ weight)
+        self._seen[depth] += float(weight.sum())
+
+    def _count_held(self):
+        held = self._held
+        self._held, self._held_rows = [], 0
+        for outputs in held:
+            for depth, z in enumerate(outputs):
+                self._count(depth, z.detach())
+
+    def _take(self, depth):
+        counts, n_rows = self._tallies[depth].take()
+        self._totals[depth].add_(torch.from_numpy(counts).to(self._totals[depth].device))
+        self._seen[depth] += n_rows
+
+    def _take_all(self):
+        self._count_held()
+        for depth in range(len(self._tallies)):
+            self._take(depth)
+
+
+class _Tally:
+    """Who fired in the last batches, a byte for every neuron and place in the batch.
+
+    The bytes of a batch are added to those before it, and are summed over the places only when
+    they are full: numpy does both several times as fast as torch, and torch's own sum of a batch
+    takes longer than all of this.
+
+    Parameters
+    ----------
+    size : int
+        Neurons.
+    """
+
+    def __init__(self, size):
+        self._fires = np.empty((0, size), bool)
+        self._sums = np.empty((0, size), np.uint8)
+        self._n_batches = 0
+
+    def add(self, z):
+        """Add a batch of pre-activations; if `take` has to come first, return False instead."""
+        if len(z) != len(self._sums):
+            if self._n_batches:
+                return False
+            self._fires = np.empty(z.shape, bool)
+            self._sums = np.zeros(z.shape, np.uint8)
+        elif self._n_batches == FULL_BYTE:
+            return False
+        np.greater(_array(z), 0, out=self._fires)
+        np.add(self._sums, self._fires.view(np.uint8), out=self._sums)
+        self._n_batches += 1
+        return True
+
+    def take(self):
+        """Counts, an int64 array of shape (n_neurons,), and rows since the last call."""
+        counts = self._sums.sum(axis=0, dtype=np.int64)
+        n_rows = self._n_batches * len(self._sums)
+        self._sums[:] = 0
+        self._n_batches = 0
+        return counts, n_rows
+
+
+def _array(z):
+    """CPU tensor as an array, which knows no bfloat16."""
+    return (z.float() if z.dtype == torch.bfloat16 else z).numpy()
 
 
 def _rows(module, z):
