@@ -23,6 +23,7 @@ _HOMES = {
     "Pruner": "skactprune.pruning.pruner",
     "Random": "skactprune.methods",
     "ScorePruning": "skactprune.methods",
+    "WeightedNuclearNorm": "skactprune.penalties",
     "compact": "skactprune.deploy",
     "compare_with_pca": "skactprune.comparison",
     "load": "skactprune.deploy",
