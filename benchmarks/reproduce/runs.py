@@ -68,9 +68,14 @@ def do(experiments, settings, folder, jobs, console):
     folder : pathlib.Path
         For the tables.
     jobs : int
-        Processes, of one thread each.
+        Processes, of one thread each; 0 does no run.
     console : rich.console.Console
         Where progress is told.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        The rows of every experiment.
 
     Raises
     ------
@@ -83,6 +88,8 @@ def do(experiments, settings, folder, jobs, console):
     every.sort(key=lambda pair: modules[pair[0]].stage(pair[1]))
     todo = [(name, run) for name, run in every if not tables[name].has(run)]
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    if not jobs:
+        return {name: table.rows for name, table in tables.items()}
     failed = []
     pool = ProcessPoolExecutor(jobs, get_context("spawn"), _one_thread)
     with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
@@ -104,6 +111,7 @@ def do(experiments, settings, folder, jobs, console):
             pool.shutdown(wait=False, cancel_futures=True)
     if failed:
         raise RuntimeError(f"{len(failed)} of {len(todo)} runs failed, the first: {failed[0]}")
+    return {name: table.rows for name, table in tables.items()}
 
 
 def _one_thread():
