@@ -7,10 +7,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.reproduce import runs
+from benchmarks.reproduce import page, runs
 from benchmarks.reproduce.settings import FULL, QUICK
 
-EXPERIMENTS = ("accuracy",)
+EXPERIMENTS = ("accuracy", "spectra", "nuclear", "reduction", "unlabeled")
 
 
 def main(argv=None):
@@ -31,10 +31,13 @@ def main(argv=None):
     folder = args.output or Path("reproduce" if args.quick else "docs/reproduction")
     console = Console(stderr=True, highlight=False)
     try:
-        runs.do(args.only or list(EXPERIMENTS), settings, folder, args.jobs, console)
+        tables = runs.do(args.only or list(EXPERIMENTS), settings, folder, args.jobs, console)
     except KeyboardInterrupt:
         console.print("Interrupted; finished runs are kept, and the same command goes on.")
         return 130
+    path = folder.parent / page.NAME if folder.name == "reproduction" else folder / page.NAME
+    page.write(tables, settings, folder, path)
+    console.print(f"Written: {path}")
     return 0
 
 
@@ -53,7 +56,10 @@ def _parse(argv):
         "--quick)",
     )
     parser.add_argument(
-        "--jobs", type=int, default=os.cpu_count(), help="processes (default: %(default)s)"
+        "--jobs",
+        type=int,
+        default=os.cpu_count(),
+        help="processes (default: %(default)s); 0 writes the page from what is there",
     )
     return parser.parse_args(argv)
 

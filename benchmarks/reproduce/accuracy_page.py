@@ -11,6 +11,7 @@ from benchmarks.reproduce.verdicts import extremes, judge, paired
 PAPER = ("count", "count x magnitude")
 EXACT = ("count, exact", "count x magnitude, exact")
 MARGIN = 0.005
+SHOWN_POINTS = 8
 ACCURACIES = ("train_accuracy", "validation_accuracy", "test_accuracy")
 STYLES = {
     "count": {"color": RED},
@@ -50,9 +51,13 @@ def draw(table, folder):
                 band(ax, 100 * wide.columns, 100 * wide.to_numpy(), method, marker="o", **style)
         dense = table[(table["dataset"] == dataset) & (table["method"] == "dense")]
         if len(dense):
-            ax.axhline(100 * dense["test_accuracy"].mean(), color=BLACK, linewidth=1, label="dense")
+            top = 100 * dense["test_accuracy"].mean()
+            ax.axhline(top, color=BLACK, linewidth=1, label="dense")
+            # A net that has collapsed would leave no room for the differences of the others.
+            ax.set_ylim(top - SHOWN_POINTS, top + 0.5)
         ax.set(title=dataset, xlabel="weights pruned [%]", ylabel="test accuracy [%]")
-    axes.flat[-1].legend(fontsize=7, loc="lower left")
+        ax.text(0.02, 0.01, "what leaves below is in the table", fontsize=7, transform=ax.transAxes)
+    axes.flat[-1].legend(fontsize=7, loc="center left")
     save(figure, folder / "accuracy-fractions.png")
     _draw_rivals(_five_rounds(table), datasets, folder)
 
@@ -69,14 +74,14 @@ def _draw_rivals(table, datasets, folder):
             colors = (RED, BLUE, GREEN, "#56B4E9", "#7FC97F", ORANGE)
             for i, (model, color) in enumerate(zip(RIVALS, colors, strict=True)):
                 x = np.arange(len(wide)) + (i - len(RIVALS) / 2 + 0.5) * width
-                ax.bar(x, 100 * wide[model], width, label=model, color=color)
+                ax.plot(x, 100 * wide[model], "o", label=model, color=color)
                 seeds_of = of[of["model"] == model]
                 places = {fraction: at for fraction, at in zip(wide.index, x, strict=True)}
                 ax.plot(
                     seeds_of["fraction"].map(places),
                     100 * seeds_of["test_accuracy"],
                     "k.",
-                    markersize=3,
+                    markersize=2,
                 )
             ax.set_xticks(range(len(wide)), [f"{100 * f:.0f} %" for f in wide.index])
             ax.set(title=f"{dataset}, {method}", xlabel="weights pruned", ylabel="test acc. [%]")

@@ -23,6 +23,26 @@ class Settings:
         Shares to prune.
     rounds : tuple of int
         Numbers of rounds.
+    spectra_datasets : tuple of str
+        Which images for the experiments on spectra and nuclear norms.
+    spectra_epochs : int
+        Upper limit of their epochs.
+    nuclear_rounds : tuple of int
+        Rounds whose effect is compared with that of nuclear norms.
+    nuclear_alphas : tuple of float
+        Strengths of the weighted nuclear norm in training to the end, the paper's first.
+    adam_epochs : int
+        Epochs of the nets for dimensionality reduction.
+    components : tuple of int
+        Numbers of components to reduce to.
+    neighbor_rows : int
+        Training rows among which nearest neighbours are looked for.
+    nca_rows : int
+        Training rows of neighborhood components analysis.
+    label_shares : tuple of float
+        Shares of the training rows whose labels are known.
+    label_epochs : tuple of int
+        Upper limit of the epochs at each of these shares.
     """
 
     name: str = "full"
@@ -32,7 +52,30 @@ class Settings:
     max_epochs: int = 50
     fractions: tuple[float, ...] = (0.8, 0.85, 0.9)
     rounds: tuple[int, ...] = (5, 10)
+    spectra_datasets: tuple[str, ...] = ("fashion-mnist",)
+    spectra_epochs: int = 16
+    nuclear_rounds: tuple[int, ...] = (1, 3, 5)
+    nuclear_alphas: tuple[float, ...] = (1.0, 1e-3)
+    adam_epochs: int = 10
+    components: tuple[int, ...] = (2, 5, 10, 20, 50)
+    neighbor_rows: int = 10_000
+    nca_rows: int = 2000
+    label_shares: tuple[float, ...] = (0.01, 0.1, 1.0)
+    label_epochs: tuple[int, ...] = (200, 60, 20)
 
 
 FULL = Settings()
-QUICK = Settings("quick", 2, ("fashion-mnist",), 10_000, 20, (0.8, 0.9), (5,))
+QUICK = Settings(
+    "quick",
+    2,
+    ("fashion-mnist",),
+    10_000,
+    20,
+    (0.8, 0.9),
+    (5,),
+    spectra_epochs=10,
+    components=(2, 10),
+    neighbor_rows=2000,
+    nca_rows=500,
+    label_epochs=(60, 30, 10),
+)

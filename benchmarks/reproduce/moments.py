@@ -1,0 +1,104 @@
+"""Weights of a net at the moments that matter, and what the tables keep of their spectra."""
+
+import numpy as np
+import torch
+from skorch.callbacks import Callback
+
+SHOWN = 40
+# Below this share of the largest, a singular value is rounding, and so is a ratio to it.
+ROUNDING = 1e-4
+
+
+class Moments(Callback):
+    """Keeps the weights before and after every round and at the end of training.
+
+    For ``callbacks`` of `benchmarks.reproduce.protocol.estimator`, where it comes after the pruner.
+
+    Attributes
+    ----------
+    rounds_ : list of dict
+        A round each: ``round`` (the number of rounds done by then), ``epoch``, and ``before`` and
+        ``after``, each a pair ``(coefs, intercepts)`` of lists of arrays, the output layer last.
+    end_ : tuple of list of ndarray
+        Such a pair of the end of training, before neurons that regrew are cut.
+    """
+
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        self.rounds_ = []
+
+    def on_epoch_begin(self, net, dataset_train=None, **kwargs):
+        self._left = -(-len(dataset_train) // net.batch_size)
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        self._left -= training
+        if training and not self._left:
+            self._last = weights(net)
+
+    def on_epoch_end(self, net, **kwargs):
+        history = dict(net.callbacks_)["pruner"].history_
+        if len(history) > len(self.rounds_):
+            at = {name: history[-1][name] for name in ("round", "epoch")}
+            self.rounds_.append(at | {"before": self._last, "after": weights(net)})
+
+    def on_train_end(self, net, X=None, y=None, **kwargs):
+        # Training that ends in the epoch of a round ends before this callback hears of it.
+        self.on_epoch_end(net)
+        self.end_ = weights(net)
+        self._last = None
+
+
+class Start(Callback):
+    """Begins training with given weights instead of random ones.
+
+    Parameters
+    ----------
+    coefs, intercepts : list of ndarray
+        Weights of shape (n_in, n_out) and biases, in the sizes of the net.
+    """
+
+    def __init__(self, coefs, intercepts):
+        self.coefs = coefs
+        self.intercepts = intercepts
+
+    @torch.no_grad()
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        pairs = zip(self.coefs, self.intercepts, strict=True)
+        new = [array for coef, bias in pairs for array in (coef.T, bias)]
+        for parameter, array in zip(net.module_.parameters(), new, strict=True):
+            parameter.copy_(torch.from_numpy(array))
+
+
+def weights(net):
+    """Copies of the weights of shape (n_in, n_out) and of the biases of an `MLPNet`."""
+    return tuple([array.copy() for array in arrays] for arrays in net.module_.numpy_parameters())
+
+
+def thin(values):
+    """`SHOWN` evenly spaced values, the first and the last included; repeated where there are few.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,)
+        At least one.
+
+    Returns
+    -------
+    ndarray of shape (SHOWN,)
+        At the positions `positions`, in shares of ``n - 1``.
+    """
+    return values[np.round(positions() * (len(values) - 1)).astype(int)]
+
+
+def positions():
+    """Where the values of `thin` come from: 0 is the first, 1 the last."""
+    return np.linspace(0, 1, SHOWN)
+
+
+def pack(values):
+    """Numbers in one field of a table, to 4 significant digits."""
+    return " ".join(f"{value:.4g}" for value in values)
+
+
+def unpack(column):
+    """Matrix with a row for every field of a column that `pack` wrote."""
+    return np.array([np.fromstring(field, sep=" ") for field in column])

@@ -1,0 +1,23 @@
+"""Numbers over seeds and tables for the page."""
+
+import numpy as np
+
+
+def spread(values, digits=1, scale=1.0):
+    """Mean and standard deviation over seeds as text; the mean alone for one seed."""
+    values = scale * np.asarray(values, float)
+    if len(values) < 2:
+        return f"{values.mean():.{digits}f}"
+    return f"{values.mean():.{digits}f} ± {values.std(ddof=1):.{digits}f}"
+
+
+def markdown(header, rows):
+    """Table whose first column is text and whose other columns are numbers."""
+    rule = ["---"] + ["---:"] * (len(header) - 1)
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (header, rule, *rows))
+
+
+def seeds(table):
+    """Number of seeds of a table as text, such as ``"5 seeds"``."""
+    n = table["seed"].nunique()
+    return f"{n} seed{'s' * (n != 1)}"
