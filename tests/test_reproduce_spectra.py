@@ -239,6 +239,18 @@ def test_verdict_on_what_remains(count, magnitude, verdict):
     assert spectra._remains(table, "count").verdict == verdict
 
 
+def test_seeds_under_way_are_left_out(done, tmp_path):
+    _, table = done
+    first = table[table.seed == 0]
+    under_way = table[(table.seed == 0) | (table.method == "count") & (table.regrow == 0)]
+    assert spectra.section(under_way) == spectra.section(first)
+    under_way = table[(table.method == "count") & (table.regrow == 0)]
+    assert spectra.answers(under_way) == []
+    assert "No seed is finished" in spectra.section(under_way)
+    spectra.draw(under_way, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_finished_runs_are_not_done_again(done, capsys):
     folder, _ = done
     before = (folder / "spectra.csv").stat().st_mtime_ns

@@ -54,7 +54,7 @@ def draw(table, folder):
             top = 100 * dense["test_accuracy"].mean()
             ax.axhline(top, color=BLACK, linewidth=1, label="dense")
             # A net that has collapsed would leave no room for the differences of the others.
-            ax.set_ylim(top - SHOWN_POINTS, top + 0.5)
+            ax.set_ylim(bottom=top - SHOWN_POINTS)
         ax.set(title=dataset, xlabel="weights pruned [%]", ylabel="test accuracy [%]")
         ax.text(0.02, 0.01, "what leaves below is in the table", fontsize=7, transform=ax.transAxes)
     axes.flat[-1].legend(fontsize=7, loc="center left")

@@ -9,9 +9,9 @@ from benchmarks.reproduce.answers import Answer, interval, points
 from benchmarks.reproduce.moments import Moments, unpack
 from benchmarks.reproduce.nets import join, split
 from benchmarks.reproduce.nuclear_effects import SVD_EVERY, compare, penalty_of
-from benchmarks.reproduce.nuclear_figures import draw, rivals
+from benchmarks.reproduce.nuclear_figures import draw_finished, rivals
 from benchmarks.reproduce.protocol import DeadlineTrigger, Rows, estimator
-from benchmarks.reproduce.tables import markdown, seeds, spread
+from benchmarks.reproduce.tables import finished, markdown, seeds, spread
 from skactprune.methods import Ganguli2024
 from skactprune.penalties import WEIGHTS
 from skactprune.spectra import effective_rank, numerical_rank
@@ -86,6 +86,18 @@ def _at_the_end(net, rows):
 # -- what is said of them -------------------------------------------------------------------
 
 
+def draw(table, folder):
+    """Write the figures, of all seeds that are finished; see `draw_finished`."""
+    if (table := _finished(table)) is not None:
+        draw_finished(table, folder)
+
+
+def _finished(table):
+    """Rows of finished seeds; None where there is none."""
+    table = finished(table, FIELDS)
+    return table if set(table["part"]) == {"rounds", "penalty"} else None
+
+
 def distances(table, slopes):
     """How far profiles of rounds are from those of a penalty, and of rounds of other seeds.
 
@@ -131,6 +143,8 @@ def verdict(to_penalty, to_seeds):
 
 def answers(table):
     """Verdicts on C4, and on training with the penalty to the end instead of pruning."""
+    if (table := _finished(table)) is None:
+        return []
     dataset = table["dataset"].iloc[0]
     found = []
     for slopes, norm in (("linear", "weighted nuclear norm Σ i σ_i"), ("uniform", "nuclear norm")):
@@ -188,9 +202,12 @@ def _as_accurate(differences):
 
 def section(table):
     """Part of the page: how it was done, tables and figures."""
+    title = "## A round and a nuclear norm"
+    if (table := _finished(table)) is None:
+        return f"{title}\n\nNo seed is finished."
     ends = table[table.effect == "end"]
     parts = [
-        "## A round and a nuclear norm",
+        title,
         f"A net is pruned by count in {ROUNDS} rounds, {FRACTION:.0%}, as the authors do "
         f"({seeds(table)}). From its weights before a round, sizes included, one epoch is trained "
         "without a penalty and, with the same order of the rows, one with a penalty: "
@@ -216,7 +233,7 @@ def section(table):
             _rivals(rows[rows.effect == "end"]),
             f"![Accuracy and rank of rivals](reproduction/nuclear-rivals-{dataset}.png)",
         ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(parts)
 
 
 def _effects(table):

@@ -13,8 +13,8 @@ EFFECTS = {
 MARKERS = "o^vDPX"
 
 
-def draw(table, folder):
-    """Write the figures of every data set.
+def draw_finished(table, folder):
+    """Write the figures of every data set, from seeds that are finished.
 
     Parameters
     ----------

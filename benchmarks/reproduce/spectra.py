@@ -9,8 +9,8 @@ from benchmarks.reproduce.answers import Answer, interval
 from benchmarks.reproduce.moments import Moments, pack, thin
 from benchmarks.reproduce.pictures import PICTURED, keep_picture, picture_name
 from benchmarks.reproduce.protocol import DeadlineTrigger, Rows, estimator
-from benchmarks.reproduce.spectra_figures import draw
-from benchmarks.reproduce.tables import markdown, seeds, spread
+from benchmarks.reproduce.spectra_figures import draw_finished
+from benchmarks.reproduce.tables import finished, markdown, seeds, spread
 from skactprune.methods import Activation, Ganguli2024, Magnitude
 from skactprune.spectra import singular_values, spectrum_summary
 
@@ -98,6 +98,19 @@ def _layers(coefs, shapes):
 # -- what is said of them -------------------------------------------------------------------
 
 
+def draw(table, folder):
+    """Write the figures, of all seeds that are finished; see `draw_finished`."""
+    if (table := _finished(table)) is not None:
+        draw_finished(table, folder)
+
+
+def _finished(table):
+    """Rows of finished seeds; None where there is none."""
+    table = finished(table, FIELDS)
+    n_runs = len(table[["method", "regrow"]].drop_duplicates())
+    return table if n_runs == 2 * len(METHODS) else None
+
+
 def shares(table, method, regrow, moment="end", measure="rank"):
     """Rank of the hidden matrices as a share of full rank.
 
@@ -139,6 +152,8 @@ def level(values):
 
 def answers(table):
     """Verdicts on C2 and C5; "low" and "full" as `level` has it."""
+    if (table := _finished(table)) is None:
+        return []
     magnitude = shares(table, "magnitude", 0)
     found = [_sparse_and_low(table, method, magnitude) for method in list(METHODS)[:3]]
     return [*found, *(_remains(table, method) for method in list(METHODS)[:2])]
@@ -209,8 +224,11 @@ def _share(values):
 
 def section(table):
     """Part of the page: how it was done, tables and figures."""
+    title = "## Spectra of the hidden matrices"
+    if (table := _finished(table)) is None:
+        return f"{title}\n\nNo seed is finished."
     parts = [
-        "## Spectra of the hidden matrices",
+        title,
         f"The authors' net and optimizer, at most {int(table['epoch'].max())} epochs, "
         f"{FRACTION:.0%} pruned in {ROUNDS} rounds, {seeds(table)}. *count* and *count x "
         "magnitude* take the fraction as the authors do, of the whole net and without the weights "
@@ -234,7 +252,7 @@ def section(table):
                 ("weights", "Weights that are left"),
             )
         ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(parts)
 
 
 def _pairs(table):

@@ -16,8 +16,8 @@ STYLES = {
 SPREAD = "lines: mean of {}, bands: ± 1 standard deviation"
 
 
-def draw(table, folder):
-    """Write the figures of every data set.
+def draw_finished(table, folder):
+    """Write the figures of every data set, from seeds that are finished.
 
     Parameters
     ----------

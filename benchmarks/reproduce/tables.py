@@ -21,3 +21,21 @@ def seeds(table):
     """Number of seeds of a table as text, such as ``"5 seeds"``."""
     n = table["seed"].nunique()
     return f"{n} seed{'s' * (n != 1)}"
+
+
+def finished(table, fields):
+    """Rows of the seeds with as many runs as any seed has.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of an experiment whose seeds are run one after the other.
+    fields : sequence of str
+        Columns that say which run a row is of.
+
+    Returns
+    -------
+    DataFrame
+    """
+    n_runs = table[list(fields)].drop_duplicates().groupby("seed").size()
+    return table[table["seed"].isin(n_runs.index[n_runs == n_runs.max()])]
