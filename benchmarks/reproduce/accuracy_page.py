@@ -57,7 +57,8 @@ def draw(table, folder):
             ax.set_ylim(bottom=top - SHOWN_POINTS)
         ax.set(title=dataset, xlabel="weights pruned [%]", ylabel="test accuracy [%]")
         ax.text(0.02, 0.01, "what leaves below is in the table", fontsize=7, transform=ax.transAxes)
-    axes.flat[-1].legend(fontsize=7, loc="center left")
+    handles = axes.flat[-1].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=5, fontsize=8)
     save(figure, folder / "accuracy-fractions.png")
     _draw_rivals(_five_rounds(table), datasets, folder)
 
