@@ -214,7 +214,8 @@ def made(shares, regrow=0, moments=("after", "end"), sparsity=0.8):
         ([20, 21, 22], [40, 41, 42], 0.8, "only the first half"),
         ([60, 61, 62], [99, 100, 100], 0.8, "only relatively"),
         ([99, 100, 99], [99, 100, 100], 0.8, "no"),
-        ([20, 90, 40], [99, 100, 100], 0.8, "no"),
+        ([20, 90, 40], [99, 100, 100], 0.8, "not decided by 3 seeds"),
+        ([20, 21, 22], [99, 60, 100], 0.8, "not decided by 3 seeds"),
         ([20], [100], 0.8, "not decided by 1 seed"),
     ],
 )
@@ -231,6 +232,7 @@ def test_verdict_on_low_rank(count, magnitude, sparsity, verdict):
         ([70, 71, 72], [99, 100, 100], "only for magnitude"),
         ([20, 21, 22], [40, 41, 42], "only for count"),
         ([99, 99, 98], [40, 41, 42], "no"),
+        ([20, 90, 40], [99, 100, 100], "not decided by 3 seeds"),
         ([20], [100], "not decided by 1 seed"),
     ],
 )

@@ -40,7 +40,7 @@ def band(ax, x, values, label, **style):
     ax.fill_between(x, mean - std, mean + std, color=line.get_color(), alpha=0.2, linewidth=0)
 
 
-def save(figure, path, dpi=110):
+def save(figure, path):
     """Write a figure as PNG."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=dpi)
+    figure.savefig(path, dpi=110)

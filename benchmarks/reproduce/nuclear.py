@@ -10,7 +10,7 @@ from benchmarks.reproduce.moments import Moments, unpack
 from benchmarks.reproduce.nets import join, split
 from benchmarks.reproduce.nuclear_effects import SVD_EVERY, compare, penalty_of
 from benchmarks.reproduce.nuclear_figures import draw_finished, rivals
-from benchmarks.reproduce.protocol import DeadlineTrigger, Rows, estimator
+from benchmarks.reproduce.protocol import RATE, DeadlineTrigger, Rows, estimator
 from benchmarks.reproduce.tables import finished, markdown, seeds, spread
 from skactprune.methods import Ganguli2024
 from skactprune.penalties import WEIGHTS
@@ -215,7 +215,9 @@ def section(table):
         "share of the nuclear norm of the hidden matrices is left as by the round, found on the "
         "training rows; and λ Σ i σ_i with the paper's λ (*paper*). The effect of a penalty is σ "
         "with it / σ without it after that epoch; that of a round σ after / σ before. Masks are "
-        "not held in these epochs. Penalties are minimized by proximal steps, an exact one for "
+        f"not held in these epochs. A step of the optimizer with a penalty moves σ_i by {RATE} λ i "
+        "(*uniform*: without i), and the loss pulls against it. Penalties are "
+        "minimized by proximal steps, an exact one for "
         f"every {SVD_EVERY} steps of the optimizer together, because a decomposition a step takes "
         "longer than the step. *Equal* means in the table of answers: profiles of σ after / σ "
         "before are, over layers and rounds, no farther from those of the penalty than from those "

@@ -138,16 +138,17 @@ def shares(table, method, regrow, moment="end", measure="rank"):
 
 
 def level(values):
-    """Where the 95 % interval of the mean share lies: "low", "full" or "between".
+    """Where the 95 % interval of the mean share lies: "low", "between" or "full".
 
-    One seed has no interval, and nothing is said of it: "unknown".
+    "unknown" where a limit of these lies in the interval, and for one seed, which has none.
     """
     mean, half = interval(values)
-    if np.isnan(half):
-        return "unknown"
-    if mean + half < LOW:
+    low, high = mean - half, mean + half
+    if high < LOW:
         return "low"
-    return "full" if mean - half > FULL else "between"
+    if low > FULL:
+        return "full"
+    return "between" if low >= LOW and high <= FULL else "unknown"
 
 
 def answers(table):
@@ -171,8 +172,8 @@ def _sparse_and_low(table, method, magnitude):
         verdict = "yes"
     elif sparse and levels[0] == "low":
         verdict = "only the first half: magnitude pruning does not keep nearly full rank either"
-    elif sparse and levels[1] == "full" and _below(rank, magnitude):
-        verdict = "only relatively: below magnitude pruning, but not clearly below half"
+    elif sparse and levels == ("between", "full"):
+        verdict = "only relatively: below magnitude pruning, but above half"
     return Answer(
         "C2",
         f"Do hidden matrices become sparse and of low rank by {method}, and stay of nearly full "
@@ -182,11 +183,6 @@ def _sparse_and_low(table, method, magnitude):
         f"magnitude {_share(magnitude)} ({seeds(table)})",
         f"spectra-ranks-{table['dataset'].iloc[0]}.png",
     )
-
-
-def _below(a, b):
-    mean, half = interval(b - a)
-    return mean - half > 0
 
 
 def _remains(table, method):
@@ -230,8 +226,9 @@ def section(table):
     parts = [
         title,
         f"The authors' net and optimizer, at most {int(table['epoch'].max())} epochs, "
-        f"{FRACTION:.0%} pruned in {ROUNDS} rounds, {seeds(table)}. *count* and *count x "
-        "magnitude* take the fraction as the authors do, of the whole net and without the weights "
+        f"{FRACTION:.0%} pruned in {ROUNDS} rounds, the last by epoch "
+        f"{int(table[table.moment == 'after']['epoch'].max())}, {seeds(table)}. *count* and "
+        "*count x magnitude* take the fraction as the authors do, of the whole net and without the weights "
         "that die with their neuron, so that more is gone; *count, exact* and *magnitude* end at "
         "it. Pruned weights stay zero, or may regrow: then every round sets weights to zero and "
         "the next step of the optimizer may change them. Rank is that of the matrix stored in "
@@ -239,7 +236,8 @@ def section(table):
         "original matrix; effective rank is the exponential of the entropy of the singular "
         "values. Tables show mean ± standard deviation over seeds; in the table of answers, ± is "
         f"half a 95 % interval. *Low* there means that the interval lies below {LOW:.0%} of full "
-        f"rank, *nearly full* that it lies above {FULL:.0%}.",
+        f"rank, *nearly full* that it lies above {FULL:.0%}; where one of these limits is inside, "
+        "nothing is decided.",
     ]
     for dataset, rows in table.groupby("dataset"):
         parts += [f"### {dataset}", _ends(rows), _by_layer(rows), _falls(rows)]

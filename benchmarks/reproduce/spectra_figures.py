@@ -1,7 +1,10 @@
 """Figures of the experiment on spectra."""
 
+from io import BytesIO
+
 import numpy as np
 from matplotlib import colormaps
+from PIL import Image
 
 from benchmarks.reproduce.figures import BLACK, BLUE, GREEN, ORANGE, RED, band, panels, save
 from benchmarks.reproduce.moments import ROUNDING, positions, unpack
@@ -33,8 +36,14 @@ def draw_finished(table, folder):
             ("end", _ends(rows)),
         ):
             save(figure, folder / f"spectra-{name}-{dataset}.png")
-        # Noise hardly compresses: at more dots an inch this file would be the largest by far.
-        save(_weights(dataset, folder), folder / f"spectra-weights-{dataset}.png", dpi=75)
+        _save_grey(_weights(dataset, folder), folder / f"spectra-weights-{dataset}.png")
+
+
+def _save_grey(figure, path):
+    """Write a grey figure in 16 levels: noise in full colour would make the largest file by far."""
+    buffer = BytesIO()
+    figure.savefig(buffer, dpi=110)
+    Image.open(buffer).convert("L").quantize(16).save(path, optimize=True)
 
 
 def _spread(rows):
