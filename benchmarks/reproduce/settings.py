@@ -59,9 +59,9 @@ class Settings:
     adam_epochs: int = 10
     components: tuple[int, ...] = (2, 5, 10, 20, 50)
     neighbor_rows: int = 10_000
-    nca_rows: int = 2000
+    nca_rows: int = 1000
     label_shares: tuple[float, ...] = (0.01, 0.1, 1.0)
-    label_epochs: tuple[int, ...] = (200, 60, 20)
+    label_epochs: tuple[int, ...] = (500, 100, 12)
 
 
 FULL = Settings()
@@ -77,5 +77,5 @@ QUICK = Settings(
     components=(2, 10),
     neighbor_rows=2000,
     nca_rows=500,
-    label_epochs=(60, 30, 10),
+    label_epochs=(200, 40, 10),
 )
