@@ -160,7 +160,7 @@ def _scores(rows, transform, settings, seed, show):
             classifier.fit(Z_fit.X, Z_fit.y)
         scores = Z_fit.accuracies(classifier.predict)
         row |= {f"{name}_{score}": value for score, value in scores.items()}
-    row["trustworthiness"] = trustworthiness(rows.X_test[judged], Z.X_test[judged])
+    row["trustworthiness"] = float(trustworthiness(rows.X_test[judged], Z.X_test[judged]))
     if show and seed == 0:
         shown = judged[:SHOWN_ROWS]
         row["points"] = pack(Z.X_test[shown], rows.y_test[shown])

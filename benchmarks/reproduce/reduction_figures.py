@@ -38,6 +38,10 @@ CLASS_COLORS = (
     "#AAAAAA",
 )
 STEPS = 999
+NAMES = {
+    "fashion-mnist": "0 T-shirt, 1 trouser, 2 pullover, 3 dress, 4 coat, 5 sandal, 6 shirt, "
+    "7 sneaker, 8 bag, 9 ankle boot",
+}
 
 
 def pack(Z, y):
@@ -53,6 +57,11 @@ def unpack(text):
     return rows[:, :2] / STEPS, rows[:, 2]
 
 
+def has_maps(rows):
+    """Whether points on two components are among the rows."""
+    return "points" in rows and rows["points"].notna().any()
+
+
 def draw(table, folder):
     """Write the figures of every data set.
 
@@ -65,7 +74,7 @@ def draw(table, folder):
     """
     for dataset, rows in table.groupby("dataset"):
         save(_scores(dataset, rows), folder / f"reduction-scores-{dataset}.png")
-        if rows["points"].notna().any():
+        if has_maps(rows):
             save(_maps(dataset, rows), folder / f"reduction-maps-{dataset}.png")
 
 
@@ -101,6 +110,8 @@ def _maps(dataset, rows):
         "colour and number: class, the number at the median of its images; %: test accuracy of "
         "logistic regression on them; first seed"
     )
+    if dataset in NAMES:
+        title += f"\n{NAMES[dataset]}"
     n_columns = (len(models) + 1) // 2
     figure, axes = panels(title, 2, n_columns, size=(3.1, 3.0))
     for ax in axes.flat[len(models) :]:

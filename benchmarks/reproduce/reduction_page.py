@@ -1,7 +1,14 @@
 """What is said of dimensionality reduction: answers and a part of the page."""
 
 from benchmarks.reproduce.answers import Answer
-from benchmarks.reproduce.reduction_figures import DENSE, MEASURES, PRUNED, SMALL, STYLES
+from benchmarks.reproduce.reduction_figures import (
+    DENSE,
+    MEASURES,
+    PRUNED,
+    SMALL,
+    STYLES,
+    has_maps,
+)
 from benchmarks.reproduce.tables import markdown, seeds, spread
 from benchmarks.reproduce.verdicts import extremes, judge, paired
 
@@ -84,7 +91,7 @@ def section(table):
         parts.append(f"### {dataset}")
         parts += [_by_components(rows, measure) for measure in MEASURES]
         parts.append(f"![Scores by components](reproduction/reduction-scores-{dataset}.png)")
-        if rows["points"].notna().any():
+        if has_maps(rows):
             parts.append(f"![Two components](reproduction/reduction-maps-{dataset}.png)")
         parts.append(_all_accuracies(rows))
     return "\n\n".join(parts) + "\n"
