@@ -10,6 +10,8 @@ from skorch.callbacks import Callback
 from skorch.dataset import ValidSplit
 
 from skactprune import Activation, Ganguli2024, Magnitude, PrunedMLPClassifier, Pruner
+from skactprune.nets.mlp import MLP
+from skactprune.pruning.activations import ActivationCounter
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"
@@ -236,3 +238,74 @@ def test_weights_of_rows_of_any_net():
     ).fit(rows, y[:, None].astype(np.float32))  # fmt: skip
     assert pruner.activation_counts_[0].tolist() == second.totals[0].tolist()
     assert pruner.activation_counts_[0].dtype == np.float64
+
+
+def plain_count(module, rows):
+    """Times that the hidden neurons of an `MLP` fire on the rows."""
+    found, h = [], rows
+    for layer in module.layers[:-1]:
+        z = torch.nn.functional.linear(h, layer.weight, layer.bias)
+        found.append((z > 0).sum(dim=0).tolist())
+        h = module.activate(z.clone())
+    return found
+
+
+def counter_of(module):
+    counter = ActivationCounter([layer.out_features for layer in module.layers[:-1]])
+    counter.attach(list(module.layers[:-1]))
+    counter.active = True
+    return counter
+
+
+@pytest.mark.parametrize("n_batches", [254, 255, 256, 1021])
+def test_more_batches_than_a_byte_counts(n_batches):
+    module = MLP((6, 5, 4, 2), "relu", (0.0,) * 3, torch.float32, np.random.RandomState(0))
+    rows = torch.from_numpy(X.astype(np.float32))[:3]
+    counter = counter_of(module)
+    for _ in range(n_batches):
+        module(rows)
+    counts = [(n_batches * np.array(count)).tolist() for count in plain_count(module, rows)]
+    assert [total.tolist() for total in counter.totals] == counts
+    assert counter.seen == [3 * n_batches] * 2
+
+
+def test_batches_of_all_sizes():
+    module = MLP((6, 5, 4, 2), "logistic", (0.0,) * 3, torch.float64, np.random.RandomState(0))
+    rows = torch.from_numpy(X)
+    counter = counter_of(module)
+    for size in (7, 7, 1, 3, 7, 45):
+        start = int(sum(counter.seen) / 2)
+        module(rows[start : start + size])
+    assert [total.tolist() for total in counter.totals] == plain_count(module, rows)
+
+
+def test_a_forward_pass_that_was_interrupted_does_not_count():
+    module = MLP((6, 5, 4, 2), "relu", (0.0,) * 3, torch.float64, np.random.RandomState(0))
+    rows = torch.from_numpy(X)
+    counter = counter_of(module)
+    with pytest.MonkeyPatch.context() as patch:
+
+        def interrupt(z):
+            raise KeyboardInterrupt
+
+        patch.setattr(module, "activate", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            module(rows)
+    counter.detach()
+    counter.attach(list(module.layers[:-1]))
+    counter.active = True
+    module(rows)
+    assert [total.tolist() for total in counter.totals] == plain_count(module, rows)
+
+
+def test_our_module_as_a_part_of_another():
+    part = MLP((6, 5, 4), "relu", (0.0,) * 2, torch.float64, np.random.RandomState(0))
+    rest = [torch.nn.Linear(4, 3, dtype=torch.float64), torch.nn.Linear(3, 2, dtype=torch.float64)]
+    layers = [*part.layers, rest[0]]
+    counter = ActivationCounter([layer.out_features for layer in layers])
+    counter.attach(layers)
+    counter.active = True
+    rows = torch.from_numpy(X)
+    torch.nn.Sequential(part, *rest)(rows)
+    assert counter.seen == [len(X)] * 3
+    assert counter.totals[0].tolist() == plain_count(part, rows)[0]

@@ -50,13 +50,14 @@ class ActivationCounter:
         self._width = sum(map(len, self._totals))
         for depth, layer in enumerate(layers):
             self._totals[depth] = self._totals[depth].to(layer.weight.device)
-            if not isinstance(layer, WatchedLinear):
-                hook = partial(self._count_at_once, depth)
-                self._detach.append(layer.register_forward_hook(hook).remove)
-                continue
-            last = depth == len(layers) - 1
-            layer.watch = self._end_of_forward if last else self._outputs.append
-            self._detach.append(layer.unwatch)
+        if all(isinstance(layer, WatchedLinear) for layer in layers):
+            self._detach = [layer.unwatch for layer in layers]
+            for layer in layers:
+                layer.watch = self._end_of_forward if layer is layers[-1] else self._outputs.append
+            return
+        for depth, layer in enumerate(layers):
+            hook = partial(self._count_at_once, depth)
+            self._detach.append(layer.register_forward_hook(hook).remove)
 
     @property
     def attached(self):
@@ -69,6 +70,9 @@ class ActivationCounter:
             detach()
         self._detach = []
         self._take_all()
+        # What an interrupted forward pass has left, and buffers of the size of a batch.
+        self._outputs = []
+        self._tallies = [_Tally(len(total)) for total in self._totals]
         self.active, self.sample_weight = False, None
 
     @property
