@@ -8,8 +8,9 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 from skorch.callbacks import Callback
 
 from skactprune.nets.net import MLPNet, batch_weight
+from skactprune.pruning.hits import hits_of_batch
 from skactprune.pruning.layers import PRUNABLE
-from skactprune.pruning.pruner import Pruner, _hits
+from skactprune.pruning.pruner import Pruner
 from skactprune.spectra import singular_values
 
 __all__ = ["WeightedNuclearNorm", "weighted_nuclear_norm"]
@@ -216,7 +217,7 @@ class WeightedNuclearNorm(Callback):
             return
         if self.start_accuracy:
             weight = batch_weight(batch) if isinstance(net, MLPNet) else None
-            hits, rows = _hits(y_pred, batch[1], weight)
+            hits, rows = hits_of_batch(y_pred, batch[1], weight)
             self._hits_ += hits
             self._rows_ += rows
         if self.active_ and self.solver == "proximal":

@@ -4,15 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
+from reproduce_digits import all_runs, digits_rows
 from rich.console import Console
-from sklearn.datasets import load_digits
 
 from benchmarks.reproduce import nuclear, nuclear_effects, protocol
 from benchmarks.reproduce.moments import Moments, unpack
 from benchmarks.reproduce.nets import split
 from benchmarks.reproduce.nuclear_effects import compare, matched, profile
 from benchmarks.reproduce.protocol import Rows, estimator
-from benchmarks.reproduce.runs import Table, do
+from benchmarks.reproduce.runs import do
 from benchmarks.reproduce.settings import Settings
 from skactprune.methods import Activation
 from skactprune.pruning.triggers import EpochTrigger
@@ -22,15 +22,13 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 SETTINGS = Settings(
     "tiny", 2, spectra_datasets=("digits",), spectra_epochs=15, nuclear_rounds=(1, 5)
 )
-X, y = load_digits(return_X_y=True)
-X = (X / 16).astype(np.float32)
-ROWS = Rows("digits", X[:320], y[:320], X[320:500], y[320:500], X[500:], y[500:])
+ROWS = digits_rows(320, 180)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def digits():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nuclear, "_rows", lambda dataset, n_rows: ROWS)
+        patch.setattr(Rows, "load", lambda name, n_rows: ROWS)
         patch.setattr(protocol, "HIDDEN", (40, 30, 20, 10))
         # Few rows: by the authors' steps they would not reach the accuracy of the first penalty.
         for module in (protocol, nuclear_effects):
@@ -43,10 +41,8 @@ def digits():
 def done(tmp_path_factory):
     """Folder and table of all runs."""
     folder = tmp_path_factory.mktemp("nuclear")
-    table = Table(folder / "nuclear.csv", nuclear.FIELDS)
-    for run in nuclear.runs(SETTINGS):
-        table.put(run, nuclear.execute(run, SETTINGS, folder))
-    return folder, pd.read_csv(table.path)
+    table = all_runs(nuclear, SETTINGS, folder)
+    return folder, table
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from reproduce_digits import X, all_runs, digits_rows, y
 from rich.console import Console
-from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.manifold import trustworthiness
@@ -32,9 +32,7 @@ SETTINGS = replace(
     nca_rows=60,
     neighbor_rows=200,
 )
-X, y = load_digits(return_X_y=True)
-X = (X / 16).astype(np.float32)
-ROWS = Rows("digits", X[:500], y[:500], X[500:600], y[500:600], X[600:800], y[600:800])
+ROWS = digits_rows(500, 100, 200)
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +43,8 @@ def done(tmp_path_factory):
         patch.setattr(Rows, "load", lambda name, n_rows: ROWS)
         patch.setattr(reduction, "HIDDEN", (60, 16))
         patch.setattr(reduction, "NCA_ITERATIONS", 5)
-        table = runs.Table(folder / "reduction.csv", reduction.FIELDS)
-        for run in reduction.runs(SETTINGS):
-            table.put(run, reduction.execute(run, SETTINGS, folder))
-    return folder, pd.read_csv(table.path)
+        table = all_runs(reduction, SETTINGS, folder)
+    return folder, table
 
 
 def test_every_method_has_every_number_of_components_that_it_can_have(done):

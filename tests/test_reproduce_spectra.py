@@ -5,14 +5,14 @@ import pandas as pd
 import pytest
 import torch
 from numpy.testing import assert_allclose
+from reproduce_digits import all_runs, digits_rows
 from rich.console import Console
-from sklearn.datasets import load_digits
 
 from benchmarks.reproduce import protocol, spectra
 from benchmarks.reproduce.moments import Moments, Start, pack, thin, unpack
 from benchmarks.reproduce.pictures import PICTURED, picture_name
 from benchmarks.reproduce.protocol import Rows, estimator
-from benchmarks.reproduce.runs import Table, do
+from benchmarks.reproduce.runs import do
 from benchmarks.reproduce.settings import Settings
 from skactprune.methods import Activation, Magnitude
 from skactprune.pruning.pruner import StopTraining
@@ -21,15 +21,13 @@ from skactprune.spectra import numerical_rank, singular_values
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 SETTINGS = Settings("tiny", 2, ("digits",), spectra_datasets=("digits",), spectra_epochs=9)
-X, y = load_digits(return_X_y=True)
-X = (X / 16).astype(np.float32)
-ROWS = Rows("digits", X[:320], y[:320], X[320:500], y[320:500], X[500:], y[500:])
+ROWS = digits_rows(320, 180)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def digits():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(spectra, "_rows", lambda dataset, n_rows: ROWS)
+        patch.setattr(Rows, "load", lambda name, n_rows: ROWS)
         patch.setattr(protocol, "HIDDEN", (40, 30, 20, 10))
         yield
 
@@ -38,10 +36,8 @@ def digits():
 def done(tmp_path_factory):
     """Folder and table of all runs."""
     folder = tmp_path_factory.mktemp("spectra")
-    table = Table(folder / "spectra.csv", spectra.FIELDS)
-    for run in spectra.runs(SETTINGS):
-        table.put(run, spectra.execute(run, SETTINGS, folder))
-    return folder, pd.read_csv(table.path)
+    table = all_runs(spectra, SETTINGS, folder)
+    return folder, table
 
 
 def fit(moments, method, **params):

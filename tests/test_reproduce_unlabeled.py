@@ -3,11 +3,10 @@
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from reproduce_digits import X, all_runs, digits_rows, y
 from rich.console import Console
-from sklearn.datasets import load_digits
 
 from benchmarks.reproduce import runs, unlabeled
 from benchmarks.reproduce.protocol import Rows
@@ -27,9 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 SETTINGS = replace(
     QUICK, seeds=2, datasets=("digits",), label_shares=(0.1, 1.0), label_epochs=(20, 8)
 )
-X, y = load_digits(return_X_y=True)
-X = (X / 16).astype(np.float32)
-ROWS = Rows("digits", X[:600], y[:600], X[600:700], y[600:700], X[700:900], y[700:900])
+ROWS = digits_rows(600, 100, 200)
 
 
 @pytest.fixture(autouse=True)
@@ -45,10 +42,8 @@ def done(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Rows, "load", lambda name, n_rows: ROWS)
         patch.setattr(unlabeled, "HIDDEN", (40, 20))
-        table = runs.Table(folder / "unlabeled.csv", unlabeled.FIELDS)
-        for run in unlabeled.runs(SETTINGS):
-            table.put(run, unlabeled.execute(run, SETTINGS, folder))
-    return folder, pd.read_csv(table.path)
+        table = all_runs(unlabeled, SETTINGS, folder)
+    return folder, table
 
 
 @pytest.mark.parametrize("share", [0.1, 1.0])

@@ -1,7 +1,6 @@
 """Claims C1-C3: accuracy and rank of pruned nets beside their rivals."""
 
 from dataclasses import replace
-from functools import cache
 
 from benchmarks.reproduce.accuracy_page import PAPER, answers, draw, section
 from benchmarks.reproduce.nets import (
@@ -65,7 +64,7 @@ def stage(run):
 
 def execute(run, settings, folder):
     """Rows of a run: the net itself and, for the paper's methods, its rivals of the same size."""
-    rows = _rows(run["dataset"], settings.n_rows)
+    rows = Rows.load(run["dataset"], settings.n_rows)
     seed = run["seed"]
     params = {"max_iter": settings.max_epochs, "trigger": _trigger(settings)}
     cache_name = f"{settings.name}-{run['dataset']}-{seed}.npz"
@@ -103,8 +102,3 @@ def execute(run, settings, folder):
 def _trigger(settings):
     trigger = DeadlineTrigger()
     return replace(trigger, deadline=min(trigger.deadline, settings.max_epochs * 3 // 5))
-
-
-@cache
-def _rows(dataset, n_rows):
-    return Rows.load(dataset, n_rows)

@@ -111,8 +111,9 @@ def section(table):
         "",
         "The hidden kernels of the dense net of the same seed, reconstructed by PCA (rows are "
         "inputs, full solver, mean added back, so that the rank is one more) or by truncated SVD "
-        "at the ranks of the pruned net; the same two trained on in factored form for as many "
-        "epochs as the pruned net had since its first round; and a dense net of the pruned net's "
+        "at the ranks of the pruned net; the same two trained on in factored form for at most as "
+        "many epochs as the pruned net had since its first round, and no further than the same "
+        "training accuracy; and a dense net of the pruned net's "
         "live neurons trained from scratch. Test accuracy in %.",
         "",
         "![Rivals of the same ranks](reproduction/accuracy-rivals.png)",

@@ -1,7 +1,5 @@
 """Claim C4: does a round do to the singular values what a nuclear norm in the loss does?"""
 
-from functools import cache
-
 import numpy as np
 import pandas as pd
 
@@ -11,6 +9,7 @@ from benchmarks.reproduce.nets import join, split
 from benchmarks.reproduce.nuclear_effects import SVD_EVERY, compare, penalty_of
 from benchmarks.reproduce.nuclear_figures import draw_finished, rivals
 from benchmarks.reproduce.protocol import RATE, DeadlineTrigger, Rows, estimator
+from benchmarks.reproduce.runs import two_seeds_first
 from benchmarks.reproduce.tables import finished, markdown, seeds, spread
 from skactprune.methods import Ganguli2024
 from skactprune.penalties import WEIGHTS
@@ -22,6 +21,7 @@ FIELDS = ("dataset", "part", "alpha", "seed")
 FRACTION, ROUNDS = 0.8, 5
 # Accuracy that counts as the same, in points.
 MARGIN = 0.5
+stage = two_seeds_first
 
 
 def runs(settings):
@@ -41,14 +41,9 @@ def _run(*values):
     return dict(zip(FIELDS, values, strict=True))
 
 
-def stage(run):
-    """Order of the runs: two seeds of everything, then more."""
-    return (run["seed"] >= 2, run["seed"])
-
-
 def execute(run, settings, folder):
     """Rows of a run: one of the net at the end, and one for every layer, round and effect."""
-    rows, seed = _rows(run["dataset"], settings.n_rows), run["seed"]
+    rows, seed = Rows.load(run["dataset"], settings.n_rows), run["seed"]
     epochs = settings.spectra_epochs
     params = {"max_iter": epochs, "trigger": DeadlineTrigger(deadline=epochs * 3 // 5)}
     if run["part"] == "penalty":
@@ -63,11 +58,6 @@ def execute(run, settings, folder):
             effects = compare(at, rows, seed, settings.nuclear_alphas[0])
             found += [{"round": at["round"]} | row for row in effects]
     return found
-
-
-@cache
-def _rows(dataset, n_rows):
-    return Rows.load(dataset, n_rows)
 
 
 def _at_the_end(net, rows):

@@ -1,6 +1,7 @@
 """How the authors train: network, optimizer, rounds and the end of training."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -44,6 +45,7 @@ class Rows:
     y_test: np.ndarray
 
     @classmethod
+    @cache
     def load(cls, name, n_rows=None):
         """Rows of a data set; `n_rows` limits those of training and, to a sixth, the others."""
         data = load_dataset(name)

@@ -17,6 +17,7 @@ from sklearn.random_projection import GaussianRandomProjection
 from benchmarks.reproduce.protocol import HIDDEN, Rows
 from benchmarks.reproduce.reduction_figures import DENSE, FIRST, PRUNED, SMALL, draw, pack
 from benchmarks.reproduce.reduction_page import answers, section
+from benchmarks.reproduce.runs import two_seeds_first
 from skactprune import PrunedMLPClassifier
 
 __all__ = ["FIELDS", "answers", "draw", "execute", "runs", "section", "stage"]
@@ -25,6 +26,7 @@ FIELDS = ("dataset", "method", "seed")
 FRACTION = 0.8
 JUDGED_ROWS, SHOWN_ROWS = 1000, 500
 NCA_FEATURES, NCA_ITERATIONS = 50, 50
+stage = two_seeds_first
 
 
 def runs(settings):
@@ -33,11 +35,6 @@ def runs(settings):
         for dataset in settings.datasets:
             for method in METHODS:
                 yield dict(zip(FIELDS, (dataset, method, seed), strict=True))
-
-
-def stage(run):
-    """Order of the runs: two seeds of everything, then more."""
-    return (run["seed"] >= 2, run["seed"], run["dataset"])
 
 
 def execute(run, settings, folder):

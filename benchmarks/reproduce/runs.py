@@ -31,10 +31,6 @@ class Table:
         self._fields = list(fields)
         self.rows = pd.read_csv(path) if path.exists() else pd.DataFrame()
 
-    def has(self, run):
-        """Whether the run is finished."""
-        return len(self.rows) > 0 and key(run) in self._keys()
-
     def put(self, run, rows):
         """Add the rows of a finished run; a kill in the middle leaves the old file."""
         self.rows = pd.concat([self.rows, pd.DataFrame([run | row for row in rows])])
@@ -44,7 +40,10 @@ class Table:
         self.rows.to_csv(new, index=False, float_format="%.6g")
         os.replace(new, self.path)
 
-    def _keys(self):
+    def finished(self):
+        """Keys of the runs that are finished."""
+        if self.rows.empty:
+            return set()
         fields = self.rows[self._fields].drop_duplicates()
         return {key(run) for run in fields.to_dict("records")}
 
@@ -53,6 +52,11 @@ def key(run):
     """One string for the fields of a run, however a file has written its numbers."""
     numbers = {k: float(v) if isinstance(v, int | float) else v for k, v in run.items()}
     return json.dumps(numbers, sort_keys=True)
+
+
+def two_seeds_first(run):
+    """Order of the runs of most experiments: two seeds of everything, then more."""
+    return (run["seed"] >= 2, run["seed"])
 
 
 def do(experiments, settings, folder, jobs, console):
@@ -86,7 +90,8 @@ def do(experiments, settings, folder, jobs, console):
     tables = {name: Table(folder / f"{name}.csv", m.FIELDS) for name, m in modules.items()}
     every = [(name, run) for name, m in modules.items() for run in m.runs(settings)]
     every.sort(key=lambda pair: modules[pair[0]].stage(pair[1]))
-    todo = [(name, run) for name, run in every if not tables[name].has(run)]
+    finished = {name: table.finished() for name, table in tables.items()}
+    todo = [(name, run) for name, run in every if key(run) not in finished[name]]
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     if not jobs:
         return {name: table.rows for name, table in tables.items()}

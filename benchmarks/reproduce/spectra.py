@@ -1,7 +1,5 @@
 """Claims C2, C4 (what a round does to the singular values) and C5: spectra of pruned nets."""
 
-from functools import cache
-
 import numpy as np
 from sklearn.base import clone
 
@@ -9,6 +7,7 @@ from benchmarks.reproduce.answers import Answer, interval
 from benchmarks.reproduce.moments import Moments, pack, thin
 from benchmarks.reproduce.pictures import PICTURED, keep_picture, picture_name
 from benchmarks.reproduce.protocol import DeadlineTrigger, Rows, estimator
+from benchmarks.reproduce.runs import two_seeds_first
 from benchmarks.reproduce.spectra_figures import draw_finished
 from benchmarks.reproduce.tables import finished, markdown, seeds, spread
 from skactprune.methods import Activation, Ganguli2024, Magnitude
@@ -26,6 +25,7 @@ METHODS = {
 FRACTION, ROUNDS = 0.8, 5
 # What is called low and full, in shares of full rank.
 LOW, FULL = 0.5, 0.9
+stage = two_seeds_first
 
 
 def runs(settings):
@@ -37,17 +37,12 @@ def runs(settings):
                     yield dict(zip(FIELDS, (dataset, method, regrow, seed), strict=True))
 
 
-def stage(run):
-    """Order of the runs: two seeds of everything, then more."""
-    return (run["seed"] >= 2, run["seed"])
-
-
 def execute(run, settings, folder):
     """Rows of a run: a hidden layer each, before and after every round and at the end.
 
     The first seed also leaves a picture of its weights for `draw`.
     """
-    rows = _rows(run["dataset"], settings.n_rows)
+    rows = Rows.load(run["dataset"], settings.n_rows)
     epochs, moments = settings.spectra_epochs, Moments()
     net = estimator(
         rows,
@@ -74,11 +69,6 @@ def execute(run, settings, folder):
     if run["seed"] == 0 and not run["regrow"] and run["method"] in PICTURED:
         keep_picture(net, folder / picture_name(run["dataset"], run["method"]))
     return found
-
-
-@cache
-def _rows(dataset, n_rows):
-    return Rows.load(dataset, n_rows)
 
 
 def _layers(coefs, shapes):

@@ -7,6 +7,7 @@ from sklearn.model_selection import train_test_split
 
 from benchmarks.reproduce.nets import describe
 from benchmarks.reproduce.protocol import HIDDEN, Rows
+from benchmarks.reproduce.runs import two_seeds_first
 from benchmarks.reproduce.unlabeled_page import (
     DENSE,
     FRACTION,
@@ -26,6 +27,7 @@ __all__ = ["FIELDS", "answers", "draw", "execute", "runs", "section", "stage"]
 
 FIELDS = ("dataset", "share", "method", "seed")
 METHODS = {LABELED: "activation", UNLABELED: "activation", RANDOM: "random", DENSE: "activation"}
+stage = two_seeds_first
 
 
 def runs(settings):
@@ -35,11 +37,6 @@ def runs(settings):
             for share in settings.label_shares:
                 for method in METHODS:
                     yield dict(zip(FIELDS, (dataset, share, method, seed), strict=True))
-
-
-def stage(run):
-    """Order of the runs: two seeds of everything, then more."""
-    return (run["seed"] >= 2, run["seed"], run["dataset"])
 
 
 def parts(y, share, seed):

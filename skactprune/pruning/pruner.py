@@ -7,6 +7,7 @@ import torch
 from skorch.callbacks import Callback
 
 from skactprune.methods import get_method
+from skactprune.pruning.hits import hits_of_batch
 from skactprune.pruning.layers import PrunedLayers, prunable_layers
 from skactprune.pruning.schedules import cumulative_shares
 from skactprune.pruning.selection import select, smallest_possible
@@ -230,7 +231,7 @@ class Pruner(Callback):
         if training:
             self.layers_.zero_masked()
             if self._scoring:
-                hits, rows = _hits(y_pred, batch[1], self._weights(batch))
+                hits, rows = hits_of_batch(y_pred, batch[1], self._weights(batch))
                 self._hits += hits
                 self._rows += rows
 
@@ -376,17 +377,3 @@ class Pruner(Callback):
         self.done_ = min(self.done_, len(self.shares_))
         while self.done_ and self._fraction(self.done_) > self.fraction_done_:
             self.done_ -= 1
-
-
-def _hits(y_pred, target, weight):
-    """Weight of the rows that are classified rightly, and of all rows."""
-    y = target[0] if isinstance(target, (tuple, list)) else target
-    logits = y_pred[0] if isinstance(y_pred, tuple) else y_pred
-    if y.is_floating_point() or y.dim() != 1:
-        return 0.0, 0.0
-    y = y.to(logits.device)
-    right = logits.argmax(dim=1) == y if logits.shape[1:].numel() > 1 else (logits[:, 0] > 0) == y
-    if weight is None:
-        return float(right.sum()), float(len(y))
-    weight = weight.to(logits.device)
-    return float((right * weight).sum()), float(weight.sum())
