@@ -118,7 +118,10 @@ def shrinking_fit(bench):
     return results + held_against(values, MASKED, {TORCH: None}, **about)
 
 
-COUNTING_COSTS = "every step pays for a comparison and a sum of bytes a layer, which weighs more where steps are short"
+COUNTING_COSTS = (
+    "every step pays for a comparison and a sum of bytes a layer, which weighs more where steps "
+    "are short"
+)
 
 
 def counting(bench):
