@@ -35,7 +35,25 @@ RIVALS = (
 
 def draw(table, folder):
     """Two figures: accuracy by fraction, and rivals at the ranks of the pruned nets."""
-    pruned = _five_rounds(table)
+    draw_fractions(table, STYLES, SHOWN_POINTS, folder / "accuracy-fractions.png")
+    _draw_rivals(fewest_rounds(table), sorted(table["dataset"].unique()), folder)
+
+
+def draw_fractions(table, styles, shown_points, path):
+    """Figure of test accuracy by fraction, a panel a data set.
+
+    Parameters
+    ----------
+    table : DataFrame
+        With a row for every pruned net and for dense ones.
+    styles : dict of str to dict
+        Style of the line of each method.
+    shown_points : float
+        How far below the dense net the panels reach, in percentage points.
+    path : pathlib.Path
+        File to write.
+    """
+    pruned = fewest_rounds(table)
     pruned = pruned[pruned["model"] == "pruned"]
     datasets = sorted(table["dataset"].unique())
     figure, axes = panels(
@@ -43,7 +61,7 @@ def draw(table, folder):
     )
     for ax, dataset in zip(axes.flat, datasets, strict=True):
         of = pruned[pruned["dataset"] == dataset]
-        for method, style in STYLES.items():
+        for method, style in styles.items():
             wide = of[of["method"] == method].pivot(
                 index="seed", columns="fraction", values="test_accuracy"
             )
@@ -54,13 +72,12 @@ def draw(table, folder):
             top = 100 * dense["test_accuracy"].mean()
             ax.axhline(top, color=BLACK, linewidth=1, label="dense")
             # A net that has collapsed would leave no room for the differences of the others.
-            ax.set_ylim(bottom=top - SHOWN_POINTS)
+            ax.set_ylim(bottom=top - shown_points)
         ax.set(title=dataset, xlabel="weights pruned [%]", ylabel="test accuracy [%]")
         ax.text(0.02, 0.01, "what leaves below is in the table", fontsize=7, transform=ax.transAxes)
     handles = axes.flat[-1].get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=5, fontsize=8)
-    save(figure, folder / "accuracy-fractions.png")
-    _draw_rivals(_five_rounds(table), datasets, folder)
+    save(figure, path)
 
 
 def _draw_rivals(table, datasets, folder):
@@ -92,7 +109,7 @@ def _draw_rivals(table, datasets, folder):
 
 def section(table):
     """Part of the page on claims C1 and C3."""
-    five = _five_rounds(table)
+    five = fewest_rounds(table)
     parts = [
         "## Accuracy at 80, 85 and 90 %",
         "",
@@ -105,7 +122,7 @@ def section(table):
         "",
         "![Accuracy by fraction](reproduction/accuracy-fractions.png)",
         "",
-        _methods_table(table),
+        methods_table(table),
         "",
         "### At the same ranks",
         "",
@@ -118,14 +135,14 @@ def section(table):
         "",
         "![Rivals of the same ranks](reproduction/accuracy-rivals.png)",
         "",
-        _rivals_table(five),
+        rivals_table(five, PAPER, RIVALS),
     ]
     return "\n".join(parts)
 
 
 def answers(table):
     """Claims C1 and C3, one answer for each score."""
-    five = _five_rounds(table)
+    five = fewest_rounds(table)
     found = []
     for method in (*PAPER, *EXACT):
         differences = paired(
@@ -134,7 +151,7 @@ def answers(table):
             ("method", method),
             "magnitude, global",
             "fraction",
-            _percent,
+            percent,
         )
         if differences:
             question = f"Is {method} as accurate as global magnitude at the same fraction?"
@@ -147,7 +164,7 @@ def answers(table):
                 ("model", "pruned"),
                 rival,
                 "fraction",
-                _percent,
+                percent,
             )
             if differences:
                 question = (
@@ -162,7 +179,8 @@ def _answer(claim, question, differences, margin, figure):
     return Answer(claim, question, judge(differences, margin), extremes(differences), figure)
 
 
-def _methods_table(table):
+def methods_table(table):
+    """Table of the nets themselves: accuracies, sizes and epochs by method, fraction, rounds."""
     rows = []
     pruned = table[table["model"].isin(["pruned", "dense"])]
     keys = ["dataset", "rounds", "fraction", "method"]
@@ -170,7 +188,7 @@ def _methods_table(table):
         rows.append(
             [
                 f"{dataset}, {method}",
-                _percent(fraction) if fraction else "-",
+                percent(fraction) if fraction else "-",
                 f"{rounds:.0f}" if rounds else "-",
                 *(spread(of[name], 1, 100) for name in ACCURACIES),
                 f"{100 * of['sparsity'].mean():.1f}" if fraction else "0",
@@ -185,28 +203,31 @@ def _methods_table(table):
     return markdown([*header, "n"], rows)
 
 
-def _rivals_table(table):
+def rivals_table(table, methods, models):
+    """Table of the test accuracies of these models beside the nets pruned by some methods."""
     rows = []
-    for (dataset, method, fraction), of in table[table["method"].isin(PAPER)].groupby(
+    for (dataset, method, fraction), of in table[table["method"].isin(methods)].groupby(
         ["dataset", "method", "fraction"]
     ):
-        cells = [of[of["model"] == model]["test_accuracy"] for model in RIVALS]
+        cells = [of[of["model"] == model]["test_accuracy"] for model in models]
         rows.append(
             [
                 f"{dataset}, {method}",
-                _percent(fraction),
+                percent(fraction),
                 of["ranks"].iloc[0],
                 *(spread(cell, 1, 100) if len(cell) else "" for cell in cells),
                 seeds(of),
             ]
         )
-    return markdown(["data, method", "fraction", "ranks (seed 0)", *RIVALS, "n"], rows)
+    return markdown(["data, method", "fraction", "ranks (seed 0)", *models, "n"], rows)
 
 
-def _five_rounds(table):
+def fewest_rounds(table):
+    """Rows of dense nets and of the smallest number of rounds that there is."""
     rounds = pd.to_numeric(table["rounds"])
     return table[(rounds == rounds[rounds > 0].min()) | (rounds == 0)]
 
 
-def _percent(fraction):
+def percent(fraction):
+    """A share for a table."""
     return f"{100 * fraction:.0f} %"

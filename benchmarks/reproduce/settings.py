@@ -31,6 +31,8 @@ class Settings:
         Rounds whose effect is compared with that of nuclear norms.
     nuclear_alphas : tuple of float
         Strengths of the weighted nuclear norm in training to the end, the paper's first.
+    default_epochs : int
+        Epochs of the nets with the estimator's defaults.
     adam_epochs : int
         Epochs of the nets for dimensionality reduction.
     components : tuple of int
@@ -56,6 +58,7 @@ class Settings:
     spectra_epochs: int = 16
     nuclear_rounds: tuple[int, ...] = (1, 3, 5)
     nuclear_alphas: tuple[float, ...] = (1.0, 1e-3)
+    default_epochs: int = 20
     adam_epochs: int = 10
     components: tuple[int, ...] = (2, 5, 10, 20, 50)
     neighbor_rows: int = 10_000
@@ -74,6 +77,7 @@ QUICK = Settings(
     (0.8, 0.9),
     (5,),
     spectra_epochs=10,
+    default_epochs=10,
     components=(2, 10),
     neighbor_rows=2000,
     nca_rows=500,
