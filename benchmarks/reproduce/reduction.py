@@ -114,8 +114,16 @@ def _dense(rows, settings, seed):
 
 
 def _fitted(rows, settings, seed, **params):
-    defaults = {"hidden_layer_sizes": HIDDEN, "prune_fraction": FRACTION, "random_state": seed}
-    net = PrunedMLPClassifier(**(defaults | {"max_iter": settings.adam_epochs} | params))
+    net = PrunedMLPClassifier(
+        **{
+            "hidden_layer_sizes": HIDDEN,
+            "method": "activation",
+            "prune_fraction": FRACTION,
+            "max_iter": settings.adam_epochs,
+            "random_state": seed,
+        }
+        | params
+    )
     return net.fit(rows.X, rows.y)
 
 
