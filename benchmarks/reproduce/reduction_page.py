@@ -69,8 +69,9 @@ def section(table):
         "## `transform` as dimensionality reduction",
         "An image becomes k numbers; how much do they still tell? The *pruned net* is "
         '`PrunedMLPClassifier((300, 200, 100, 50), method="activation", prune_fraction=0.8, '
-        "n_components=k)` with the estimator's other defaults (Adam) and few epochs: k principal components of its last "
-        "hidden layer, which keeps at least k neurons. The last layer is the estimator's default "
+        "n_components=k)` with the estimator's other defaults (Adam) and few epochs: k principal "
+        "components of its last hidden layer, which keeps at least k neurons. The last layer is "
+        "the estimator's default "
         "for what is to be classified; the *first layer* is shown beside it. Rivals: *dense net + "
         "PCA*, the same without pruning; *small net from scratch*, a dense net with the pruned "
         "net's sizes and k neurons in its last hidden layer, which are taken as they are; *PCA*, "
