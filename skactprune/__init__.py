@@ -12,7 +12,7 @@ _HOMES = {
     "CompactMLPClassifier": "skactprune.deploy",
     "Cubic": "skactprune.pruning.schedules",
     "EpochTrigger": "skactprune.pruning.triggers",
-    "FiringVariance": "skactprune.methods",
+    "FiringDeviation": "skactprune.methods",
     "Ganguli2024": "skactprune.methods",
     "Geometric": "skactprune.pruning.schedules",
     "Linear": "skactprune.pruning.schedules",

@@ -127,7 +127,7 @@ HALF = np.where(np.arange(70) < 35, 0.0, 2.5)
         (56, {"early_stopping": True, "validation_fraction": 0.2}),
         (35, {"sample_weight": HALF}),
         (70, {"method": Activation(granularity="weight", regrow=True)}),
-        (70, {"method": "firing_variance"}),
+        (70, {"method": "firing_deviation"}),
         (70, {"method": "ganguli2024", "prune_fraction": 0.6}),
     ],
 )

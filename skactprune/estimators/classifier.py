@@ -41,7 +41,7 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
     activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
         Activation of the hidden layers.
     method : str or Method, default="activation"
-        The recipe: "activation", "activation_magnitude", "firing_variance", "ganguli2024",
+        The recipe: "activation", "activation_magnitude", "firing_deviation", "ganguli2024",
         "magnitude", "random", a name added with `skactprune.register`, or an object with options
         such as ``Activation(granularity="weight")``, whose options nest in a grid as
         ``method__granularity``.

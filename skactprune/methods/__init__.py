@@ -3,7 +3,7 @@
 from skactprune.methods.activation import (
     Activation,
     ActivationMagnitude,
-    FiringVariance,
+    FiringDeviation,
     Ganguli2024,
 )
 from skactprune.methods.base import Method, ScorePruning, get_method, register
@@ -12,7 +12,7 @@ from skactprune.methods.baselines import Magnitude, Random
 __all__ = [
     "Activation",
     "ActivationMagnitude",
-    "FiringVariance",
+    "FiringDeviation",
     "Ganguli2024",
     "Magnitude",
     "Method",

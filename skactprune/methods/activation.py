@@ -66,13 +66,15 @@ class ActivationMagnitude(Activation):
     criterion = "activation_magnitude"
 
 
-@register("firing_variance")
-class FiringVariance(Activation):
-    """Remove the lowest products of abs(w) and p (1 - p), p the firing rate of the neuron.
+@register("firing_deviation")
+class FiringDeviation(Activation):
+    """Remove the lowest products of abs(w) and how much its input and its neuron vary.
 
-    p (1 - p) is the variance of whether the neuron fires. It is low for neurons that hardly ever
-    fire, as the firing count is, and also for those that always fire: they are linear, and a
-    network that is left with them bends nowhere. The counts are those of "activation".
+    The score of the weight from i to j is ``abs(w_ij) * s_i * s_j``. For a neuron with firing rate
+    p, s is the standard deviation of whether it fires, ``sqrt(p * (1 - p))``; for a feature it is
+    the standard deviation of its values. What hardly ever fires does nothing, what always fires
+    is linear, and what is constant is a bias: none of it tells one row from another. The counts
+    are those of "activation".
 
     Parameters
     ----------
@@ -88,7 +90,7 @@ class FiringVariance(Activation):
         Whether counts restart after each round instead of running on through the fit.
     """
 
-    criterion = "firing_variance"
+    criterion = "firing_deviation"
 
 
 @register("ganguli2024")

@@ -104,6 +104,11 @@ class Method(BaseEstimator):
         """Whether activations must be counted."""
         return get_criterion(self.criterion).counts
 
+    @property
+    def inputs(self):
+        """Whether layers must know how much their inputs vary."""
+        return get_criterion(self.criterion).inputs
+
     def score(self, layer):
         """Scores of the weights of a layer; see `skactprune.pruning.criteria`."""
         return get_criterion(self.criterion)(layer)

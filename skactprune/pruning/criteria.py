@@ -29,6 +29,10 @@ class LayerState:
     n_counted : float
         Weight of the rows in which firing was counted, so that ``counts / n_counted`` is the
         firing rate; 0 where nothing was counted.
+    input_deviation : ndarray of shape (n_in,) or None
+        Standard deviation of every input: of a feature that of its values, of a neuron that of
+        whether it fires. None where it is not known, or for a criterion that is registered as not
+        using it.
     random_state : numpy.random.RandomState
         For criteria that draw.
     """
@@ -37,15 +41,17 @@ class LayerState:
     mask: np.ndarray
     counts: np.ndarray | None
     n_counted: float
+    input_deviation: np.ndarray | None
     random_state: np.random.RandomState
 
 
 @dataclass(frozen=True)
 class Criterion:
-    """A score function, and whether activations must be counted for it."""
+    """A score function, and what it needs: counts of who fires, deviations of the inputs."""
 
     score: Callable
     counts: bool = True
+    inputs: bool = True
 
     def __call__(self, layer):
         return self.score(layer)
@@ -61,14 +67,20 @@ def activation_magnitude(layer):
     return layer.counts[:, None] * np.abs(layer.weight)
 
 
-def firing_variance(layer):
-    """abs(w) times p (1 - p), the variance of whether a neuron with firing rate p fires.
+def deviation_of_firing(counts, n_counted):
+    """Standard deviation sqrt(p (1 - p)) of whether a neuron with firing rate p fires."""
+    rate = counts / (n_counted or 1.0)
+    return np.sqrt(rate * (1.0 - rate))
 
-    A neuron that never fires does nothing, and one that always fires is linear: neither bends
-    the function.
+
+def firing_deviation(layer):
+    """abs(w) times the deviations of what it connects: its input, and the firing of its neuron.
+
+    A neuron that never fires does nothing, one that always fires is linear, and a constant
+    input is a bias: what does not vary tells nothing.
     """
-    rate = layer.counts[:, None] / (layer.n_counted or 1.0)
-    return rate * (1.0 - rate) * np.abs(layer.weight)
+    score = deviation_of_firing(layer.counts, layer.n_counted)[:, None] * np.abs(layer.weight)
+    return score if layer.input_deviation is None else score * layer.input_deviation
 
 
 def magnitude(layer):
@@ -82,11 +94,11 @@ def random(layer):
 
 
 CRITERIA = {
-    "activation": Criterion(activation),
-    "activation_magnitude": Criterion(activation_magnitude),
-    "firing_variance": Criterion(firing_variance),
-    "magnitude": Criterion(magnitude, counts=False),
-    "random": Criterion(random, counts=False),
+    "activation": Criterion(activation, inputs=False),
+    "activation_magnitude": Criterion(activation_magnitude, inputs=False),
+    "firing_deviation": Criterion(firing_deviation),
+    "magnitude": Criterion(magnitude, counts=False, inputs=False),
+    "random": Criterion(random, counts=False, inputs=False),
 }
 
 

@@ -12,7 +12,7 @@ from skactprune.pruning.compaction import (
     replace_parameters,
     snapshot,
 )
-from skactprune.pruning.criteria import LayerState
+from skactprune.pruning.criteria import LayerState, deviation_of_firing
 from skactprune.pruning.masks import Masks
 
 PRUNABLE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -75,14 +75,37 @@ class PrunedLayers:
         self._last_counts = [np.zeros(n_out) for n_out, _ in shapes]
         self._held = []
 
-    def states(self, net, masks, counted, random_state):
-        """What a criterion may see of each layer, a `LayerState` each."""
+    def states(self, net, masks, counted, features, random_state):
+        """What a criterion may see of each layer, a `LayerState` each.
+
+        Parameters
+        ----------
+        net : skorch.NeuralNet
+            The net.
+        masks : Masks
+            What is left.
+        counted : bool
+            Whether activations were counted.
+        features : ndarray of shape (n_features,) or None
+            Standard deviations of the features; None where no layer is to see those of its inputs.
+        random_state : numpy.random.RandomState
+            For criteria that draw.
+
+        Returns
+        -------
+        list of LayerState
+        """
         hidden = prunable_layers(net.module_)[:-1]
         counts = self.counter.counts if counted else [None] * len(hidden)
+        seen = self.counter.seen
+        deviations = [None] * len(hidden)
+        if counted and features is not None and masks.chained:
+            firing = map(deviation_of_firing, counts[:-1], seen[:-1])
+            deviations = [features, *firing]
         return [
-            LayerState(_matrix(layer.weight).cpu().numpy(), mask, count, seen, random_state)
-            for layer, mask, count, seen in zip(
-                hidden, masks.current, counts, self.counter.seen, strict=True
+            LayerState(_matrix(layer.weight).cpu().numpy(), *of_layer, random_state)
+            for layer, *of_layer in zip(
+                hidden, masks.current, counts, seen, deviations, strict=True
             )
         ]
 
