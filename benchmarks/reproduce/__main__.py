@@ -10,7 +10,7 @@ from rich.console import Console
 from benchmarks.reproduce import page, runs
 from benchmarks.reproduce.settings import FULL, QUICK
 
-EXPERIMENTS = ("accuracy", "defaults", "spectra", "nuclear", "reduction", "unlabeled")
+EXPERIMENTS = ("accuracy", "defaults", "spectra", "nuclear", "reduction", "unlabeled", "lenet")
 
 
 def main(argv=None):

@@ -45,6 +45,10 @@ class Settings:
         Shares of the training rows whose labels are known.
     label_epochs : tuple of int
         Upper limit of the epochs at each of these shares.
+    lenet_compressions : tuple of int
+        How many times smaller LeNet-300-100 gets, by weights that are not zero.
+    lenet_epochs : int
+        Epochs of its training.
     """
 
     name: str = "full"
@@ -65,6 +69,8 @@ class Settings:
     nca_rows: int = 1000
     label_shares: tuple[float, ...] = (0.01, 0.1, 1.0)
     label_epochs: tuple[int, ...] = (500, 100, 12)
+    lenet_compressions: tuple[int, ...] = (12, 20, 50, 68)
+    lenet_epochs: int = 60
 
 
 FULL = Settings()
@@ -82,4 +88,6 @@ QUICK = Settings(
     neighbor_rows=2000,
     nca_rows=500,
     label_epochs=(200, 40, 10),
+    lenet_compressions=(12, 50),
+    lenet_epochs=12,
 )

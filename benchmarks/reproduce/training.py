@@ -1,0 +1,48 @@
+"""How the nets of the variant's experiments are trained, as callbacks of the estimator."""
+
+from functools import partial
+
+import numpy as np
+from skorch.callbacks import Callback, LRScheduler
+from torch.optim.lr_scheduler import LambdaLR
+
+# Rounds end at this share of the epochs; what is left is for the net that remains.
+FIRST_ROUND, LAST_ROUND = 0.1, 0.6
+
+
+def rate_factor(epoch, epochs):
+    """Factor of the learning rate: 1 until the last round, then half a cosine down to 0.
+
+    Parameters
+    ----------
+    epoch : int
+        Epochs done.
+    epochs : int
+        All epochs of the fit.
+
+    Returns
+    -------
+    float
+    """
+    done = (epoch / epochs - LAST_ROUND) / (1 - LAST_ROUND)
+    return 0.5 * (1 + np.cos(np.pi * min(max(done, 0.0), 1.0)))
+
+
+class FadingDropout(Callback):
+    """Dropout rates times the root of the share of hidden weights that is left.
+
+    A net with few weights no longer overfits and needs them all (Han et al. 2015, equation 3).
+    """
+
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        self.rates_ = net.module_.dropout
+
+    def on_epoch_begin(self, net, **kwargs):
+        left = 1 - dict(net.callbacks_)["pruner"].masks_.sparsity
+        net.module_.dropout = tuple(rate * left**0.5 for rate in self.rates_)
+
+
+def callbacks(epochs):
+    """New callbacks for one fit of so many epochs."""
+    decay = LRScheduler(LambdaLR, lr_lambda=partial(rate_factor, epochs=epochs))
+    return [decay, FadingDropout()]
