@@ -10,7 +10,16 @@ from rich.console import Console
 from benchmarks.reproduce import page, runs
 from benchmarks.reproduce.settings import FULL, QUICK
 
-EXPERIMENTS = ("accuracy", "defaults", "spectra", "nuclear", "reduction", "unlabeled", "lenet")
+EXPERIMENTS = (
+    "accuracy",
+    "defaults",
+    "spectra",
+    "nuclear",
+    "reduction",
+    "unlabeled",
+    "variant",
+    "lenet",
+)
 
 
 def main(argv=None):

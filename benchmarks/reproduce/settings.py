@@ -49,6 +49,12 @@ class Settings:
         How many times smaller LeNet-300-100 gets, by weights that are not zero.
     lenet_epochs : int
         Epochs of its training.
+    variant_shares : tuple of float
+        Shares of the neurons of every layer that are left where firing deviation is compared.
+    variant_rows : int
+        Training rows there.
+    variant_epochs : int
+        Epochs there.
     """
 
     name: str = "full"
@@ -71,6 +77,9 @@ class Settings:
     label_epochs: tuple[int, ...] = (500, 100, 12)
     lenet_compressions: tuple[int, ...] = (12, 20, 50, 68)
     lenet_epochs: int = 60
+    variant_shares: tuple[float, ...] = (0.4, 0.2, 0.1)
+    variant_rows: int = 12_000
+    variant_epochs: int = 25
 
 
 FULL = Settings()
@@ -90,4 +99,7 @@ QUICK = Settings(
     label_epochs=(200, 40, 10),
     lenet_compressions=(12, 50),
     lenet_epochs=12,
+    variant_shares=(0.2, 0.1),
+    variant_rows=6000,
+    variant_epochs=15,
 )
