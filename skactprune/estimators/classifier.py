@@ -27,12 +27,13 @@ from skactprune.nets.inference import (
 
 
 class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
-    """Multi-layer perceptron classifier that loses its least active neurons while it learns.
+    """Multi-layer perceptron classifier that loses neurons while it learns.
 
     It trains as :class:`sklearn.neural_network.MLPClassifier` does, and by default counts how
-    often each hidden neuron fires in training, removes the least active ones in `n_prune_rounds`
-    rounds until `prune_fraction` of the hidden weights is gone, and trains on. What remains is
-    smaller, faster and of lower rank. As a transformer it gives its hidden representation.
+    often each hidden neuron fires in training, removes those whose firing varies least and whose
+    weights are small in `n_prune_rounds` rounds until `prune_fraction` of the hidden weights is
+    gone, and trains on. What remains is smaller, faster and of lower rank. As a transformer it
+    gives its hidden representation.
 
     Parameters
     ----------
@@ -40,7 +41,7 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         Neurons of every hidden layer before pruning.
     activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
         Activation of the hidden layers.
-    method : str or Method, default="activation"
+    method : str or Method, default="firing_deviation"
         The recipe: "activation", "activation_magnitude", "firing_deviation", "ganguli2024",
         "magnitude", "random", a name added with `skactprune.register`, or an object with options
         such as ``Activation(granularity="weight")``, whose options nest in a grid as
@@ -211,7 +212,7 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         hidden_layer_sizes=(100,),
         activation="relu",
         *,
-        method="activation",
+        method="firing_deviation",
         prune_fraction=0.8,
         n_prune_rounds=5,
         trigger="epoch",

@@ -31,7 +31,7 @@ class Pruner(Callback):
 
     Parameters
     ----------
-    method : str or Method, default="activation"
+    method : str or Method, default="firing_deviation"
         The recipe: what is scored, what leaves together, how much a round.
     prune_fraction : float, default=0.8
         Share of the hidden weights that is gone after the last round, in [0, 1).
@@ -90,7 +90,7 @@ class Pruner(Callback):
 
     def __init__(
         self,
-        method="activation",
+        method="firing_deviation",
         prune_fraction=0.8,
         n_prune_rounds=5,
         trigger="epoch",
