@@ -125,7 +125,7 @@ def test_counts_equal_a_pure_numpy_forward_pass():
     mlp.coefs_[0] = random.randint(-2, 3, (6, 9)).astype(float)
     mlp.intercepts_[0] = random.randint(-2, 3, 9).astype(float)
     clf = PrunedMLPClassifier.from_sklearn(mlp, max_iter=7, alpha=0, n_prune_rounds=1, tol=0)
-    clf.set_params(random_state=0, prune_fraction=0.5).fit(rows, labels)
+    clf.set_params(method="activation", random_state=0, prune_fraction=0.5).fit(rows, labels)
     fires = (rows @ mlp.coefs_[0] + mlp.intercepts_[0] > 0).sum(axis=0)
     assert (fires == 0).sum() < 3
     live = np.isin(np.arange(9), clf.live_neurons_[0])

@@ -198,7 +198,7 @@ def test_pruning_follows_the_unlabelled_rows():
     mlp.partial_fit(seen, target, classes=[0, 1])
     mlp.coefs_[0], mlp.intercepts_[0] = np.eye(8), np.zeros(8)
     clf = PrunedMLPClassifier.from_sklearn(
-        mlp, max_iter=10, alpha=0, prune_fraction=0.5, random_state=0
+        mlp, method="activation", max_iter=10, alpha=0, prune_fraction=0.5, random_state=0
     )
     unlabeled = -seen[:30]
     assert clone(clf).fit(seen, target).live_neurons_[0].tolist() == [0, 1, 2, 3]

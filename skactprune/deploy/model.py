@@ -88,7 +88,7 @@ class CompactMLPClassifier(
     >>> from sklearn.datasets import load_digits
     >>> from skactprune import PrunedMLPClassifier
     >>> X, y = load_digits(return_X_y=True)
-    >>> clf = PrunedMLPClassifier(max_iter=40, tol=0.1, random_state=0).fit(X / 16, y)
+    >>> clf = PrunedMLPClassifier(max_iter=60, tol=0.05, random_state=0).fit(X / 16, y)
     >>> model = clf.compact("int8")
     >>> model.predict(X[:3] / 16)
     array([0, 1, 2])
