@@ -11,6 +11,7 @@ from skorch.dataset import ValidSplit
 
 from skactprune import Activation, Ganguli2024, Magnitude, PrunedMLPClassifier, Pruner
 from skactprune.nets.mlp import MLP
+from skactprune.pruning import activations
 from skactprune.pruning.activations import ActivationCounter
 
 pytestmark = pytest.mark.filterwarnings(
@@ -257,8 +258,10 @@ def counter_of(module):
     return counter
 
 
+@pytest.mark.parametrize("held_values", [1, activations.HELD_VALUES])
 @pytest.mark.parametrize("n_batches", [254, 255, 256, 1021])
-def test_more_batches_than_a_byte_counts(n_batches):
+def test_more_batches_than_a_byte_counts(n_batches, held_values, monkeypatch):
+    monkeypatch.setattr(activations, "HELD_VALUES", held_values)
     module = MLP((6, 5, 4, 2), "relu", (0.0,) * 3, torch.float32, np.random.RandomState(0))
     rows = torch.from_numpy(X.astype(np.float32))[:3]
     counter = counter_of(module)
@@ -269,7 +272,9 @@ def test_more_batches_than_a_byte_counts(n_batches):
     assert counter.seen == [3 * n_batches] * 2
 
 
-def test_batches_of_all_sizes():
+@pytest.mark.parametrize("held_values", [1, 60, activations.HELD_VALUES])
+def test_batches_of_all_sizes(held_values, monkeypatch):
+    monkeypatch.setattr(activations, "HELD_VALUES", held_values)
     module = MLP((6, 5, 4, 2), "logistic", (0.0,) * 3, torch.float64, np.random.RandomState(0))
     rows = torch.from_numpy(X)
     counter = counter_of(module)

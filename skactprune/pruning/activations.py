@@ -7,7 +7,7 @@ import torch
 
 from skactprune.nets.mlp import WatchedLinear
 
-HELD_VALUES = 2**16
+HELD_VALUES = 2**17
 FULL_BYTE = 255
 CONVOLUTIONS = (torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d)
 
@@ -138,17 +138,19 @@ class ActivationCounter:
         if z.dim() != 2:
             z = _rows(module, z)
         if self.sample_weight is None:
-            self._count(depth, z)
+            self._count(depth, [z.detach()])
         else:
             self._count_weighted(depth, z)
 
-    def _count(self, depth, z):
-        if z.device.type != "cpu":
-            self._totals[depth].add_((z > 0).sum(dim=0))
-            self._seen[depth] += len(z)
-        elif not self._tallies[depth].add(z):
+    def _count(self, depth, outputs):
+        n_rows = sum(map(len, outputs))
+        if outputs[0].device.type != "cpu":
+            self._totals[depth].add_(sum((z > 0).sum(dim=0) for z in outputs))
+            self._seen[depth] += n_rows
+            return
+        if not self._tallies[depth].has_room(n_rows):
             self._take(depth)
-            self._tallies[depth].add(z)
+        self._tallies[depth].add(outputs, n_rows)
 
     def _count_weighted(self, depth, z):
         self.weighted = True
@@ -158,11 +160,9 @@ class ActivationCounter:
         self._seen[depth] += float(weight.sum())
 
     def _count_held(self):
-        held = self._held
-        self._held, self._held_rows = [], 0
-        for outputs in held:
-            for depth, z in enumerate(outputs):
-                self._count(depth, z.detach())
+        held, self._held, self._held_rows = self._held, [], 0
+        for depth, outputs in enumerate(zip(*held, strict=True)):
+            self._count(depth, [z.detach() for z in outputs])
 
     def _take(self, depth):
         counts, n_rows = self._tallies[depth].take()
@@ -176,9 +176,9 @@ class ActivationCounter:
 
 
 class _Tally:
-    """Who fired in the last batches, a byte for every neuron and place in the batch.
+    """Who fired in the last batches, a byte for every neuron and place in a group of batches.
 
-    The bytes of a batch are added to those before it, and are summed over the places only when
+    The bytes of a group are added to those before it, and are summed over the places only when
     they are full: numpy does both several times as fast as torch, and torch's own sum of a batch
     takes longer than all of this.
 
@@ -191,28 +191,32 @@ class _Tally:
     def __init__(self, size):
         self._fires = np.empty((0, size), bool)
         self._sums = np.empty((0, size), np.uint8)
-        self._n_batches = 0
+        self._n_added, self._n_rows = 0, 0
 
-    def add(self, z):
-        """Add a batch of pre-activations; if `take` has to come first, return False instead."""
-        if len(z) != len(self._sums):
-            if self._n_batches:
-                return False
-            self._fires = np.empty(z.shape, bool)
-            self._sums = np.zeros(z.shape, np.uint8)
-        elif self._n_batches == FULL_BYTE:
-            return False
-        np.greater(_array(z), 0, out=self._fires)
-        np.add(self._sums, self._fires.view(np.uint8), out=self._sums)
-        self._n_batches += 1
-        return True
+    def has_room(self, n_rows):
+        """Whether a group of so many rows can be added before `take`."""
+        return n_rows <= len(self._sums) and self._n_added < FULL_BYTE
+
+    def add(self, outputs, n_rows):
+        """Add a group of pre-activations, `n_rows` rows in all."""
+        if n_rows > len(self._sums):
+            self._fires = np.empty((n_rows, self._sums.shape[1]), bool)
+            self._sums = np.zeros(self._fires.shape, np.uint8)
+        start = 0
+        for z in outputs:
+            stop = start + len(z)
+            np.greater(_array(z), 0, out=self._fires[start:stop])
+            start = stop
+        sums = self._sums[:n_rows]
+        np.add(sums, self._fires[:n_rows].view(np.uint8), out=sums)
+        self._n_added += 1
+        self._n_rows += n_rows
 
     def take(self):
         """Counts, an int64 array of shape (n_neurons,), and rows since the last call."""
-        counts = self._sums.sum(axis=0, dtype=np.int64)
-        n_rows = self._n_batches * len(self._sums)
+        counts, n_rows = self._sums.sum(axis=0, dtype=np.int64), self._n_rows
         self._sums[:] = 0
-        self._n_batches = 0
+        self._n_added, self._n_rows = 0, 0
         return counts, n_rows
 
 
