@@ -13,10 +13,12 @@ from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_iris, make_classification
 from sklearn.decomposition import PCA
 from sklearn.ensemble import BaggingClassifier
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score, learning_curve
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from skorch.callbacks import Callback
 
 from skactprune import Activation, Magnitude, PrunedMLPClassifier, ScorePruning
 
@@ -335,3 +337,24 @@ def test_html_and_text_representations():
     finally:
         set_config(display="diagram")
     assert stream.getvalue().startswith("PrunedMLPClassifier(")
+
+
+def test_callbacks_can_record_a_batch():
+    class Recorder(Callback):
+        def __init__(self):
+            self.seen = []
+
+        def on_batch_end(self, net, batch=None, **kwargs):
+            net.history.record_batch("rows", len(batch[0]))
+            self.seen.append(net.history[-1, "batches", -1, "rows"])
+
+    recorder = Recorder()
+    X, y = make_classification(70, random_state=0)
+    clf = PrunedMLPClassifier(
+        (5,), batch_size=32, max_iter=2, tol=0, net_params={"callbacks": [("recorder", recorder)]}
+    )
+    with pytest.warns(ConvergenceWarning):
+        clf.fit(X, y)
+    recorder = dict(clf.net_.callbacks_)["recorder"]
+    assert recorder.seen == 2 * [32, 32, 6]
+    assert [epoch["batches"] for epoch in clf.net_.history] == [[], []]

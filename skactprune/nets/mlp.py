@@ -104,14 +104,14 @@ class MLP(nn.Module):
 
     def forward(self, X):
         *hidden, output = self.layers
-        h = self._drop(X, 0)
-        for depth, layer in enumerate(hidden, start=1):
-            h = self._drop(self.activate(layer(h)), depth)
+        rates = self.dropout if self.training else (0.0,) * len(self.dropout)
+        h = self._drop(X, rates[0]) if rates[0] else X
+        for layer, rate in zip(hidden, rates[1:], strict=True):
+            h = self.activate(layer(h))
+            if rate:
+                h = self._drop(h, rate)
         return output(h)
 
-    def _drop(self, h, depth):
-        rate = self.dropout[depth]
-        if not self.training or rate == 0.0:
-            return h
+    def _drop(self, h, rate):
         mask = torch.empty_like(h).bernoulli_(1.0 - rate, generator=self.generator_)
         return h * mask.div_(1.0 - rate)

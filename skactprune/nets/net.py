@@ -82,17 +82,20 @@ class MLPNet(NeuralNetClassifier):
             return super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
         begin, end = self._listeners("on_batch_begin"), self._listeners("on_batch_end")
         self._grad_listeners = self._listeners("on_grad_computed")
-        self._weights = [layer.weight.detach() for layer in self.module_.layers]
+        self._parameters = [p for group in self.optimizer_.param_groups for p in group["params"]]
+        weights = [layer.weight for layer in self.module_.layers]
+        self._weights = [(weight, weight.detach()) for weight in weights]
+        # The one batch of the epoch that callbacks may write into; it is dropped at the end.
+        self.history.new_batch()
         loss_sum, penalty_sum, n_rows = 0.0, 0.0, 0
         for batch in iterator:
             rows, weight = len(batch[0]), batch_weight(batch)
-            self._penalty = self.alpha / float(rows if weight is None else weight.sum())
-            self.on_batch_begin(self, batch=batch, training=True)
+            penalty = self.alpha / float(rows if weight is None else weight.sum())
             for listener in begin:
                 listener(self, batch=batch, training=True)
-            step = self.train_step(batch, **fit_params)
+            step = self.train_step(batch, penalty)
             loss_sum += rows * step["loss"].item()
-            penalty_sum += rows * self._penalty
+            penalty_sum += rows * penalty
             n_rows += rows
             for listener in end:
                 listener(self, batch=batch, training=True, **step)
@@ -102,24 +105,23 @@ class MLPNet(NeuralNetClassifier):
         self.epoch_loss_ = (loss_sum + 0.5 * norm * penalty_sum) / n_rows
         self.history.record("train_loss", self.epoch_loss_)
 
-    def train_step(self, batch, **fit_params):
-        for group in self.optimizer_.param_groups:
-            for parameter in group["params"]:
-                parameter.grad = None
-        step = self.train_step_single(batch, **fit_params)
+    def train_step(self, batch, penalty):
+        for parameter in self._parameters:
+            parameter.grad = None
+        step = self.train_step_single(batch, penalty)
         for listener in self._grad_listeners:
             parameters = self.get_all_learnable_params()
             listener(self, named_parameters=parameters, batch=batch, training=True)
         self.optimizer_.step()
         return step
 
-    def train_step_single(self, batch, **fit_params):
+    def train_step_single(self, batch, penalty):
         self._set_training(True)
         X, target = batch if self.device == "cpu" else to_device(batch, self.device)
         logits = self.module_(X)
         loss = self.criterion_(logits, target)
         loss.backward()
-        if self._penalty:
-            for layer, weight in zip(self.module_.layers, self._weights, strict=True):
-                layer.weight.grad.add_(weight, alpha=self._penalty)
+        if penalty:
+            for weight, values in self._weights:
+                weight.grad.add_(values, alpha=penalty)
         return {"loss": loss, "y_pred": logits}
