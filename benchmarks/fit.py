@@ -119,8 +119,8 @@ def shrinking_fit(bench):
 
 
 COUNTING_COSTS = (
-    "every step pays for a comparison and a sum of bytes a layer, which weighs more where steps "
-    "are short"
+    "every step pays for a comparison a layer and keeps its outputs for a while, which weighs more "
+    "where steps are short"
 )
 
 
