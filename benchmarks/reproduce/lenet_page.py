@@ -138,7 +138,7 @@ _TEXT = (
     "together, and are trained the same way: Adam with alpha 0.01 and learning rate 0.003, which "
     "falls to 0 as half a cosine after the last round; 20 rounds by the cubic schedule from 10 to "
     "60 % of the epochs; dropout of 0.1, 0.2 and 0.1 of the input and the hidden layers, times "
-    "the root of the share of hidden weights that is left (Han et al. 2015).",
+    "the fourth root of the share of hidden weights that is left.",
     "All of that, and the score of firing deviation, was chosen on the last 10 000 training rows, "
     "with the other 50 000 to train on; the test rows were looked at by these runs only. Weights "
     "by layer, live neurons and pixels are those of the first seed.",

@@ -8,6 +8,8 @@ from torch.optim.lr_scheduler import LambdaLR
 
 # Rounds end at this share of the epochs; what is left is for the net that remains.
 FIRST_ROUND, LAST_ROUND = 0.1, 0.6
+# Han et al. take the root; a fourth root keeps more dropout and did better on validation rows.
+FADING = 0.25
 
 
 def rate_factor(epoch, epochs):
@@ -28,18 +30,22 @@ def rate_factor(epoch, epochs):
     return 0.5 * (1 + np.cos(np.pi * min(max(done, 0.0), 1.0)))
 
 
-class FadingDropout(Callback):
-    """Dropout rates times the root of the share of hidden weights that is left.
+def faded(rates, left):
+    """Dropout rates for a net with a share `left` of its hidden weights.
 
-    A net with few weights no longer overfits and needs them all (Han et al. 2015, equation 3).
+    It overfits less, and needs all that it has (Han et al. 2015, section 3.2).
     """
+    return tuple(rate * left**FADING for rate in rates)
+
+
+class FadingDropout(Callback):
+    """Lets dropout fade as weights leave, see `faded`."""
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         self.rates_ = net.module_.dropout
 
     def on_epoch_begin(self, net, **kwargs):
-        left = 1 - dict(net.callbacks_)["pruner"].masks_.sparsity
-        net.module_.dropout = tuple(rate * left**0.5 for rate in self.rates_)
+        net.module_.dropout = faded(self.rates_, 1 - dict(net.callbacks_)["pruner"].masks_.sparsity)
 
 
 def callbacks(epochs):

@@ -6,7 +6,7 @@ import numpy as np
 
 from benchmarks.reproduce.nets import describe, fitted, join, kept, low_rank, split
 from benchmarks.reproduce.protocol import HIDDEN, Rows
-from benchmarks.reproduce.training import FIRST_ROUND, LAST_ROUND, callbacks
+from benchmarks.reproduce.training import FIRST_ROUND, LAST_ROUND, callbacks, faded
 from benchmarks.reproduce.variant_page import (
     COUNT,
     DENSE,
@@ -92,8 +92,7 @@ def execute(run, settings, folder):
     left = hidden_weights(n_features, live) / hidden_weights(n_features, HIDDEN)
     if method == SCRATCH:
         # The dropout that a pruned net of this size ends with.
-        dropout = [rate * left**0.5 for rate in DROPOUT]
-        net = _net(settings, live, seed, dropout=dropout)
+        net = _net(settings, live, seed, dropout=faded(DROPOUT, left))
     else:
         how = {"method": METHODS[run["granularity"]][method], "prune_fraction": 1 - left}
         net = _net(settings, HIDDEN, seed, **how)
