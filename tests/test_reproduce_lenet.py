@@ -107,7 +107,7 @@ def test_learning_rate_and_dropout_fall():
     assert net.sparsity_ >= 0.9
     assert seen[0] == ((0.1, 0.4), 0)
     for rates, sparsity in seen:
-        assert_allclose(rates, (1 - sparsity) ** 0.25 * np.array([0.1, 0.4]))
+        assert_allclose(rates, np.cbrt(1 - sparsity) * np.array([0.1, 0.4]))
     assert seen[-1][1] == pytest.approx(net.sparsity_)
 
 

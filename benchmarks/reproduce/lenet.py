@@ -22,7 +22,7 @@ __all__ = ["FIELDS", "answers", "draw", "execute", "runs", "section", "stage"]
 FIELDS = ("dataset", "method", "compression", "seed")
 HIDDEN = (300, 100)
 # Dropout of the input and of the hidden layers before the first round.
-DROPOUT = (0.1, 0.2, 0.1)
+DROPOUT = (0.2, 0.3, 0.2)
 RATE, ALPHA, BATCH, ROUNDS = 0.003, 0.01, 128, 20
 METHODS = {
     VARIANT: FiringDeviation("weight", "global", "cubic"),

@@ -137,8 +137,8 @@ _TEXT = (
     "of their own come on top. All methods take single weights, the lowest of both layers "
     "together, and are trained the same way: Adam with alpha 0.01 and learning rate 0.003, which "
     "falls to 0 as half a cosine after the last round; 20 rounds by the cubic schedule from 10 to "
-    "60 % of the epochs; dropout of 0.1, 0.2 and 0.1 of the input and the hidden layers, times "
-    "the fourth root of the share of hidden weights that is left.",
+    "60 % of the epochs; dropout of 0.2, 0.3 and 0.2 of the input and the hidden layers, times "
+    "the cube root of the share of hidden weights that is left.",
     "All of that, and the score of firing deviation, was chosen on the last 10 000 training rows, "
     "with the other 50 000 to train on; the test rows were looked at by these runs only. Weights "
     "by layer, live neurons and pixels are those of the first seed.",
