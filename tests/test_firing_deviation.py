@@ -1,5 +1,6 @@
 """The criterion that asks how much the two ends of a weight vary."""
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from skorch import NeuralNetClassifier
 from skactprune import EpochTrigger, FiringDeviation, PrunedMLPClassifier, Pruner
 from skactprune.nets.batches import TrainingData
 from skactprune.pruning.criteria import LayerState, firing_deviation
-from skactprune.pruning.features import CHUNK, feature_deviation
+from skactprune.pruning.features import CHUNK, FeatureMoments
 
 X, y = load_digits(return_X_y=True)
 X = X / 16
@@ -29,6 +30,13 @@ class Seen(FiringDeviation):
     def score(self, layer):
         self.__dict__.setdefault("layers", []).append(replace(layer, weight=layer.weight.copy()))
         return super().score(layer)
+
+
+def deviation(*data):
+    moments = FeatureMoments()
+    for rows in data:
+        moments.add(rows)
+    return moments.deviation
 
 
 def fit(method, X=X, y=y, sample_weight=None, **params):
@@ -72,14 +80,33 @@ def test_deviation_of_features_counts_rows_with_their_weights(form):
     assert len(rows) > CHUNK
     repeated = np.repeat(rows, weight.astype(int), axis=0)
     data = TrainingData(form(rows), np.zeros(len(rows)), weight)
-    np.testing.assert_allclose(feature_deviation(data), repeated.std(axis=0), atol=1e-12)
+    np.testing.assert_allclose(deviation(data), repeated.std(axis=0), atol=1e-12)
     data = TrainingData(form(rows), np.zeros(len(rows)))
-    np.testing.assert_allclose(feature_deviation(data), rows.std(axis=0), atol=1e-12)
+    np.testing.assert_allclose(deviation(data), rows.std(axis=0), atol=1e-12)
+
+
+def test_deviation_of_features_is_of_all_rows_call_after_call():
+    np.testing.assert_allclose(deviation(X[:5], X[5:6], X[6:]), X.std(axis=0), atol=1e-12)
+    method = Seen("weight")
+    clf = PrunedMLPClassifier((9,), method=method, n_prune_rounds=1, max_iter=8, random_state=0)
+    clf.set_params(trigger=EpochTrigger(1, 1))
+    for start in range(0, 400, 50):
+        clf.partial_fit(X[start : start + 50], y[start : start + 50], classes=np.arange(10))
+        clf = pickle.loads(pickle.dumps(clf))
+    (state,) = clf.method.layers
+    np.testing.assert_allclose(state.input_deviation, X[:400].std(axis=0), atol=1e-12)
+
+
+def test_firing_in_all_rows_is_no_more_than_always():
+    """Rates of weighted counts may exceed 1 by rounding."""
+    state = layer([0.1 + 0.2], 0.3, np.ones((1, 2)))
+    assert state.counts[0] > state.n_counted
+    assert not firing_deviation(state).any()
 
 
 @pytest.mark.parametrize("data", [X.reshape(-1, 8, 8), {"X": X}, X[:0], [[1.0, 2.0]]])
 def test_what_is_no_table_has_no_deviation(data):
-    assert feature_deviation(data) is None
+    assert deviation(data) is None
 
 
 def test_unlabelled_rows_stand_in_for_training_rows():

@@ -69,7 +69,8 @@ def activation_magnitude(layer):
 
 def deviation_of_firing(counts, n_counted):
     """Standard deviation sqrt(p (1 - p)) of whether a neuron with firing rate p fires."""
-    rate = counts / (n_counted or 1.0)
+    # The sums of weights behind them round differently, and 1 must not be exceeded.
+    rate = np.minimum(counts / (n_counted or 1.0), 1.0)
     return np.sqrt(rate * (1.0 - rate))
 
 

@@ -3,30 +3,47 @@
 import numpy as np
 from scipy import sparse
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import gen_batches
 
 CHUNK = 2048
+MOMENTS = ("mean_", "var_", "scale_", "n_samples_seen_")
 
 
-def feature_deviation(data):
-    """Standard deviation of every feature.
+class FeatureMoments:
+    """Standard deviations of the features over all rows that were added, call after call."""
 
-    Parameters
-    ----------
-    data : Dataset or array
-        Training rows as skorch has them. The rows of a `TrainingData` count with their weights.
+    def __init__(self):
+        self._scaler = StandardScaler(with_mean=False)
 
-    Returns
-    -------
-    ndarray of shape (n_features,) or None
-        None for anything but a table of numbers.
-    """
-    X = getattr(data, "X", data)
-    if not (isinstance(X, np.ndarray) or sparse.issparse(X)) or X.ndim != 2 or not len(data):
-        return None
-    weight = getattr(data, "sample_weight", None)
-    scaler = StandardScaler(with_mean=False)
-    # In chunks, for it takes several copies of what it gets.
-    for rows in gen_batches(X.shape[0], CHUNK):
-        scaler.partial_fit(X[rows], sample_weight=None if weight is None else weight[rows])
-    return np.sqrt(scaler.var_)
+    def add(self, data):
+        """Add rows; anything but a table of numbers adds nothing.
+
+        Parameters
+        ----------
+        data : Dataset or array
+            Rows as skorch has them. Those of a `TrainingData` count with their weights.
+        """
+        X, weight = getattr(data, "X", data), getattr(data, "sample_weight", None)
+        if not (isinstance(X, np.ndarray) or sparse.issparse(X)) or X.ndim != 2:
+            return
+        # In chunks, for it takes several copies of what it gets.
+        for start in range(0, X.shape[0], CHUNK):
+            rows = slice(start, start + CHUNK)
+            some = None if weight is None else weight[rows]
+            self._scaler.partial_fit(X[rows], sample_weight=some)
+
+    @property
+    def deviation(self):
+        """Standard deviations, of shape (n_features,); None where no rows were added."""
+        return np.sqrt(self._scaler.var_) if hasattr(self._scaler, "var_") else None
+
+    def state(self):
+        """What `load` needs, as arrays; None where no rows were added."""
+        if self.deviation is None:
+            return None
+        return {name: np.asarray(getattr(self._scaler, name)) for name in MOMENTS}
+
+    def load(self, state):
+        """Go on where `state` was taken."""
+        self.__init__()
+        for name, values in (state or {}).items():
+            setattr(self._scaler, name, values)

@@ -13,6 +13,7 @@ from skactprune.pruning.compaction import (
     snapshot,
 )
 from skactprune.pruning.criteria import LayerState, deviation_of_firing
+from skactprune.pruning.features import FeatureMoments
 from skactprune.pruning.masks import Masks
 
 PRUNABLE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -62,6 +63,8 @@ class PrunedLayers:
         What is left.
     counter : ActivationCounter
         Counts of the neurons that are still there.
+    features : FeatureMoments
+        How much the features vary, of the rows that were added so far.
     n_weights : int
         Weights of the whole net before pruning, output layer included.
     """
@@ -71,37 +74,20 @@ class PrunedLayers:
         shapes = [tuple(_matrix(layer.weight).shape) for layer in layers[:-1]]
         self.masks = Masks(shapes, chained=isinstance(net.module_, MLP))
         self.counter = ActivationCounter([n_out for n_out, _ in shapes])
+        self.features = FeatureMoments()
         self.n_weights = sum(layer.weight.numel() for layer in layers)
         self._last_counts = [np.zeros(n_out) for n_out, _ in shapes]
         self._held = []
 
-    def states(self, net, masks, counted, features, random_state):
-        """What a criterion may see of each layer, a `LayerState` each.
-
-        Parameters
-        ----------
-        net : skorch.NeuralNet
-            The net.
-        masks : Masks
-            What is left.
-        counted : bool
-            Whether activations were counted.
-        features : ndarray of shape (n_features,) or None
-            Standard deviations of the features; None where no layer is to see those of its inputs.
-        random_state : numpy.random.RandomState
-            For criteria that draw.
-
-        Returns
-        -------
-        list of LayerState
-        """
+    def states(self, net, masks, counted, random_state):
+        """What a criterion may see of each layer, a `LayerState` each."""
         hidden = prunable_layers(net.module_)[:-1]
         counts = self.counter.counts if counted else [None] * len(hidden)
         seen = self.counter.seen
         deviations = [None] * len(hidden)
-        if counted and features is not None and masks.chained:
+        if counted and self.features.deviation is not None:
             firing = map(deviation_of_firing, counts[:-1], seen[:-1])
-            deviations = [features, *firing]
+            deviations = [self.features.deviation, *firing]
         return [
             LayerState(_matrix(layer.weight).cpu().numpy(), *of_layer, random_state)
             for layer, *of_layer in zip(
@@ -172,6 +158,7 @@ class PrunedLayers:
             "totals": [total.cpu().numpy() for total in self.counter.totals],
             "seen": self.counter.seen,
             "weighted": self.counter.weighted,
+            "features": self.features.state(),
             "n_weights": self.n_weights,
         }
 
@@ -185,6 +172,7 @@ class PrunedLayers:
         self.counter.totals = [torch.tensor(total) for total in state["totals"]]
         self.counter.seen = list(state["seen"])
         self.counter.weighted = state["weighted"]
+        self.features.load(state["features"])
 
     def _merged_counts(self):
         merged = [count.copy() for count in self._last_counts]

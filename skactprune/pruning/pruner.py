@@ -7,7 +7,6 @@ import torch
 from skorch.callbacks import Callback
 
 from skactprune.methods import get_method
-from skactprune.pruning.features import feature_deviation
 from skactprune.pruning.hits import hits_of_batch
 from skactprune.pruning.layers import PrunedLayers, prunable_layers
 from skactprune.pruning.schedules import cumulative_shares
@@ -216,9 +215,8 @@ class Pruner(Callback):
         self._order = np.arange(0)
         if self.shares_ and self.method_.counts:
             self.layers_.counter.attach(prunable_layers(net.module_)[:-1])
-        self._features = None
         if self.pending and self.method_.inputs and self.masks_.chained:
-            self._features = feature_deviation(X if self._unlabeled is None else self._unlabeled)
+            self.layers_.features.add(X if self._unlabeled is None else self._unlabeled)
 
     def on_epoch_begin(self, net, **kwargs):
         due = self._due(net, self.epoch_ + 1, 0.0)
@@ -255,7 +253,7 @@ class Pruner(Callback):
     def on_train_end(self, net, X=None, y=None, **kwargs):
         self.layers_.counter.detach()
         self.layers_.zero_masked()
-        self._unlabeled, self._features = None, None
+        self._unlabeled = None
 
     def _weights(self, batch):
         return None if self.sample_weight is None else self.sample_weight(batch)
@@ -299,9 +297,7 @@ class Pruner(Callback):
         masks = self.masks_
         if self.method_.regrow:
             masks = masks.replaced([np.ones_like(mask) for mask in masks.current])
-        states = self.layers_.states(
-            net, masks, self.method_.counts, self._features, self.random_state_
-        )
+        states = self.layers_.states(net, masks, self.method_.counts, self.random_state_)
         selected = select(
             [self.method_.score(state) for state in states],
             masks,
