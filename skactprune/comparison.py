@@ -20,6 +20,7 @@ from skactprune._measures import (
     n_linear_parameters,
     n_parameters,
     n_representation_parameters,
+    timed_fit,
 )
 from skactprune.estimators import PrunedMLPClassifier
 
@@ -85,6 +86,8 @@ def compare_with_pca(estimator, X, y, *, cv=5, n_components=None, downstream=Non
         For parameters out of range; the message names them.
     NotFittedError
         If `estimator` is not fitted and `cv` is "prefit".
+    KeyboardInterrupt
+        If a fit is interrupted.
 
     Notes
     -----
@@ -137,14 +140,14 @@ def compare_with_pca(estimator, X, y, *, cv=5, n_components=None, downstream=Non
     rows = []
     for fold, (train, test) in enumerate(check_cv(cv, y, classifier=True).split(X, y)):
         rows_train, y_train = _safe_indexing(X, train), y[train]
-        prepare = None if before is None else clone(before).fit(rows_train, y_train)
+        prepare = None if before is None else timed_fit(clone(before), rows_train, y_train)[0]
         Z_train, Z_test = (
             _prepared(prepare, rows_train),
             _prepared(prepare, _safe_indexing(X, test)),
         )
         split = (Z_train, y_train, Z_test, y[test])
-        pruned, pruned_seconds = _timed_fit(clone(net), Z_train, y_train)
-        dense, seconds = _timed_fit(clone(net).set_params(prune_fraction=0), Z_train, y_train)
+        pruned, pruned_seconds = timed_fit(clone(net), Z_train, y_train)
+        dense, seconds = timed_fit(clone(net).set_params(prune_fraction=0), Z_train, y_train)
         nets = [
             _net_row("pruned net", pruned, pruned_seconds, split),
             _net_row("unpruned net", dense, seconds, split),
@@ -204,12 +207,6 @@ def _prepared(preprocessing, X):
     return X if preprocessing is None else preprocessing.transform(X)
 
 
-def _timed_fit(model, X, y):
-    start = perf_counter()
-    model.fit(X, y)
-    return model, perf_counter() - start
-
-
 def _row(method, model, seconds, split, **columns):
     X_train, y_train, X_test, y_test = split
     known = {"sparsity": np.nan, "live_neurons": None, "ranks": None, "n_components": np.nan}
@@ -261,11 +258,11 @@ def _classifier_rows(net, net_seconds, n_components, downstream, split):
         )
     k = n_components or min(hidden_train.shape[1], most)
     # Where PCA draws random directions, on large data, results must not differ from call to call.
-    pca, seconds = _timed_fit(
+    pca, seconds = timed_fit(
         make_pipeline(PCA(k, random_state=0), clone(downstream)), X_train, y_train
     )
     pca_parameters = k * X_train.shape[1] + X_train.shape[1] + n_linear_parameters(pca[-1])
-    on_hidden, hidden_seconds = _timed_fit(clone(downstream), hidden_train, y_train)
+    on_hidden, hidden_seconds = timed_fit(clone(downstream), hidden_train, y_train)
     return [
         _row("PCA + classifier", pca, seconds, split, parameters=pca_parameters, n_components=k),
         _row(
