@@ -9,6 +9,7 @@ import pytest
 from compact_nets import ACTIVATIONS, QUICK, STORAGES, fitted, problem, random_model, rows
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
@@ -139,7 +140,9 @@ def test_other_steps_and_models_are_refused():
     pipeline = make_pipeline(MinMaxScaler().fit(X), fitted())
     with pytest.raises(TypeError, match="step 'minmaxscaler' is a MinMaxScaler; .* only Standard"):
         to_onnx(pipeline)
-    for model in (LogisticRegression().fit(X, y), "text"):
+    quick = {"max_iter": 20, "tol": 1, "random_state": 0}
+    mlps = [MLPClassifier(**quick).fit(X, y), MLPRegressor(**quick).fit(X, y)]
+    for model in (LogisticRegression().fit(X, y), *mlps, "text"):
         with pytest.raises(TypeError, match=f"got {type(model).__name__}"):
             to_onnx(model)
 

@@ -65,7 +65,8 @@ def to_onnx(model, path=None, *, input_dtype=None):
         ) from error
     steps = model.steps if isinstance(model, Pipeline) else [("", model)]
     last = steps[-1][1]
-    if not (hasattr(last, "coefs_") or hasattr(last, "compact")):
+    # Only our own classifiers have this method; scikit-learn's MLPs have other outputs, too.
+    if not hasattr(last, "compact"):
         raise TypeError(
             f"to_onnx converts PrunedMLPClassifier, CompactMLPClassifier and pipelines that end "
             f"in one, got {type(last).__name__}."
