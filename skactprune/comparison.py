@@ -62,8 +62,9 @@ def compare_with_pca(estimator, X, y, *, cv=5, n_components=None, downstream=Non
     downstream : classifier, default=None
         None is logistic regression on standardized components.
     unpruned : estimator, default=None
-        With ``cv="prefit"`` only: the unpruned counterpart of `estimator`, fitted on the same
-        rows. Without it, the three rows of the unpruned net are left out.
+        With ``cv="prefit"`` only: the unpruned counterpart of `estimator`, with hidden layers of
+        the sizes that those of `estimator` had before pruning, and fitted on the same rows.
+        Without it, the three rows of the unpruned net are left out.
 
     Returns
     -------
@@ -118,7 +119,7 @@ def compare_with_pca(estimator, X, y, *, cv=5, n_components=None, downstream=Non
     transform + classifier [4, 4]
     """
     X, y = indexable(X, y)
-    y = np.asarray(y)
+    X, y = X if hasattr(X, "shape") else np.asarray(X), np.asarray(y)
     if n_components is not None:
         check_scalar(n_components, "n_components", Integral, min_val=1)
     if downstream is None:
@@ -171,6 +172,13 @@ def _compare_prefit(estimator, unpruned, X, y, n_components, downstream):
     if unpruned is not None:
         before_dense, dense = _parts(unpruned, "unpruned")
         check_is_fitted(dense)
+        sizes = [coef.shape[1] for coef in dense.coefs_[:-1]]
+        original = [mask.shape[1] for mask in net.masks_]
+        if sizes != original:
+            raise ValueError(
+                f"unpruned has hidden layers of the sizes {sizes}; they must be {original}, those "
+                "that the pruned net started from."
+            )
         Z_dense = _prepared(before_dense, X)
     rows = []
     for fold, (train, test) in enumerate(StratifiedKFold(5).split(X, y)):

@@ -1,5 +1,6 @@
 """Comparison with PCA: what is fitted on which rows, and what the rows of the table say."""
 
+import re
 import warnings
 
 import numpy as np
@@ -225,6 +226,14 @@ def test_string_labels_frames_and_the_estimator_is_left_unfitted():
         model.predict(frame)
 
 
+def test_lists_give_what_arrays_give():
+    def scores(X, y):
+        rows = compare_with_pca(small_net(max_iter=2), X, y, cv=2)
+        return [(row["method"], row["train_accuracy"], row["test_accuracy"]) for row in rows]
+
+    assert scores(X.tolist(), y.tolist()) == scores(X, y)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -257,6 +266,12 @@ def test_errors_of_prefit():
         compare_with_pca(net, X, y, cv="prefit", n_components=width + 1)
     with pytest.raises(ValueError, match=r"unpruned=SVC\(\) must be a PrunedMLPClassifier"):
         compare_with_pca(net, X, y, cv="prefit", unpruned=SVC())
+    others = [(20,), (20, 10, 5), (20, 11)]
+    unlike = [PrunedMLPClassifier(h, max_iter=2, prune_fraction=0).fit(X, y) for h in others]
+    for other in (*unlike, net):  # net itself is not unpruned
+        sizes = re.escape(str([coef.shape[1] for coef in other.coefs_[:-1]]))
+        with pytest.raises(ValueError, match=f"unpruned has .* {sizes}; .* be .20, 10., those"):
+            compare_with_pca(net, X, y, cv="prefit", unpruned=other)
 
 
 class Interrupt(Callback):
