@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pickle
+import re
 import signal
 import stat
 import subprocess
@@ -20,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from test_compact import assert_same_model
 
-from skactprune import CompactMLPClassifier, compact, load, save
+from skactprune import CompactMLPClassifier, compact, load, save, to_onnx
 
 LABELS = [
     np.array([-3, 0, 2**62]),
@@ -176,6 +177,13 @@ def test_failing_to_write_leaves_the_old_file_and_nothing_else(tmp_path, path, m
     assert os.listdir(tmp_path) == [path.name]
     with pytest.raises(FileNotFoundError):
         save(random_model(), tmp_path / "no such folder" / "model")
+
+
+@pytest.mark.parametrize("write", [save, to_onnx])
+def test_a_directory_is_named_as_what_it_is(write, tmp_path):
+    with pytest.raises(IsADirectoryError, match=re.escape(f"Is a directory: {str(tmp_path)!r}")):
+        write(random_model(), tmp_path)
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.skipif(os.name != "posix", reason="has no such permissions")
