@@ -30,7 +30,7 @@ def save(model, path):
     ----------
     model : CompactMLPClassifier or Pipeline
         Compact model; or a pipeline with no other step, such as `compact` returns when it
-        folded the StandardScaler, whose model is then saved.
+        folded the scaler, whose model is then saved.
     path : str or path-like
         File to write; no ending is added.
 
