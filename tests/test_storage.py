@@ -107,6 +107,16 @@ def test_names_and_folded_scaler_come_back(path):
         assert_array_equal(found.transform(frame), pipeline.transform(frame))
 
 
+def test_settings_of_output_are_not_stored(path):
+    model = random_model().set_output(transform="pandas")
+    save(model, path)
+    found, X = load(path), rows(5, 8)
+    expected = model.transform(X)
+    assert_array_equal(found.transform(X), expected.to_numpy())
+    assert type(found.transform(X)) is np.ndarray
+    assert_array_equal(found.set_output(transform="pandas").transform(X).columns, expected.columns)
+
+
 def test_what_is_no_compact_model_is_not_saved(path):
     X, _ = problem()
     with pytest.raises(TypeError, match="got PrunedMLPClassifier; call skactprune.compact"):
