@@ -1,5 +1,8 @@
 """What a row of a comparison tells of a model, and nets with reconstructed kernels."""
 
+import warnings
+from time import perf_counter
+
 import numpy as np
 import torch
 from sklearn.pipeline import Pipeline
@@ -81,3 +84,25 @@ def n_linear_parameters(classifier):
 def load_optimizers():
     """Have torch import what its first optimizer needs, lest the first fit's seconds tell of it."""
     torch.optim.Adam([torch.zeros(1, requires_grad=True)])
+
+
+def timed_fit(model, X, y):
+    """Fit, and return the model and the seconds that it took.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        On an interrupt, which estimators of neural networks turn into a warning; a net that is
+        half trained must not be compared with others.
+    """
+    interrupted = "Training interrupted"
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=interrupted)
+        start = perf_counter()
+        try:
+            model.fit(X, y)
+        except UserWarning as warning:
+            if not str(warning).startswith(interrupted):
+                raise
+            raise KeyboardInterrupt from warning
+        return model, perf_counter() - start

@@ -20,6 +20,7 @@ from skactprune._measures import (
     n_linear_parameters,
     n_parameters,
     n_representation_parameters,
+    timed_fit,
 )
 from skactprune.estimators import PrunedMLPClassifier
 
@@ -61,8 +62,9 @@ def compare_with_pca(estimator, X, y, *, cv=5, n_components=None, downstream=Non
     downstream : classifier, default=None
         None is logistic regression on standardized components.
     unpruned : estimator, default=None
-        With ``cv="prefit"`` only: the unpruned counterpart of `estimator`, fitted on the same
-        rows. Without it, the three rows of the unpruned net are left out.
+        With ``cv="prefit"`` only: the unpruned counterpart of `estimator`, with hidden layers of
+        the sizes that those of `estimator` had before pruning, and fitted on the same rows.
+        Without it, the three rows of the unpruned net are left out.
 
     Returns
     -------
@@ -85,6 +87,8 @@ def compare_with_pca(estimator, X, y, *, cv=5, n_components=None, downstream=Non
         For parameters out of range; the message names them.
     NotFittedError
         If `estimator` is not fitted and `cv` is "prefit".
+    KeyboardInterrupt
+        If a fit is interrupted.
 
     Notes
     -----
@@ -115,7 +119,7 @@ def compare_with_pca(estimator, X, y, *, cv=5, n_components=None, downstream=Non
     transform + classifier [4, 4]
     """
     X, y = indexable(X, y)
-    y = np.asarray(y)
+    X, y = X if hasattr(X, "shape") else np.asarray(X), np.asarray(y)
     if n_components is not None:
         check_scalar(n_components, "n_components", Integral, min_val=1)
     if downstream is None:
@@ -137,14 +141,14 @@ def compare_with_pca(estimator, X, y, *, cv=5, n_components=None, downstream=Non
     rows = []
     for fold, (train, test) in enumerate(check_cv(cv, y, classifier=True).split(X, y)):
         rows_train, y_train = _safe_indexing(X, train), y[train]
-        prepare = None if before is None else clone(before).fit(rows_train, y_train)
+        prepare = None if before is None else timed_fit(clone(before), rows_train, y_train)[0]
         Z_train, Z_test = (
             _prepared(prepare, rows_train),
             _prepared(prepare, _safe_indexing(X, test)),
         )
         split = (Z_train, y_train, Z_test, y[test])
-        pruned, pruned_seconds = _timed_fit(clone(net), Z_train, y_train)
-        dense, seconds = _timed_fit(clone(net).set_params(prune_fraction=0), Z_train, y_train)
+        pruned, pruned_seconds = timed_fit(clone(net), Z_train, y_train)
+        dense, seconds = timed_fit(clone(net).set_params(prune_fraction=0), Z_train, y_train)
         nets = [
             _net_row("pruned net", pruned, pruned_seconds, split),
             _net_row("unpruned net", dense, seconds, split),
@@ -168,6 +172,13 @@ def _compare_prefit(estimator, unpruned, X, y, n_components, downstream):
     if unpruned is not None:
         before_dense, dense = _parts(unpruned, "unpruned")
         check_is_fitted(dense)
+        sizes = [coef.shape[1] for coef in dense.coefs_[:-1]]
+        original = [mask.shape[1] for mask in net.masks_]
+        if sizes != original:
+            raise ValueError(
+                f"unpruned has hidden layers of the sizes {sizes}; they must be {original}, those "
+                "that the pruned net started from."
+            )
         Z_dense = _prepared(before_dense, X)
     rows = []
     for fold, (train, test) in enumerate(StratifiedKFold(5).split(X, y)):
@@ -202,12 +213,6 @@ def _parts(estimator, name):
 
 def _prepared(preprocessing, X):
     return X if preprocessing is None else preprocessing.transform(X)
-
-
-def _timed_fit(model, X, y):
-    start = perf_counter()
-    model.fit(X, y)
-    return model, perf_counter() - start
 
 
 def _row(method, model, seconds, split, **columns):
@@ -261,11 +266,11 @@ def _classifier_rows(net, net_seconds, n_components, downstream, split):
         )
     k = n_components or min(hidden_train.shape[1], most)
     # Where PCA draws random directions, on large data, results must not differ from call to call.
-    pca, seconds = _timed_fit(
+    pca, seconds = timed_fit(
         make_pipeline(PCA(k, random_state=0), clone(downstream)), X_train, y_train
     )
     pca_parameters = k * X_train.shape[1] + X_train.shape[1] + n_linear_parameters(pca[-1])
-    on_hidden, hidden_seconds = _timed_fit(clone(downstream), hidden_train, y_train)
+    on_hidden, hidden_seconds = timed_fit(clone(downstream), hidden_train, y_train)
     return [
         _row("PCA + classifier", pca, seconds, split, parameters=pca_parameters, n_components=k),
         _row(

@@ -1,9 +1,11 @@
 """``python -m skactprune compare``: what it prints and writes, and how it tells of mistakes."""
 
 import importlib.util
+import os
 import re
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pandas as pd
@@ -139,6 +141,11 @@ BAD_TABLES = {
     "infinite": ("a,label\n" + "inf,x\n1,y\n" * 9, "column 'a' holds infinite values"),
     "unknown column": ("a,b\n1,x\n", "'label' is no column of .*, which has 'a', 'b'"),
     "ragged": ("a,label\n1,x\n1,2,3,4\n", "cannot be read as a CSV file"),
+    "twice": ("label,a,label\n" + "x,1,x\ny,2,y\n" * 9, "several columns 'label'; each needs"),
+    "row numbers only": (",label\n" + "1,x\n2,y\n" * 9, "no column with values besides"),
+    "constant": ("a,b,label\n" + "3,u,x\n3,,y\n" * 9, "no column but the target 'label' whose"),
+    "huge": ("a,label\n" + "1e300,x\n2,y\n" * 9, r"'a' of '.*' holds values as large as 1e\+300"),
+    "huge and gaps": ("b,a,label\n" + "1,1.7e308,x\n2,,y\n" * 9, "'a' of .* large as 1.7e"),
 }
 
 
@@ -147,7 +154,12 @@ def test_bad_tables_are_told_of_in_one_line(case, tmp_path, capsys):
     content, message = BAD_TABLES[case]
     path = tmp_path / "bad.csv"
     path.write_text(content, encoding="utf-8")
-    assert_one_line(["compare", str(path), "--target", "label"], message, capsys)
+    assert main(["compare", str(path), "--target", "label"]) == 2
+    *noted, told = capsys.readouterr().err.splitlines(keepends=True)
+    assert_is_one_line(told, message)
+    assert noted == ["The column without a name, of row numbers or names, is left out.\n"] * (
+        case == "row numbers only"
+    )
 
 
 def test_files_that_are_no_tables(tmp_path, capsys):
@@ -159,6 +171,56 @@ def test_files_that_are_no_tables(tmp_path, capsys):
         (binary, "cannot be read as a CSV file"),
     ):
         assert_one_line(["compare", str(path), "--target", "label"], message, capsys)
+
+
+@pytest.mark.parametrize("ending", ["zip", "gz", "bz2", "xz", "zst"])
+def test_files_that_are_not_compressed_as_they_say(ending, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    path = tmp_path / f"data.csv.{ending}"
+    path.write_text("a,label\n1,x\n", encoding="utf-8")
+    assert_one_line(["compare", str(path), "--target", "label"], "cannot be read", capsys)
+
+
+@pytest.mark.parametrize("times_written", [1, 2, 3])
+def test_row_numbers_are_no_feature(times_written, table, capsys):
+    plain = table_data(str(table), "label", 1).splits[0]
+    for _ in range(times_written):
+        pd.read_csv(table).to_csv(table)
+    with_numbers = table_data(str(table), "label", 1).splits[0]
+    np.testing.assert_array_equal(with_numbers.X_train, plain.X_train)
+    assert "without a name, of row numbers or names, is left out" in capsys.readouterr().err
+
+
+def test_columns_whose_names_look_repeated_are_not(tmp_path):
+    path = tmp_path / "data.csv"
+    path.write_text("a,a.1,,,label\n" + "1,2,3,4,x\n2,1,4,3,y\n" * 9, encoding="utf-8")
+    assert table_data(str(path), "label", 1).splits[0].X_train.shape[1] == 4
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_table_from_a_pipe(table, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=[table.read_bytes()])
+    writer.start()
+    split = table_data(str(pipe), "label", 1).splits[0]
+    writer.join()
+    expected = table_data(str(table), "label", 1).splits[0]
+    np.testing.assert_array_equal(split.X_train, expected.X_train)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self"), reason="no folder that refuses root")
+def test_folder_that_cannot_be_written_is_told_before_anything_is_fitted(monkeypatch, capsys):
+    monkeypatch.setattr(compare_module, "run", None)
+    assert_one_line(["compare", "--output", "/proc"], "'/proc' cannot be written to", capsys)
+
+
+def test_files_that_cannot_be_written(tmp_path, capsys):
+    (tmp_path / "comparison.png").mkdir()
+    argv = ["compare", "--hidden", "8", "--max-iter", "2", "--seeds", "1", "--jobs", "1"]
+    assert main([*argv, "--output", str(tmp_path)]) == 2
+    told = capsys.readouterr().err.splitlines(keepends=True)[-1]
+    assert_is_one_line(told, "cannot be written to: Is a directory")
 
 
 @pytest.mark.parametrize(
@@ -184,6 +246,8 @@ def test_data_that_is_not_there(monkeypatch, tmp_path, capsys):
         (["compare", "data.csv"], "a table needs --target"),
         (["compare", "--target", "label"], "--target needs a table"),
         (["compare", "a.csv", "--target", "b", "--dataset", "digits"], "either a table or"),
+        (["compare", "", "--target", "label"], "argument table: must be a path, got ''"),
+        (["compare", "--output", ""], "argument --output: must be a path, got ''"),
         (["compare", "--dataset", "cifar"], "invalid choice: 'cifar'"),
         (["compare", "--seeds", "0"], "--seeds: must be an integer >= 1, got '0'"),
         (["compare", "--hidden", "-3"], "--hidden"),

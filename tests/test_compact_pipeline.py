@@ -1,4 +1,4 @@
-"""Compact models of pipelines, with the StandardScaler in front folded where that is exact."""
+"""Compact models of pipelines, with scalers in front folded where that is exact."""
 
 import pickle
 
@@ -12,7 +12,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MinMaxScaler,
+    RobustScaler,
+    StandardScaler,
+)
 
 from skactprune import CompactMLPClassifier, PrunedMLPClassifier, compact
 from skactprune.deploy.build import freeze
@@ -56,6 +61,26 @@ def test_folded_scaler_changes_no_prediction(dtype, seed, with_mean, with_std, a
         scaler.scale_ = np.ones(8)
     assert [name for name, _ in small.steps] == ["compactmlpclassifier"]
     assert_close_logits(logits(small[-1], X), logits(model, scaler.transform(X)), TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@given(
+    seed=st.integers(0, 999),
+    feature_range=st.sampled_from([(0, 1), (-1, 1), (5, 9), (-3, 0)]),
+    activation=st.sampled_from(ACTIVATIONS),
+)
+def test_folded_min_max_scaler_changes_no_prediction(dtype, seed, feature_range, activation):
+    X = scaled_rows(10, dtype, seed=seed)
+    X[:, 3] = 2  # constant
+    model = freeze(random_estimator(seed=seed, dtype=dtype, activation=activation))
+    scaler = MinMaxScaler(feature_range).fit(X)
+    small = compact(make_pipeline(scaler, model))
+    folds = np.abs(scaler.min_).max() <= {np.float32: 10, np.float64: 500}[dtype]
+    assert len(small.steps) == (1 if folds else 2)
+    # Here (X - min) / range is what is rounded least; the scaler loses digits in float32.
+    expected = logits(model, scaler.transform(X.astype(np.float64)).astype(dtype))
+    rest = X if folds else scaler.transform(X)
+    assert_close_logits(logits(small[-1], rest), expected, TOLERANCE[dtype])
 
 
 def test_constant_and_sparse_features_fold():
@@ -127,16 +152,51 @@ def test_only_plain_scalers_right_in_front_are_folded():
 
     assert steps_left(StandardScaler()) == ["net"]
     assert steps_left(StandardScaler(), "passthrough", None) == ["net"]
-    assert steps_left(MinMaxScaler()) == ["0", "net"]
+    assert steps_left(MinMaxScaler()) == ["net"]
+    assert steps_left(MinMaxScaler(clip=True)) == ["0", "net"]
     assert steps_left(OwnScaler()) == ["0", "net"]
-    assert steps_left(MinMaxScaler(), StandardScaler(), StandardScaler()) == ["0", "net"]
+    assert steps_left(RobustScaler(), MinMaxScaler(), StandardScaler()) == ["0", "net"]
     assert steps_left(StandardScaler(), FunctionTransformer()) == ["0", "1", "net"]
 
 
-@pytest.mark.parametrize("storage", STORAGES)
-def test_two_scalers_fold(storage):
+def test_scalers_in_nested_pipelines_are_folded():
     X = scaled_rows(1, np.float64)
-    first = StandardScaler().fit(X)
+    model = freeze(random_estimator(dtype=np.float64))
+
+    def small(*steps):
+        pipeline = make_pipeline(*steps)
+        pipeline[:-1].fit(X)
+        small = compact(pipeline)
+        assert_allclose(small.predict_proba(X), pipeline.predict_proba(X), atol=1e-9)
+        return [step for _, step in small.steps]
+
+    robust = RobustScaler()
+    assert len(small(make_pipeline(StandardScaler(), MinMaxScaler()), "passthrough", model)) == 1
+    assert len(small(make_pipeline(make_pipeline(StandardScaler())), model)) == 1
+    nested = make_pipeline(StandardScaler(), robust, StandardScaler(), "passthrough")
+    nested, last = small(nested, MinMaxScaler(), model)
+    assert [type(step) for _, step in nested.steps] == [StandardScaler, RobustScaler]
+    assert nested[-1] is robust
+    whole = make_pipeline(StandardScaler(), robust)
+    assert small(whole, model)[0] is whole
+
+
+def test_a_pipeline_that_ends_in_a_pipeline():
+    X = scaled_rows(1, np.float64)
+    model = freeze(random_estimator(dtype=np.float64))
+    Z = StandardScaler().fit_transform(X)
+    for inner, n_steps in ((MinMaxScaler().fit(Z), 1), (RobustScaler().fit(Z), 2)):
+        pipeline = make_pipeline(StandardScaler().fit(X), make_pipeline(inner, model))
+        small = compact(pipeline)
+        assert len(small.steps) == n_steps
+        assert_allclose(small.predict_proba(X), pipeline.predict_proba(X), atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", [StandardScaler, MinMaxScaler])
+@pytest.mark.parametrize("storage", STORAGES)
+def test_two_scalers_fold(storage, kind):
+    X = scaled_rows(1, np.float64)
+    first = kind().fit(X)
     second = StandardScaler().fit(first.transform(X) * np.arange(1, 9) + 1)
     model = freeze(random_estimator(dtype=np.float64), storage)
     small = compact(make_pipeline(first, second, model))

@@ -1,5 +1,8 @@
 """Comparison with PCA: what is fitted on which rows, and what the rows of the table say."""
 
+import re
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,13 +10,14 @@ from scipy.spatial.distance import cdist
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, train_test_split
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
+from skorch.callbacks import Callback
 
 from skactprune import PrunedMLPClassifier, compare_with_pca
 
@@ -222,6 +226,14 @@ def test_string_labels_frames_and_the_estimator_is_left_unfitted():
         model.predict(frame)
 
 
+def test_lists_give_what_arrays_give():
+    def scores(X, y):
+        rows = compare_with_pca(small_net(max_iter=2), X, y, cv=2)
+        return [(row["method"], row["train_accuracy"], row["test_accuracy"]) for row in rows]
+
+    assert scores(X.tolist(), y.tolist()) == scores(X, y)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -254,6 +266,46 @@ def test_errors_of_prefit():
         compare_with_pca(net, X, y, cv="prefit", n_components=width + 1)
     with pytest.raises(ValueError, match=r"unpruned=SVC\(\) must be a PrunedMLPClassifier"):
         compare_with_pca(net, X, y, cv="prefit", unpruned=SVC())
+    others = [(20,), (20, 10, 5), (20, 11)]
+    unlike = [PrunedMLPClassifier(h, max_iter=2, prune_fraction=0).fit(X, y) for h in others]
+    for other in (*unlike, net):  # net itself is not unpruned
+        sizes = re.escape(str([coef.shape[1] for coef in other.coefs_[:-1]]))
+        with pytest.raises(ValueError, match=f"unpruned has .* {sizes}; .* be .20, 10., those"):
+            compare_with_pca(net, X, y, cv="prefit", unpruned=other)
+
+
+class Interrupt(Callback):
+    """Presses Ctrl-C in the second epoch of nets that prune, or of those that do not."""
+
+    def __init__(self, pruned):
+        self.pruned = pruned
+
+    def on_epoch_end(self, net, **kwargs):
+        prunes = dict(net.callbacks_)["pruner"].prune_fraction > 0
+        if len(net.history) == 2 and prunes == self.pruned:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("pruned", [True, False])
+def test_interrupt_ends_the_comparison(pruned):
+    net = small_net(net_params={"callbacks": [Interrupt(pruned)]})
+    with pytest.raises(KeyboardInterrupt):
+        compare_with_pca(make_pipeline(StandardScaler(), net), X, y, cv=2)
+
+
+def test_interrupt_ends_the_comparison_while_a_classifier_is_fitted():
+    class Interrupted(LogisticRegression):
+        def fit(self, X, y):
+            warnings.warn("Training interrupted by user.", stacklevel=2)  # as MLPClassifier does
+
+    with pytest.raises(KeyboardInterrupt):
+        compare_with_pca(small_net(max_iter=2), X, y, cv=2, downstream=Interrupted())
+
+
+def test_other_warnings_of_a_fit_are_no_interrupt():
+    with pytest.raises(ConvergenceWarning), warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        compare_with_pca(small_net(max_iter=2), X, y, cv=2)
 
 
 def test_pca_and_net_in_one_union_pipeline_and_grid():

@@ -9,8 +9,9 @@ import pytest
 from compact_nets import ACTIVATIONS, QUICK, STORAGES, fitted, problem, random_model, rows
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 
 from skactprune import PrunedMLPClassifier, compact, to_onnx
 
@@ -134,12 +135,32 @@ def test_scalers_are_converted(params, offset, dtype):
     assert_computes_the_same(to_onnx(small), pipeline, X)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("offset", [0, 30])
+def test_min_max_scaler_and_nested_pipelines_are_converted(offset, dtype):
+    X, y = problem(3, dtype)
+    X = X * dtype(3) + dtype(offset)
+    scaling = make_pipeline(StandardScaler(), make_pipeline(MinMaxScaler((-1, 1)), "passthrough"))
+    net = PrunedMLPClassifier((8,), **QUICK)
+    for steps in ([MinMaxScaler()], [scaling], [scaling, MinMaxScaler((0, 2))]):
+        pipeline = make_pipeline(*steps, net).fit(X, y)
+        assert_computes_the_same(to_onnx(pipeline), pipeline, X)
+        small = compact(pipeline)
+        assert_computes_the_same(to_onnx(small), pipeline, X)
+    within = make_pipeline(MinMaxScaler().fit(X), make_pipeline(StandardScaler(), net)).fit(X, y)
+    assert_computes_the_same(to_onnx(within), within, X)
+
+
 def test_other_steps_and_models_are_refused():
     X, y = problem()
-    pipeline = make_pipeline(MinMaxScaler().fit(X), fitted())
-    with pytest.raises(TypeError, match="step 'minmaxscaler' is a MinMaxScaler; .* only Standard"):
-        to_onnx(pipeline)
-    for model in (LogisticRegression().fit(X, y), "text"):
+    for scaler in (MinMaxScaler(clip=True), RobustScaler()):
+        pipeline = make_pipeline(make_pipeline(scaler).fit(X), fitted())
+        name = type(scaler).__name__
+        with pytest.raises(TypeError, match=f"'{name.lower()}' is a {name}; .*MaxScaler.clip=Fal"):
+            to_onnx(pipeline)
+    quick = {"max_iter": 20, "tol": 1, "random_state": 0}
+    mlps = [MLPClassifier(**quick).fit(X, y), MLPRegressor(**quick).fit(X, y)]
+    for model in (LogisticRegression().fit(X, y), *mlps, "text"):
         with pytest.raises(TypeError, match=f"got {type(model).__name__}"):
             to_onnx(model)
 

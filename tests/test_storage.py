@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pickle
+import re
 import signal
 import stat
 import subprocess
@@ -17,10 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.preprocessing import RobustScaler, StandardScaler
 from test_compact import assert_same_model
 
-from skactprune import CompactMLPClassifier, compact, load, save
+from skactprune import CompactMLPClassifier, compact, load, save, to_onnx
 
 LABELS = [
     np.array([-3, 0, 2**62]),
@@ -106,12 +107,22 @@ def test_names_and_folded_scaler_come_back(path):
         assert_array_equal(found.transform(frame), pipeline.transform(frame))
 
 
+def test_settings_of_output_are_not_stored(path):
+    model = random_model().set_output(transform="pandas")
+    save(model, path)
+    found, X = load(path), rows(5, 8)
+    expected = model.transform(X)
+    assert_array_equal(found.transform(X), expected.to_numpy())
+    assert type(found.transform(X)) is np.ndarray
+    assert_array_equal(found.set_output(transform="pandas").transform(X).columns, expected.columns)
+
+
 def test_what_is_no_compact_model_is_not_saved(path):
     X, _ = problem()
     with pytest.raises(TypeError, match="got PrunedMLPClassifier; call skactprune.compact"):
         save(fitted(), path)
-    pipeline = make_pipeline(MinMaxScaler().fit(X), fitted())
-    with pytest.raises(TypeError, match="has the steps .'minmaxscaler', 'prunedmlpclassifier'"):
+    pipeline = make_pipeline(RobustScaler().fit(X), fitted())
+    with pytest.raises(TypeError, match="has the steps .'robustscaler', 'prunedmlpclassifier'"):
         save(compact(pipeline), path)
     assert not path.exists()
 
@@ -176,6 +187,13 @@ def test_failing_to_write_leaves_the_old_file_and_nothing_else(tmp_path, path, m
     assert os.listdir(tmp_path) == [path.name]
     with pytest.raises(FileNotFoundError):
         save(random_model(), tmp_path / "no such folder" / "model")
+
+
+@pytest.mark.parametrize("write", [save, to_onnx])
+def test_a_directory_is_named_as_what_it_is(write, tmp_path):
+    with pytest.raises(IsADirectoryError, match=re.escape(f"Is a directory: {str(tmp_path)!r}")):
+        write(random_model(), tmp_path)
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.skipif(os.name != "posix", reason="has no such permissions")

@@ -49,7 +49,7 @@ def parse(argv):
 
 
 def _add_compare(parser):
-    parser.add_argument("table", nargs="?", help="CSV file with a header")
+    parser.add_argument("table", nargs="?", type=_not_empty, help="CSV file with a header")
     parser.add_argument("--target", help="column of the table with the class labels")
     parser.add_argument("--dataset", choices=DATASETS, help="a known data set (default: digits)")
     parser.add_argument(
@@ -94,7 +94,19 @@ def _add_compare(parser):
         metavar="N",
         help="fits at the same time (default: one a core)",
     )
-    parser.add_argument("--output", metavar="DIR", help="folder for the table and the figure")
+    parser.add_argument(
+        "--output",
+        type=_not_empty,
+        metavar="DIR",
+        help="folder for the table and the figure",
+    )
+
+
+def _not_empty(text):
+    # An unset variable of the shell must not mean the default.
+    if not text:
+        raise argparse.ArgumentTypeError(f"must be a path, got {text!r}")
+    return text
 
 
 def _at_least(lowest):

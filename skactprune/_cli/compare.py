@@ -3,6 +3,7 @@
 import sys
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from time import perf_counter
 
 from rich.console import Console
@@ -53,9 +54,12 @@ def compare(args):
     if folder is None:
         console.print("\nWith --output DIR, this table and a figure are written to files.")
         return
-    draw(fits, settings, title, folder / "comparison.png")
     page = markdown(title, rows, remarks, "comparison.png")
-    (folder / "comparison.md").write_text(page, encoding="utf-8")
+    try:
+        draw(fits, settings, title, folder / "comparison.png")
+        (folder / "comparison.md").write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise _not_written(args.output, error) from error
     console.print(f"\nWritten: {folder / 'comparison.md'}, {folder / 'comparison.png'}")
 
 
@@ -65,7 +69,16 @@ def _folder(output):
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"--output {output!r} cannot be made: {error.strerror}.") from error
-    return folder
+    try:
+        # Known before everything is fitted.
+        with TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        raise _not_written(output, error) from error
+
+
+def _not_written(output, error):
+    return UserError(f"--output {output!r} cannot be written to: {error.strerror or error}.")
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """Training and test rows, from a named data set or from a table of the user's own."""
 
+import io
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,25 +79,55 @@ def table_data(path, target, n_splits):
         X_train, X_test, y_train, y_test = train_test_split(
             X, y, test_size=0.25, stratify=y, random_state=seed
         )
-        preprocessing = _preprocessing(X).fit(X_train)
-        prepared = (preprocessing.transform(part).astype(np.float32) for part in (X_train, X_test))
+        try:
+            with np.errstate(over="raise"):
+                preprocessing = _preprocessing(X).fit(X_train)
+                parts = [preprocessing.transform(part) for part in (X_train, X_test)]
+                prepared = [part.astype(np.float32) for part in parts]
+        except FloatingPointError as error:
+            largest = X.select_dtypes("number").abs().max()
+            raise UserError(
+                f"column {largest.idxmax()!r} of {path!r} holds values as large as "
+                f"{largest.max():.3g}, too large to compute with."
+            ) from error
         splits.append(Dataset(*prepared, y_train, y_test))
     return Data(Path(path).name, splits)
 
 
 def _read(path):
     try:
-        frame = pd.read_csv(path)
+        # Read once: a pipe has nothing left for a second look at the header.
+        content = Path(path).read_bytes() if Path(path).is_fifo() else None
+
+        def read(**options):
+            return pd.read_csv(path if content is None else io.BytesIO(content), **options)
+
+        frame = read()
+        names = read(header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0]
     except pd.errors.EmptyDataError as error:
         raise UserError(f"{path!r} is empty.") from error
-    except (pd.errors.ParserError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path!r} cannot be read as a CSV file: {reason}") from error
     except OSError as error:
         raise UserError(f"{path!r} cannot be read: {error.strerror or error}.") from error
+    # What decompressors raise has no base in common.
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path!r} cannot be read as a CSV file: {reason}") from error
     if frame.empty:
         raise UserError(f"{path!r} has a header but no rows.")
-    return frame
+    if (repeated := names.duplicated() & (names != "")).any():
+        # pandas would call the second "label" "label.1", which gives the label away.
+        raise UserError(
+            f"{path!r} has several columns {names[repeated].iloc[0]!r}; each needs its own name."
+        )
+    return _without_row_numbers(frame)
+
+
+def _without_row_numbers(frame):
+    """Leave out the unnamed first column that pandas and R write, also if it was read before."""
+    numbers = [name for name in frame.columns if re.fullmatch(r"Unnamed: 0(\.\d+)*", name)]
+    if numbers:
+        print("The column without a name, of row numbers or names, is left out.", file=sys.stderr)
+    return frame.drop(columns=numbers)
 
 
 def _features_and_labels(frame, target, path):
@@ -123,6 +155,8 @@ def _features_and_labels(frame, target, path):
         )
     if frame.shape[1] == 0:
         raise UserError(f"{path!r} has no column with values besides the target {target!r}.")
+    if frame.nunique().max() == 1:
+        raise UserError(f"{path!r} has no column but the target {target!r} whose values differ.")
     if not labelled.all():
         print(f"{(~labelled).sum()} rows without a label are left out.", file=sys.stderr)
     return _plain_columns(frame), y

@@ -16,7 +16,13 @@ from threadpoolctl import threadpool_limits
 
 from skactprune._cli.arguments import CURVE_FRACTIONS
 from skactprune._cli.errors import UserError
-from skactprune._measures import LowRankNet, load_optimizers, n_linear_parameters, n_parameters
+from skactprune._measures import (
+    LowRankNet,
+    load_optimizers,
+    n_linear_parameters,
+    n_parameters,
+    timed_fit,
+)
 from skactprune.estimators import PrunedMLPClassifier
 from skactprune.pruning.selection import smallest_possible
 
@@ -236,14 +242,7 @@ def _timed_fit(model, split):
     # One thread a fit: the cores are taken by other fits, and seconds can be compared.
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        # Estimators of neural networks end a fit on an interrupt; here it must end everything.
-        warnings.filterwarnings("error", message="Training interrupted")
-        start = perf_counter()
-        try:
-            model.fit(split.X_train, split.y_train)
-        except UserWarning as interrupted:
-            raise KeyboardInterrupt from interrupted
-        return perf_counter() - start
+        return timed_fit(model, split.X_train, split.y_train)[1]
 
 
 def _accuracies(model, split):

@@ -1,6 +1,7 @@
 """Files that are either the old or the new one, never half of one."""
 
 import contextlib
+import errno
 import os
 import secrets
 
@@ -17,7 +18,14 @@ def write_atomically(path, content):
         File to write; where it is a symbolic link, the file that this points to.
     content : bytes
         What it shall hold.
+
+    Raises
+    ------
+    IsADirectoryError
+        If `path` is a directory.
     """
+    if os.path.isdir(path):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
     path = os.path.realpath(os.fspath(path))
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, f".{name}.{secrets.token_hex(8)}.tmp")

@@ -4,13 +4,12 @@ from copy import copy
 
 import numpy as np
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.utils.validation import check_is_fitted
 
+from skactprune.deploy._scalers import shift_and_scale
 from skactprune.deploy.model import CompactMLPClassifier
 from skactprune.deploy.packing import LOSSY
 
-# Folding the mean of a feature loses digits when it is many standard deviations from zero. Up to
+# Folding the mean of a feature loses digits when it is many times its scale away from zero. Up to
 # these ratios predictions stay within 1e-5 (float32) and 1e-12 (float64) of the largest logit.
 LARGEST_FOLDED_MEAN = {np.dtype(np.float32): 10.0, np.dtype(np.float64): 500.0}
 
@@ -31,10 +30,11 @@ def compact(model, dtype=None):
     -------
     CompactMLPClassifier or Pipeline
         For a pipeline: a new one with the same steps, not copied, except for the last. A
-        StandardScaler right in front of that is folded into the weights, and left out, where
-        this is exact: not where the mean of a feature is so many standard deviations from zero
-        (10 in float32, 500 in float64) that digits would be lost. With the mean folded, sparse
-        input is accepted, which StandardScaler refuses.
+        StandardScaler or MinMaxScaler (with ``clip=False``) right in front of that, in a nested
+        pipeline too, is folded into the weights, and left out, where this is exact: not where
+        what is subtracted from a feature is so many times what it is divided by (10 in float32,
+        500 in float64) that digits would be lost. With it folded, sparse input is accepted,
+        which these scalers refuse.
 
     Raises
     ------
@@ -66,15 +66,35 @@ def compact(model, dtype=None):
         return model.compact(dtype)
     *before, (name, last) = model.steps
     small = compact(last, dtype)
-    while before:
-        step = before[-1][1]
-        if step is not None and step != "passthrough":
-            folded = _with_scaler(small, step)
-            if folded is None:
+    if isinstance(small, Pipeline) and len(small.steps) == 1:
+        small = small[-1]
+    if not isinstance(small, Pipeline):
+        before, small = _folded(before, small)
+    return _with_steps(model, [*before, (name, small)])
+
+
+def _folded(steps, model):
+    """The steps that are left when the last ones are folded into the model, and that model."""
+    steps = list(steps)
+    while steps:
+        name, step = steps[-1]
+        if isinstance(step, Pipeline):
+            left, model = _folded(step.steps, model)
+            if left:
+                if len(left) < len(step.steps):
+                    steps[-1] = name, _with_steps(step, left)
                 break
-            small = folded
-        before.pop()
-    return Pipeline(**model.get_params(deep=False) | {"steps": [*before, (name, small)]})
+        elif step not in (None, "passthrough"):
+            scaled = _with_scaler(model, step)
+            if scaled is None:
+                break
+            model = scaled
+        steps.pop()
+    return steps, model
+
+
+def _with_steps(pipeline, steps):
+    return Pipeline(**pipeline.get_params(deep=False) | {"steps": steps})
 
 
 def freeze(estimator, dtype=None):
@@ -117,12 +137,9 @@ def freeze(estimator, dtype=None):
 
 def _with_scaler(model, scaler):
     """Model that scales its input itself, or None where that would not be the same."""
-    if type(scaler) is not StandardScaler:
+    if (known := shift_and_scale(scaler)) is None:
         return None
-    check_is_fitted(scaler)
-    n = model.n_features_in_
-    mean = scaler.mean_ if scaler.with_mean else np.zeros(n)
-    scale = scaler.scale_ if scaler.with_std else np.ones(n)
+    mean, scale = known
     dtype = model.coefs_[0].dtype
     # Outside of these, products with the weights could leave the range of the type.
     smallest = np.sqrt(np.finfo(dtype).tiny)

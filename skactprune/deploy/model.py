@@ -400,7 +400,7 @@ class CompactMLPClassifier(
         return X.take(self._used, axis=1), [self._first_coef, *self.coefs_[1:]]
 
     # Features of unlike scales in one column would leave few bits for some of them. What is
-    # rounded are therefore the weights without the scale of a folded StandardScaler.
+    # rounded are therefore the weights without the scale of a folded scaler.
     def _as_stored(self, coefs):
         if self._input_scale is None or self.storage_ not in LOSSY:
             return coefs

@@ -1,12 +1,11 @@
 """Fitted classifiers as ONNX graphs."""
 
 import numpy as np
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 import skactprune
 from skactprune.deploy._files import write_atomically
+from skactprune.deploy._scalers import flat_steps, shift_and_scale
 
 # Old enough for most runtimes in use; nothing newer is needed.
 OPSET, IR_VERSION = 17, 8
@@ -23,8 +22,9 @@ def to_onnx(model, path=None, *, input_dtype=None):
     Parameters
     ----------
     model : PrunedMLPClassifier, CompactMLPClassifier or Pipeline
-        Fitted. The steps of a pipeline in front of the classifier may be StandardScaler and
-        "passthrough"; for others convert the pipeline's parts, these with skl2onnx.
+        Fitted. The steps of a pipeline in front of the classifier may be StandardScaler,
+        MinMaxScaler with ``clip=False``, "passthrough" and pipelines of these; for others convert
+        the pipeline's parts, these with skl2onnx.
     path : str or path-like, default=None
         File to write, atomically; None writes none.
     input_dtype : {"float32", "float64"}, default=None
@@ -63,9 +63,9 @@ def to_onnx(model, path=None, *, input_dtype=None):
         raise ImportError(
             "to_onnx needs the package onnx: pip install 'skactprune[onnx]'"
         ) from error
-    steps = model.steps if isinstance(model, Pipeline) else [("", model)]
-    last = steps[-1][1]
-    if not (hasattr(last, "coefs_") or hasattr(last, "compact")):
+    *before, (_, last) = flat_steps([("", model)])
+    # Only our own classifiers have this method; scikit-learn's MLPs have other outputs, too.
+    if not hasattr(last, "compact"):
         raise TypeError(
             f"to_onnx converts PrunedMLPClassifier, CompactMLPClassifier and pipelines that end "
             f"in one, got {type(last).__name__}."
@@ -76,7 +76,7 @@ def to_onnx(model, path=None, *, input_dtype=None):
     if input_dtype.name not in ("float32", "float64"):
         raise ValueError(f"input_dtype={input_dtype.name!r} must be 'float32' or 'float64'.")
     graph = _Graph(onnx, input_dtype, dtype)
-    rows = graph.scale("X", [step for step in steps[:-1] if step[1] not in (None, "passthrough")])
+    rows = graph.scale("X", [step for step in before if step[1] not in (None, "passthrough")])
     rows = graph.cast(rows)
     graph.classify(graph.network(rows, last), last.classes_)
     proto = graph.model(last.coefs_[0].shape[0], last.classes_)
@@ -111,17 +111,14 @@ class _Graph:
 
     def scale(self, value, steps):
         for i, (name, scaler) in enumerate(steps):
-            if type(scaler) is not StandardScaler:
+            if (known := shift_and_scale(scaler)) is None:
                 raise TypeError(
                     f"The step {name!r} is a {type(scaler).__name__}; to_onnx converts only "
-                    "StandardScaler in front of the classifier."
+                    "StandardScaler and MinMaxScaler(clip=False) in front of the classifier."
                 )
-            check_is_fitted(scaler)
             value = self.cast(value, np.float64)
-            if scaler.with_mean:
-                value = self.add("Sub", [value, self.constant(f"mean_{i}", scaler.mean_)])
-            if scaler.with_std:
-                value = self.add("Div", [value, self.constant(f"scale_{i}", scaler.scale_)])
+            value = self.add("Sub", [value, self.constant(f"mean_{i}", known[0])])
+            value = self.add("Div", [value, self.constant(f"scale_{i}", known[1])])
         return value
 
     def network(self, value, model):

@@ -24,13 +24,13 @@ def save(model, path):
     The file is a compressed NumPy archive (npz) of plain arrays and a JSON text, from which
     reading runs no code. Matrices most of whose entries are zero are stored sparse. It is
     written atomically: whatever happens, `path` holds either all of the old file or all of the
-    new one.
+    new one. What `set_output` has set is not stored, as it is no part of what was learned.
 
     Parameters
     ----------
     model : CompactMLPClassifier or Pipeline
         Compact model; or a pipeline with no other step, such as `compact` returns when it
-        folded the StandardScaler, whose model is then saved.
+        folded the scaler, whose model is then saved.
     path : str or path-like
         File to write; no ending is added.
 
@@ -82,7 +82,8 @@ def load(path):
     Returns
     -------
     CompactMLPClassifier
-        The model; it predicts exactly what the saved one predicts.
+        The model; it predicts exactly what the saved one predicts. Its `transform` returns
+        arrays until `set_output` says otherwise.
 
     Raises
     ------
