@@ -1,9 +1,11 @@
 """When everything comes together: a skorch callback that prunes in rounds."""
 
 import math
+from numbers import Integral, Real
 
 import numpy as np
 import torch
+from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 from skorch.callbacks import Callback
 
 from skactprune.methods import get_method
@@ -15,6 +17,12 @@ from skactprune.pruning.selection import select, smallest_possible
 from skactprune.pruning.triggers import get_trigger
 
 STORED_PARAMS = ("method", "prune_fraction", "n_prune_rounds", "trigger", "min_neurons")
+CONSTRAINTS = {
+    "prune_fraction": [Interval(Real, 0, 1, closed="left")],
+    "n_prune_rounds": [Interval(Integral, 0, None, closed="left")],
+    "min_neurons": ["array-like", Interval(Integral, 1, None, closed="left")],
+    "random_state": ["random_state"],
+}
 
 
 class StopTraining(KeyboardInterrupt):
@@ -157,10 +165,7 @@ class Pruner(Callback):
         return self.trigger_.rounds_due(self.done_, rounds, epoch, net.max_epochs, accuracy)
 
     def _check_parameters(self):
-        if not 0 <= self.prune_fraction < 1:
-            raise ValueError(f"prune_fraction={self.prune_fraction!r} must be in [0, 1).")
-        if self.n_prune_rounds != int(self.n_prune_rounds) or self.n_prune_rounds < 0:
-            raise ValueError(f"n_prune_rounds={self.n_prune_rounds!r} must be an integer >= 0.")
+        validate_parameter_constraints(CONSTRAINTS, self.get_params(deep=False), "Pruner")
         self.method_ = get_method(self.method).validated()
         self.trigger_ = get_trigger(self.trigger)
         if self.unlabeled is not None and not self.method_.counts:
@@ -177,9 +182,9 @@ class Pruner(Callback):
         """Spread `prune_fraction` over the rounds, and check that it can be reached."""
         rounds = self.n_prune_rounds if self.prune_fraction else 0
         self.shares_ = cumulative_shares(self.method_.schedule, rounds)
+        masks, floors = self.masks_, self._floors()
         if not rounds:
             return
-        masks, floors = self.masks_, self._floors()
         if not masks.shapes:
             raise ValueError(
                 f"hidden_layer_sizes=() leaves nothing to prune; prune_fraction="
@@ -201,9 +206,18 @@ class Pruner(Callback):
             )
 
     def _floors(self):
-        if np.ndim(self.min_neurons) == 0:
-            return [int(self.min_neurons)] * len(self.masks_.shapes)
-        return [int(n) for n in self.min_neurons]
+        sizes = [n_out for n_out, _ in self.masks_.shapes]
+        given = isinstance(self.min_neurons, Integral)
+        floors = [self.min_neurons] * len(sizes) if given else list(self.min_neurons)
+        if len(floors) != len(sizes) or not all(
+            isinstance(floor, Integral) and 1 <= floor <= size
+            for floor, size in zip(floors, sizes, strict=True)
+        ):
+            raise ValueError(
+                f"min_neurons={self.min_neurons!r} must be an integer, or one for each hidden "
+                f"layer, from 1 to the neurons of the layer: {sizes}."
+            )
+        return floors
 
     # -- skorch's hooks ---------------------------------------------------------------------
 
