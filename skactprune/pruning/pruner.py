@@ -11,7 +11,7 @@ from skorch.callbacks import Callback
 from skactprune.methods import get_method
 from skactprune.pruning.features import feature_deviation
 from skactprune.pruning.hits import hits_of_batch
-from skactprune.pruning.layers import PrunedLayers, prunable_layers
+from skactprune.pruning.layers import OutputLayerCheck, PrunedLayers, prunable_layers
 from skactprune.pruning.schedules import cumulative_shares
 from skactprune.pruning.selection import select, smallest_possible
 from skactprune.pruning.triggers import get_trigger
@@ -32,10 +32,11 @@ class StopTraining(KeyboardInterrupt):
 class Pruner(Callback):
     """Prunes the hidden layers of a skorch net in rounds while it trains.
 
-    It works on the linear and convolutional layers of any module, the last of which is taken as
-    the output layer and left alone. There it masks weights. In the multi-layer perceptrons of
-    this package, whose layers it knows to be a chain, neurons that are dead also leave the module
-    and the optimizer.
+    It works on the linear and convolutional layers of any module. The one that the module defines
+    last (the last in ``module.modules()``) is taken as the output layer and left alone; it must
+    also be the one that the forward pass calls last. There it masks weights. In the multi-layer
+    perceptrons of this package, whose layers it knows to be a chain, neurons that are dead also
+    leave the module and the optimizer.
 
     Parameters
     ----------
@@ -78,7 +79,8 @@ class Pruner(Callback):
     ValueError
         When training starts, for parameters outside their range, a module without hidden layers,
         a `prune_fraction` that cannot be reached, and `unlabeled` that is empty or given to a
-        method that counts nothing.
+        method that counts nothing. After the first batch, for a module that calls another layer
+        after the one that it defines last.
 
     Examples
     --------
@@ -228,6 +230,9 @@ class Pruner(Callback):
         if self._unlabeled is not None and not len(self._unlabeled):
             raise ValueError("unlabeled has no rows; it must have at least one, or be None.")
         self._order = np.arange(0)
+        self._output_check = None
+        if self.pending and not self.masks_.chained:
+            self._output_check = OutputLayerCheck(net.module_)
         if self.shares_ and self.method_.counts:
             self.layers_.counter.attach(prunable_layers(net.module_)[:-1])
         self._features = None
@@ -247,6 +252,9 @@ class Pruner(Callback):
     def on_batch_end(self, net, batch=None, training=False, y_pred=None, **kwargs):
         self.layers_.counter.active = False
         if training:
+            if self._output_check is not None:
+                self._output_check.finish()
+                self._output_check = None
             self.layers_.zero_masked()
             if self._scoring:
                 hits, rows = hits_of_batch(y_pred, batch[1], self._weights(batch))
@@ -270,6 +278,9 @@ class Pruner(Callback):
         self.layers_.counter.detach()
         self.layers_.zero_masked()
         self._unlabeled, self._features = None, None
+        if self._output_check is not None:
+            self._output_check.detach()
+            self._output_check = None
 
     def _weights(self, batch):
         return None if self.sample_weight is None else self.sample_weight(batch)
