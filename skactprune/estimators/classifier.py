@@ -1,5 +1,7 @@
 """PrunedMLPClassifier."""
 
+from copy import deepcopy
+
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.frozen import FrozenEstimator
@@ -287,8 +289,8 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         Parameters
         ----------
         mlp : sklearn.neural_network.MLPClassifier
-            Fitted on two or more classes. Its parameters are taken over, except that "lbfgs"
-            becomes "adam".
+            Fitted on two or more classes; it is copied. Its parameters are taken over, except
+            that "lbfgs" becomes "adam".
         **params
             Parameters of this class, `prune_fraction` for instance.
 
@@ -315,7 +317,7 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         shared = {k: v for k, v in mlp.get_params().items() if k in cls._get_param_names()}
         if shared["solver"] == "lbfgs":
             shared["solver"] = "adam"
-        est = cls(**{**shared, **params, "init_estimator": FrozenEstimator(mlp)})
+        est = cls(**{**shared, **params, "init_estimator": FrozenEstimator(deepcopy(mlp))})
         est._load(mlp)
         return est
 
