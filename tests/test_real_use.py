@@ -132,6 +132,14 @@ def test_transform_gives_live_neurons_or_components():
     )
 
 
+def test_a_fit_without_components_forgets_those_of_the_last():
+    clf = small(n_components=2).fit(X, y)
+    assert clf.components_.shape[0] == len(clf.explained_variance_ratio_) == 2
+    clf.set_params(n_components=None).fit(X, y)
+    assert not hasattr(clf, "components_")
+    assert not hasattr(clf, "explained_variance_ratio_")
+
+
 def test_a_layer_with_components_keeps_as_many_neurons():
     for method in (Activation(), Activation(granularity="weight"), Magnitude(scope="global")):
         clf = small(

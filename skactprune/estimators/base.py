@@ -338,6 +338,8 @@ class BasePrunedMLP(
     def _fit_components(self, X, sample_weight):
         self._shown_depth = self._transform_depth(self.coefs_[:-1]) if self.masks_ else None
         self._components = None
+        for name in ("components_", "explained_variance_ratio_"):
+            self.__dict__.pop(name, None)
         if self.n_components is not None:
             hidden = self._hidden(X)
             self._components = HiddenComponents.fit(hidden, sample_weight, self.n_components)
