@@ -1,11 +1,10 @@
 """One epoch after the other: loss curve, learning rate, early stopping, interruption."""
 
-import warnings
-
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback
 
+from skactprune._warnings import warn
 from skactprune.pruning.pruner import StopTraining
 
 
@@ -129,7 +128,7 @@ def new_progress():
     }
 
 
-def train(net, data, control, pruner, epochs, warn):
+def train(net, data, control, pruner, epochs, complete):
     """Train `net` for at most `epochs` epochs; it is consistent afterwards, come what may.
 
     Parameters
@@ -144,7 +143,7 @@ def train(net, data, control, pruner, epochs, warn):
         Prunes.
     epochs : int
         Upper limit.
-    warn : bool
+    complete : bool
         Whether reaching it is worth a ConvergenceWarning.
     """
     stopped = False
@@ -155,10 +154,10 @@ def train(net, data, control, pruner, epochs, warn):
         stopped = True
     except KeyboardInterrupt:
         stopped = True
-        warnings.warn("Training interrupted by user.", stacklevel=4)
+        warn("Training interrupted by user.")
     finally:
         net.notify("on_train_end", X=data, y=None)
-    if warn and not stopped:
+    if complete and not stopped:
         _warn_of_the_end(net, pruner, epochs)
     if control.best_ is not None:
         for parameter, best in zip(net.module_.parameters(), control.best_, strict=True):
@@ -176,4 +175,4 @@ def _warn_of_the_end(net, pruner, epochs):
             f"sparsity is {pruner.masks_.sparsity:.3f}, not "
             f"prune_fraction={pruner.prune_fraction!r}."
         )
-    warnings.warn(message, ConvergenceWarning, stacklevel=5)
+    warn(message, ConvergenceWarning)
