@@ -22,6 +22,18 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"
 )
 X, y = make_classification(n_samples=40, n_features=6, random_state=0)
+
+
+class Incomplete:
+    """A trigger that does not say whether it needs accuracies."""
+
+    def rounds_due(self, done, n_rounds, epoch, max_epochs, accuracy):
+        return done
+
+    def stops(self, accuracy):
+        return False
+
+
 NAMES = "'activation', 'activation_magnitude', .*'ganguli2024', 'magnitude', 'random'"
 
 
@@ -51,6 +63,13 @@ NAMES = "'activation', 'activation_magnitude', .*'ganguli2024', 'magnitude', 'ra
         ({"method": 7}, "method.*7"),
         ({"trigger": "loss"}, "trigger='loss' is unknown. Known names: 'accuracy', 'epoch'"),
         ({"trigger": 3}, "trigger.*3"),
+        ({"trigger": EpochTrigger}, r"trigger=<class.* must be an object: EpochTrigger\(...\)"),
+        ({"trigger": Incomplete()}, "trigger=<.*must be .* rounds_due, stops and needs_accuracy"),
+        ({"method": Magnitude}, r"method=<class .* must be an object: Magnitude\(...\)"),
+        (
+            {"method": Activation(schedule=Geometric)},
+            r"schedule=<class .* must be an object: Geometric\(...\)",
+        ),
         ({"hidden_layer_sizes": ()}, r"hidden_layer_sizes=\(\).*prune_fraction=0.8"),
         ({"hidden_layer_sizes": (5, 0)}, r"hidden_layer_sizes=\(5, 0\) must be integers > 0"),
         ({"hidden_layer_sizes": (5, 2.5)}, r"hidden_layer_sizes.*2.5"),
@@ -108,8 +127,12 @@ def test_the_highest_reachable_fraction_that_is_named_can_be_reached():
     [
         (lambda: EpochTrigger(0.5, 0.2), "start=0.5 and stop=0.2 must satisfy 0 <= start <= stop"),
         (lambda: EpochTrigger(-1, 0.2), "start=-1 and stop=0.2"),
+        (lambda: EpochTrigger("a", 0.1), "start='a' and stop=0.1 must satisfy 0 <= start <= stop"),
         (lambda: AccuracyTrigger(0.9, 1.2), "start=0.9 and stop=1.2"),
-        (lambda: Geometric(0), "ratio=0 must be positive"),
+        (lambda: AccuracyTrigger(0.9, None), "start=0.9 and stop=None"),
+        (lambda: Geometric(0), "ratio=0 must be a positive number"),
+        (lambda: Geometric("a"), "ratio='a' must be a positive number"),
+        (lambda: Geometric(np.inf), "ratio=inf must be a positive number"),
     ],
 )
 def test_bad_parts(make, message):
