@@ -140,6 +140,35 @@ def test_bad_parts(make, message):
         make()
 
 
+@pytest.mark.parametrize(
+    ("criterion", "message"),
+    [
+        (lambda layer: np.full_like(layer.weight, np.nan), "finite scores .*NaN or infinity"),
+        (lambda layer: np.full((10, 1), np.inf), "finite scores .*NaN or infinity"),
+        (lambda layer: 1.0, r"shape \(10, 6\), or \(10, 1\), .* gave float64 of shape \(\)"),
+        (lambda layer: np.ones(10), r"shape \(10, 6\), .* gave float64 of shape \(10,\)"),
+        (lambda layer: layer.weight.T, r"shape \(10, 6\), .* of shape \(6, 10\)"),
+        (lambda layer: None, r"must give numbers .* gave object of shape \(\)"),
+        (lambda layer: np.full((10, 1), "a"), "must give numbers .* gave <U1"),
+    ],
+)
+@pytest.mark.parametrize("granularity", ["neuron", "weight"])
+def test_bad_scores(criterion, message, granularity):
+    method = ScorePruning(criterion, granularity)
+    with pytest.raises(ValueError, match=f"(?s)method=ScorePruning.*{message}"):
+        PrunedMLPClassifier((10,), method=method, max_iter=3).fit(X, y)
+
+
+@pytest.mark.parametrize("granularity", ["neuron", "weight"])
+def test_scores_of_pruned_weights_may_be_anything(granularity):
+    def criterion(layer):
+        return np.where(layer.mask, np.abs(layer.weight), np.nan)
+
+    method = ScorePruning(criterion, granularity)
+    sparsity = PrunedMLPClassifier((10,), method=method, max_iter=10).fit(X, y).sparsity_
+    assert sparsity == 0.8
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_nan_and_infinity(bad):
     rows = X.copy()

@@ -328,7 +328,7 @@ class Pruner(Callback):
             net, masks, self.method_.counts, self._features, self.random_state_
         )
         selected = select(
-            [self.method_.score(state) for state in states],
+            [self._scores(state) for state in states],
             masks,
             granularity=self.method_.granularity,
             scope=self.method_.scope,
@@ -348,6 +348,23 @@ class Pruner(Callback):
             undo()
             vars(self).update(before)
             raise
+
+    def _scores(self, state):
+        """What the method gives for a layer, which may be a function of the user's."""
+        scores = np.asarray(self.method_.score(state))
+        n_out, n_in = state.weight.shape
+        if scores.shape not in ((n_out, n_in), (n_out, 1)) or scores.dtype.kind not in "biuf":
+            raise ValueError(
+                f"method={self.method!r} must give numbers of shape {(n_out, n_in)}, or "
+                f"{(n_out, 1)}, for a layer of {n_out} neurons; it gave {scores.dtype} of shape "
+                f"{scores.shape}."
+            )
+        if not np.isfinite(np.where(state.mask, scores, 0)).all():
+            raise ValueError(
+                f"method={self.method!r} must give finite scores of the weights that are left; "
+                "it gave NaN or infinity."
+            )
+        return scores
 
     def _target(self, fraction):
         """How much `select` is to take until `fraction` is gone."""
