@@ -11,6 +11,7 @@ from skactprune import (
     AccuracyTrigger,
     Activation,
     EpochTrigger,
+    Ganguli2024,
     Geometric,
     Magnitude,
     PrunedMLPClassifier,
@@ -49,6 +50,10 @@ NAMES = "'activation', 'activation_magnitude', .*'ganguli2024', 'magnitude', 'ra
         ({"n_prune_rounds": 2.5}, "n_prune_rounds.*2.5"),
         ({"method": "snap"}, f"method='snap' is unknown. Known names: {NAMES}"),
         ({"method": ScorePruning("entropy")}, "criterion='entropy' is unknown.*'activation', "),
+        (
+            {"method": Ganguli2024("magnitude"), "prune_fraction": 0.2},
+            r"criterion='magnitude' of Ganguli2024 must be one of \['activation', 'activation_m",
+        ),
         ({"method": ScorePruning(3)}, "criterion=3 must be a name or a callable"),
         (
             {"method": Activation(granularity="block")},
