@@ -1,5 +1,6 @@
 """What the estimators share: checks, the net they build, their fitted state, `transform`."""
 
+from copy import deepcopy
 from numbers import Integral, Real
 
 import numpy as np
@@ -18,7 +19,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 from skactprune._validation import check_rows
 from skactprune.estimators._building import check_device, hidden_sizes, new_net
 from skactprune.estimators._components import HiddenComponents
-from skactprune.estimators._state import dump, load_weights, restore
+from skactprune.estimators._state import all_or_nothing, dump, load_weights, restore
 from skactprune.estimators._training import TrainingControl, new_progress, train
 from skactprune.estimators._unlabeled import check_unlabeled
 from skactprune.nets.batches import TrainingData
@@ -74,6 +75,7 @@ class BasePrunedMLP(
 
     # -- fit --------------------------------------------------------------------------------
 
+    @all_or_nothing
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None, X_unlabeled=None):
@@ -125,7 +127,9 @@ class BasePrunedMLP(
         if sample_weight is not None:
             task["metadata"] = {"sample_weight": sample_weight}
         on_epoch = self._begin_callbacks(task, incremental)
-        if not resume:
+        if resume:
+            self._progress = deepcopy(self._progress)
+        else:
             self._rng = _new_random_state(self.random_state)
             self._progress = new_progress()
         pruner = self._new_pruner(X_unlabeled)

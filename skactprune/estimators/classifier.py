@@ -20,6 +20,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from skactprune.estimators._state import all_or_nothing
 from skactprune.estimators.base import BasePrunedMLP
 from skactprune.nets.inference import (
     class_indices,
@@ -321,6 +322,7 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         est._load(mlp)
         return est
 
+    @all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, sample_weight=None, classes=None, X_unlabeled=None):
         """Train for one epoch on the given rows.
