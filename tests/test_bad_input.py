@@ -5,6 +5,8 @@ import pytest
 import torch
 from sklearn.datasets import make_classification
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
 from skorch import NeuralNetClassifier
 
 from skactprune import (
@@ -78,6 +80,11 @@ NAMES = "'activation', 'activation_magnitude', .*'ganguli2024', 'magnitude', 'ra
         ({"hidden_layer_sizes": ()}, r"hidden_layer_sizes=\(\).*prune_fraction=0.8"),
         ({"hidden_layer_sizes": (5, 0)}, r"hidden_layer_sizes=\(5, 0\) must be integers > 0"),
         ({"hidden_layer_sizes": (5, 2.5)}, r"hidden_layer_sizes.*2.5"),
+        ({"hidden_layer_sizes": (5.0,)}, r"hidden_layer_sizes=\(5.0,\) must be integers > 0"),
+        ({"hidden_layer_sizes": (5, "a")}, r"hidden_layer_sizes=\(5, 'a'\) must be integers > 0"),
+        ({"hidden_layer_sizes": (np.nan,)}, r"hidden_layer_sizes=\(nan,\) must be integers > 0"),
+        ({"hidden_layer_sizes": (None,)}, r"hidden_layer_sizes=\(None,\) must be integers > 0"),
+        ({"hidden_layer_sizes": [[5, 5]]}, r"hidden_layer_sizes=\[\[5, 5\]\] must be integers > 0"),
         ({"hidden_layer_sizes": 0}, "hidden_layer_sizes.*0"),
         ({"hidden_layer_sizes": (4,)}, r"prune_fraction=0.8 cannot be reached.*at most 0.75"),
         (
@@ -106,13 +113,30 @@ NAMES = "'activation', 'activation_magnitude', .*'ganguli2024', 'magnitude', 'ra
         ({"alpha": -1}, r"alpha.*\[0.0, inf\).*Got -1 instead"),
         ({"max_iter": 0}, "max_iter.*Got 0 instead"),
         ({"class_weight": "even"}, "class_weight.*'even'"),
+        ({"class_weight": {0: 0, 1: 0}}, r"class_weight=\{0: 0, 1: 0\} leaves no row of y with a"),
+        ({"class_weight": {0: -1, 1: 1}}, r"class_weight=\{0: -1, 1: 1\} must have finite weights"),
+        ({"class_weight": {0: np.nan, 1: 1}}, "class_weight=.* must have finite weights"),
+        ({"class_weight": {0: "a", 1: 1}}, "class_weight=.* must have finite weights"),
         ({"class_weight": {5: 2.0}}, r"classes, \[0, 1\], are not in class_weight"),
         ({"net_params": {"module": torch.nn.Linear}}, r"net_params\['module'\] cannot be set"),
         ({"net_params": {"module__layer_sizes": (3,)}}, r"net_params\['module__layer_sizes'\]"),
         ({"net_params": {"lr": 0.1}}, r"net_params\['lr'\] cannot be set.*module, "),
         ({"net_params": {"max_epochs": 3}}, r"net_params\['max_epochs'\] cannot be set"),
         ({"net_params": [1]}, "net_params"),
-        ({"early_stopping": True, "validation_fraction": 0.01}, "validation_fraction|test_size"),
+        (
+            {"early_stopping": True, "validation_fraction": 0.0},
+            "validation_fraction=0.0 of 40 rows sets 0 aside .* must be at least 2, but not all",
+        ),
+        ({"early_stopping": True, "validation_fraction": 0.01}, "=0.01 of 40 rows sets 1 aside"),
+        ({"early_stopping": True, "validation_fraction": 0.99}, "=0.99 of 40 rows sets 40 aside"),
+        (
+            {"init_estimator": LogisticRegression().fit(X, y)},
+            r"init_estimator=LogisticRegression\(\) must be a fitted MLPClassifier",
+        ),
+        (
+            {"init_estimator": MLPClassifier()},
+            r"init_estimator=MLPClassifier\(\) must be a fitted MLPClassifier",
+        ),
     ],
 )
 def test_bad_parameters(params, message):

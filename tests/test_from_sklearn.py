@@ -139,8 +139,11 @@ def test_refusals():
         clf.fit(X[:, :4], y)
     with pytest.raises(ValueError, match="classes"):
         clf.fit(X, y + 5)
-    clf = PrunedMLPClassifier.from_sklearn(
-        MLPClassifier((10,), max_iter=3).fit(X, y), n_components=2
-    )
-    with pytest.raises(NotFittedError, match="n_components=2"):
-        clf.transform(X)
+    mlp = MLPClassifier((10,), max_iter=3).fit(X, y)
+    clf = PrunedMLPClassifier.from_sklearn(mlp, n_components=2)
+    for call in (lambda: clf.transform(X), clf.get_feature_names_out):
+        with pytest.raises(NotFittedError, match="n_components=2"):
+            call()
+    for name, value in {"hidden_layer_sizes": (5,), "init_estimator": None}.items():
+        with pytest.raises(ValueError, match=f"{name}=.* must be left out: it follows from mlp"):
+            PrunedMLPClassifier.from_sklearn(mlp, **{name: value})

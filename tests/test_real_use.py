@@ -140,6 +140,13 @@ def test_a_fit_without_components_forgets_those_of_the_last():
     assert not hasattr(clf, "explained_variance_ratio_")
 
 
+def test_a_net_without_hidden_layers_shows_none():
+    clf = small(hidden_layer_sizes=(), prune_fraction=0).fit(X, y)
+    for call in (lambda: clf.transform(X), clf.get_feature_names_out):
+        with pytest.raises(ValueError, match=r"hidden_layer_sizes=\(\) has no hidden layer"):
+            call()
+
+
 def test_a_layer_with_components_keeps_as_many_neurons():
     for method in (Activation(), Activation(granularity="weight"), Magnitude(scope="global")):
         clf = small(

@@ -1,5 +1,7 @@
 """From the parameters of an estimator to the skorch net that it trains."""
 
+from numbers import Integral
+
 import numpy as np
 import torch
 
@@ -41,8 +43,8 @@ def hidden_sizes(params):
     sizes = params.hidden_layer_sizes
     if params.init_estimator is not None:
         sizes = [coef.shape[1] for coef in params.init_estimator.coefs_[:-1]]
-    sizes = [sizes] if np.ndim(sizes) == 0 else list(sizes)
-    if any(size != int(size) or size <= 0 for size in sizes):
+    sizes = [sizes] if isinstance(sizes, Integral) else list(sizes)
+    if not all(isinstance(size, Integral) and size > 0 for size in sizes):
         raise ValueError(f"hidden_layer_sizes={params.hidden_layer_sizes!r} must be integers > 0.")
     return [int(size) for size in sizes]
 
@@ -143,6 +145,17 @@ def _dropout_rates(dropout, n_hidden):
             f"each of the {n_hidden} hidden layers."
         )
     return rates
+
+
+def check_init_estimator(init_estimator):
+    """Raise ValueError for an `init_estimator` that lacks the attributes of a fitted classifier."""
+    if init_estimator is not None and not all(
+        hasattr(init_estimator, name) for name in ("coefs_", "intercepts_", "classes_")
+    ):
+        raise ValueError(
+            f"init_estimator={init_estimator!r} must be a fitted MLPClassifier, in a "
+            "FrozenEstimator so that clones stay fitted, or None."
+        )
 
 
 def check_device(device):

@@ -1,6 +1,7 @@
 """PrunedMLPClassifier."""
 
 from copy import deepcopy
+from numbers import Real
 
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
@@ -111,7 +112,7 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
     n_iter_no_change : int, default=10
         See `tol`.
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes, multiplied into the sample weights.
+        Weights of the classes, not negative, multiplied into the sample weights.
     dropout : float or array-like of float, default=0.0
         Dropout rate of every hidden layer, or one rate for the input and one for each hidden
         layer. Firing is counted before dropout.
@@ -168,11 +169,13 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
     loss_curve_ : list of float
         Loss of every epoch.
     best_loss_ : float or None
-        Lowest loss after the last round; None with `early_stopping`.
+        Lowest loss after the last round; None with `early_stopping`, or where the last round ended
+        the fit or did not come.
     validation_scores_ : list of float or None
         Validation accuracy of every epoch; None without `early_stopping`.
     best_validation_score_ : float or None
-        Best of them after the last round; None without `early_stopping`.
+        Best of them after the last round; None without `early_stopping`, or where the last round
+        ended the fit or did not come.
     n_layers_ : int
         Number of layers, input and output included.
     n_outputs_ : int
@@ -293,7 +296,8 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
             Fitted on two or more classes; it is copied. Its parameters are taken over, except
             that "lbfgs" becomes "adam".
         **params
-            Parameters of this class, `prune_fraction` for instance.
+            Parameters of this class, `prune_fraction` for instance; not `hidden_layer_sizes` and
+            `init_estimator`, which are those of `mlp`.
 
         Returns
         -------
@@ -308,13 +312,15 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         TypeError
             If `mlp` is something else.
         ValueError
-            If `mlp` is a multilabel classifier.
+            If `mlp` is a multilabel classifier, or for parameters that follow from it.
         """
         if not isinstance(mlp, MLPClassifier):
             raise TypeError(f"mlp must be a fitted MLPClassifier, not {type(mlp).__name__}.")
         check_is_fitted(mlp)
         if mlp.out_activation_ == "logistic" and mlp.n_outputs_ > 1:
             raise ValueError("mlp is a multilabel classifier; only single labels are supported.")
+        for name in {"hidden_layer_sizes", "init_estimator"} & set(params):
+            raise ValueError(f"{name}={params[name]!r} must be left out: it follows from mlp.")
         shared = {k: v for k, v in mlp.get_params().items() if k in cls._get_param_names()}
         if shared["solver"] == "lbfgs":
             shared["solver"] = "adam"
@@ -456,7 +462,9 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         weight = self._row_weights(X, y, sample_weight, incremental)
         if weight is not None and not weight.all():
             if not weight.any():
-                raise ValueError("sample_weight is zero for all rows.")
+                raise ValueError(
+                    f"class_weight={self.class_weight!r} leaves no row of y with a positive weight."
+                )
             kept = np.flatnonzero(weight)
             X, y, weight = X[kept], y[kept], weight[kept]
         return X, y, weight
@@ -490,6 +498,14 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
             raise ValueError(
                 f"class_weight={self.class_weight!r} is not supported by partial_fit, which does "
                 "not see all rows; give a dict of weights."
+            )
+        if isinstance(self.class_weight, dict) and not all(
+            isinstance(weight, Real) and 0 <= weight < np.inf
+            for weight in self.class_weight.values()
+        ):
+            raise ValueError(
+                f"class_weight={self.class_weight!r} must have finite weights that are not "
+                "negative."
             )
         counted = slice(None) if sample_weight is None else sample_weight > 0
         present = self.classes_ if isinstance(self.class_weight, dict) else np.unique(y[counted])
