@@ -2,14 +2,18 @@
 
 import warnings
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.datasets import load_iris
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback
 
-from skactprune import PrunedMLPClassifier
+from skactprune import AccuracyTrigger, PrunedMLPClassifier, Pruner
 
 X, y = load_iris(return_X_y=True)
 
@@ -60,3 +64,24 @@ def test_of_missing_feature_names():
     expected = ["X_unlabeled has feature names, but X has none."]
     assert caught(lambda: clf.fit(X, y, X_unlabeled=unlabeled)) == expected
     assert caught(lambda: clf.partial_fit(X, y, X_unlabeled=unlabeled)) == expected
+
+
+def test_of_rounds_that_did_not_come():
+    """The estimator and Pruner alone say the same, once max_epochs epochs are done."""
+    trigger = AccuracyTrigger(1, 1)
+    told = caught(lambda: make(trigger=trigger).fit(X, y))
+    assert told == [
+        "Stochastic Optimizer: Maximum iterations (3) reached and only 0 of 5 pruning rounds were "
+        "triggered: the sparsity is 0.000, not prune_fraction=0.8."
+    ]
+    module = torch.nn.Sequential(torch.nn.Linear(4, 10), torch.nn.ReLU(), torch.nn.Linear(10, 3))
+    net = NeuralNetClassifier(
+        module, criterion=torch.nn.CrossEntropyLoss, max_epochs=3, verbose=0, train_split=None,
+        callbacks=[Pruner(trigger=trigger)],
+    )  # fmt: skip
+    rows, labels = X.astype(np.float32), y.astype(np.int64)
+    assert caught(lambda: net.fit(rows, labels)) == told
+    net.initialize().partial_fit(rows, labels, epochs=2)
+    with pytest.warns(ConvergenceWarning, match="only 0 of 5"):
+        net.partial_fit(rows, labels, epochs=1)
+    net.partial_fit(rows, labels, epochs=1)

@@ -157,22 +157,13 @@ def train(net, data, control, pruner, epochs, complete):
         warn("Training interrupted by user.")
     finally:
         net.notify("on_train_end", X=data, y=None)
-    if complete and not stopped:
-        _warn_of_the_end(net, pruner, epochs)
+    # Of rounds that did not come, the pruner has told.
+    if complete and not stopped and not pruner.pending:
+        warn(
+            f"Stochastic Optimizer: Maximum iterations ({epochs}) reached and the optimization "
+            "hasn't converged yet.",
+            ConvergenceWarning,
+        )
     if control.best_ is not None:
         for parameter, best in zip(net.module_.parameters(), control.best_, strict=True):
             parameter.data = best
-
-
-def _warn_of_the_end(net, pruner, epochs):
-    message = (
-        f"Stochastic Optimizer: Maximum iterations ({epochs}) reached and the optimization "
-        "hasn't converged yet."
-    )
-    if pruner.pending:
-        message += (
-            f" Only {pruner.done_} of {pruner.n_prune_rounds} pruning rounds were triggered: the "
-            f"sparsity is {pruner.masks_.sparsity:.3f}, not "
-            f"prune_fraction={pruner.prune_fraction!r}."
-        )
-    warn(message, ConvergenceWarning)

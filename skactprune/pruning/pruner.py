@@ -5,9 +5,11 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 from skorch.callbacks import Callback
 
+from skactprune._warnings import warn
 from skactprune.methods import get_method
 from skactprune.pruning.features import feature_deviation
 from skactprune.pruning.hits import hits_of_batch
@@ -81,6 +83,11 @@ class Pruner(Callback):
         a `prune_fraction` that cannot be reached, and `unlabeled` that is empty or given to a
         method that counts nothing. After the first batch, for a module that calls another layer
         after the one that it defines last.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If not all rounds were triggered by the end of ``max_epochs`` epochs.
 
     Examples
     --------
@@ -281,6 +288,13 @@ class Pruner(Callback):
         if self._output_check is not None:
             self._output_check.detach()
             self._output_check = None
+        if self.pending and self.epoch_ == net.max_epochs:
+            warn(
+                f"Stochastic Optimizer: Maximum iterations ({net.max_epochs}) reached and only "
+                f"{self.done_} of {len(self.shares_)} pruning rounds were triggered: the sparsity "
+                f"is {self.masks_.sparsity:.3f}, not prune_fraction={self.prune_fraction!r}.",
+                ConvergenceWarning,
+            )
 
     def _weights(self, batch):
         return None if self.sample_weight is None else self.sample_weight(batch)
