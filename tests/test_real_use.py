@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn import set_config
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
@@ -138,6 +139,15 @@ def test_a_fit_without_components_forgets_those_of_the_last():
     clf.set_params(n_components=None).fit(X, y)
     assert not hasattr(clf, "components_")
     assert not hasattr(clf, "explained_variance_ratio_")
+
+
+@pytest.mark.parametrize("convert", [np.asarray, torch.from_numpy])
+def test_the_fitted_skorch_net_trains_on(convert):
+    clf = small(max_iter=30).fit(X, y)
+    loss = clf.net_.history[-1, "train_loss"]
+    clf.net_.partial_fit(convert(X), convert(y))
+    assert clf.net_.history[-1, "train_loss"] < loss
+    assert clf.net_.score(X, y) > 1 / 3
 
 
 def test_a_net_without_hidden_layers_shows_none():

@@ -4,8 +4,9 @@ from numbers import Integral
 
 import numpy as np
 import torch
+from skorch.dataset import Dataset
 
-from skactprune.nets.batches import BatchIterator
+from skactprune.nets.batches import BatchIterator, TrainingData
 from skactprune.nets.mlp import MLP
 from skactprune.nets.net import MLPNet, WeightedLogLoss, class_probabilities
 
@@ -103,6 +104,7 @@ def new_net(params, layer_sizes, dtype, callbacks, random_state, *, draw):
             "lr": params.learning_rate_init,
             "alpha": params.alpha,
             "max_epochs": params.max_iter,
+            "dataset": _dataset,
             "iterator_train": BatchIterator,
             "iterator_train__shuffle": params.shuffle,
             "iterator_train__random_state": random_state,
@@ -116,6 +118,12 @@ def new_net(params, layer_sizes, dtype, callbacks, random_state, *, draw):
             **net_params,
         }
     )
+
+
+def _dataset(X, y=None):
+    """What skorch makes of rows that go to the net itself; `BatchIterator` wants tensors."""
+    arrays = isinstance(y, np.ndarray) and not torch.is_tensor(X)
+    return TrainingData(X, y) if arrays else Dataset(X, y)
 
 
 def _optimizer(params):
