@@ -66,7 +66,8 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
     transform_layer : int, default=-1
         Index of the hidden layer that `transform` shows.
     solver : {"adam", "sgd"}, default="adam"
-        Optimizer. The "lbfgs" of MLPClassifier has no epochs between which to prune.
+        Optimizer. The "lbfgs" of MLPClassifier has no epochs between which to prune; it is
+        refused, and `max_fun`, which only "lbfgs" reads, is not a parameter here.
     alpha : float, default=0.0001
         Strength of the L2 penalty: ½ alpha ‖W‖² over the sum of the sample weights of the batch
         is added to the loss, weights only.
@@ -100,7 +101,9 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         Whether that momentum is Nesterov's.
     early_stopping : bool, default=False
         Whether to set validation rows aside, stop on their accuracy, and go back to the weights
-        that did best on them after the last pruning round.
+        that did best on them after the last pruning round. They are stratified wherever both
+        parts can have rows of every class. MLPClassifier documents the same, but as of 1.9 it
+        stratifies two classes only, and refuses to split where one of them has a single row.
     validation_fraction : float, default=0.1
         Share of the rows set aside by `early_stopping`.
     beta_1 : float, default=0.9
