@@ -89,7 +89,7 @@ def test_dense_training_is_the_same(solver, activation, n_classes, weighted):
 )
 @pytest.mark.filterwarnings("ignore:Got `batch_size` less than 1 or larger than sample size")
 def test_parameters_mean_the_same(params):
-    # MLPClassifier's validation rows are only stratified if there are two classes, ours always.
+    # MLPClassifier's validation rows are only stratified if there are two classes.
     X, y = data(2 if "early_stopping" in params else 3)
     params = {
         "hidden_layer_sizes": (8,),

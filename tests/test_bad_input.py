@@ -5,12 +5,15 @@ import pytest
 import torch
 from sklearn.datasets import make_classification
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
 from skorch import NeuralNetClassifier
 
 from skactprune import (
     AccuracyTrigger,
     Activation,
     EpochTrigger,
+    Ganguli2024,
     Geometric,
     Magnitude,
     PrunedMLPClassifier,
@@ -22,6 +25,18 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"
 )
 X, y = make_classification(n_samples=40, n_features=6, random_state=0)
+
+
+class Incomplete:
+    """A trigger that does not say whether it needs accuracies."""
+
+    def rounds_due(self, done, n_rounds, epoch, max_epochs, accuracy):
+        return done
+
+    def stops(self, accuracy):
+        return False
+
+
 NAMES = "'activation', 'activation_magnitude', .*'ganguli2024', 'magnitude', 'random'"
 
 
@@ -37,6 +52,10 @@ NAMES = "'activation', 'activation_magnitude', .*'ganguli2024', 'magnitude', 'ra
         ({"n_prune_rounds": 2.5}, "n_prune_rounds.*2.5"),
         ({"method": "snap"}, f"method='snap' is unknown. Known names: {NAMES}"),
         ({"method": ScorePruning("entropy")}, "criterion='entropy' is unknown.*'activation', "),
+        (
+            {"method": Ganguli2024("magnitude"), "prune_fraction": 0.2},
+            r"criterion='magnitude' of Ganguli2024 must be one of \['activation', 'activation_m",
+        ),
         ({"method": ScorePruning(3)}, "criterion=3 must be a name or a callable"),
         (
             {"method": Activation(granularity="block")},
@@ -51,9 +70,21 @@ NAMES = "'activation', 'activation_magnitude', .*'ganguli2024', 'magnitude', 'ra
         ({"method": 7}, "method.*7"),
         ({"trigger": "loss"}, "trigger='loss' is unknown. Known names: 'accuracy', 'epoch'"),
         ({"trigger": 3}, "trigger.*3"),
+        ({"trigger": EpochTrigger}, r"trigger=<class.* must be an object: EpochTrigger\(...\)"),
+        ({"trigger": Incomplete()}, "trigger=<.*must be .* rounds_due, stops and needs_accuracy"),
+        ({"method": Magnitude}, r"method=<class .* must be an object: Magnitude\(...\)"),
+        (
+            {"method": Activation(schedule=Geometric)},
+            r"schedule=<class .* must be an object: Geometric\(...\)",
+        ),
         ({"hidden_layer_sizes": ()}, r"hidden_layer_sizes=\(\).*prune_fraction=0.8"),
         ({"hidden_layer_sizes": (5, 0)}, r"hidden_layer_sizes=\(5, 0\) must be integers > 0"),
         ({"hidden_layer_sizes": (5, 2.5)}, r"hidden_layer_sizes.*2.5"),
+        ({"hidden_layer_sizes": (5.0,)}, r"hidden_layer_sizes=\(5.0,\) must be integers > 0"),
+        ({"hidden_layer_sizes": (5, "a")}, r"hidden_layer_sizes=\(5, 'a'\) must be integers > 0"),
+        ({"hidden_layer_sizes": (np.nan,)}, r"hidden_layer_sizes=\(nan,\) must be integers > 0"),
+        ({"hidden_layer_sizes": (None,)}, r"hidden_layer_sizes=\(None,\) must be integers > 0"),
+        ({"hidden_layer_sizes": [[5, 5]]}, r"hidden_layer_sizes=\[\[5, 5\]\] must be integers > 0"),
         ({"hidden_layer_sizes": 0}, "hidden_layer_sizes.*0"),
         ({"hidden_layer_sizes": (4,)}, r"prune_fraction=0.8 cannot be reached.*at most 0.75"),
         (
@@ -82,13 +113,30 @@ NAMES = "'activation', 'activation_magnitude', .*'ganguli2024', 'magnitude', 'ra
         ({"alpha": -1}, r"alpha.*\[0.0, inf\).*Got -1 instead"),
         ({"max_iter": 0}, "max_iter.*Got 0 instead"),
         ({"class_weight": "even"}, "class_weight.*'even'"),
+        ({"class_weight": {0: 0, 1: 0}}, r"class_weight=\{0: 0, 1: 0\} leaves no row of y with a"),
+        ({"class_weight": {0: -1, 1: 1}}, r"class_weight=\{0: -1, 1: 1\} must have finite weights"),
+        ({"class_weight": {0: np.nan, 1: 1}}, "class_weight=.* must have finite weights"),
+        ({"class_weight": {0: "a", 1: 1}}, "class_weight=.* must have finite weights"),
         ({"class_weight": {5: 2.0}}, r"classes, \[0, 1\], are not in class_weight"),
         ({"net_params": {"module": torch.nn.Linear}}, r"net_params\['module'\] cannot be set"),
         ({"net_params": {"module__layer_sizes": (3,)}}, r"net_params\['module__layer_sizes'\]"),
         ({"net_params": {"lr": 0.1}}, r"net_params\['lr'\] cannot be set.*module, "),
         ({"net_params": {"max_epochs": 3}}, r"net_params\['max_epochs'\] cannot be set"),
         ({"net_params": [1]}, "net_params"),
-        ({"early_stopping": True, "validation_fraction": 0.01}, "validation_fraction|test_size"),
+        (
+            {"early_stopping": True, "validation_fraction": 0.0},
+            "validation_fraction=0.0 of 40 rows sets 0 aside .* must be at least 2, but not all",
+        ),
+        ({"early_stopping": True, "validation_fraction": 0.01}, "=0.01 of 40 rows sets 1 aside"),
+        ({"early_stopping": True, "validation_fraction": 0.99}, "=0.99 of 40 rows sets 40 aside"),
+        (
+            {"init_estimator": LogisticRegression().fit(X, y)},
+            r"init_estimator=LogisticRegression\(\) must be a fitted MLPClassifier",
+        ),
+        (
+            {"init_estimator": MLPClassifier()},
+            r"init_estimator=MLPClassifier\(\) must be a fitted MLPClassifier",
+        ),
     ],
 )
 def test_bad_parameters(params, message):
@@ -108,13 +156,46 @@ def test_the_highest_reachable_fraction_that_is_named_can_be_reached():
     [
         (lambda: EpochTrigger(0.5, 0.2), "start=0.5 and stop=0.2 must satisfy 0 <= start <= stop"),
         (lambda: EpochTrigger(-1, 0.2), "start=-1 and stop=0.2"),
+        (lambda: EpochTrigger("a", 0.1), "start='a' and stop=0.1 must satisfy 0 <= start <= stop"),
         (lambda: AccuracyTrigger(0.9, 1.2), "start=0.9 and stop=1.2"),
-        (lambda: Geometric(0), "ratio=0 must be positive"),
+        (lambda: AccuracyTrigger(0.9, None), "start=0.9 and stop=None"),
+        (lambda: Geometric(0), "ratio=0 must be a positive number"),
+        (lambda: Geometric("a"), "ratio='a' must be a positive number"),
+        (lambda: Geometric(np.inf), "ratio=inf must be a positive number"),
     ],
 )
 def test_bad_parts(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    ("criterion", "message"),
+    [
+        (lambda layer: np.full_like(layer.weight, np.nan), "finite scores .*NaN or infinity"),
+        (lambda layer: np.full((10, 1), np.inf), "finite scores .*NaN or infinity"),
+        (lambda layer: 1.0, r"shape \(10, 6\), or \(10, 1\), .* gave float64 of shape \(\)"),
+        (lambda layer: np.ones(10), r"shape \(10, 6\), .* gave float64 of shape \(10,\)"),
+        (lambda layer: layer.weight.T, r"shape \(10, 6\), .* of shape \(6, 10\)"),
+        (lambda layer: None, r"must give numbers .* gave object of shape \(\)"),
+        (lambda layer: np.full((10, 1), "a"), "must give numbers .* gave <U1"),
+    ],
+)
+@pytest.mark.parametrize("granularity", ["neuron", "weight"])
+def test_bad_scores(criterion, message, granularity):
+    method = ScorePruning(criterion, granularity)
+    with pytest.raises(ValueError, match=f"(?s)method=ScorePruning.*{message}"):
+        PrunedMLPClassifier((10,), method=method, max_iter=3).fit(X, y)
+
+
+@pytest.mark.parametrize("granularity", ["neuron", "weight"])
+def test_scores_of_pruned_weights_may_be_anything(granularity):
+    def criterion(layer):
+        return np.where(layer.mask, np.abs(layer.weight), np.nan)
+
+    method = ScorePruning(criterion, granularity)
+    sparsity = PrunedMLPClassifier((10,), method=method, max_iter=10).fit(X, y).sparsity_
+    assert sparsity == 0.8
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -240,10 +321,20 @@ def test_no_gpu():
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"prune_fraction": 1.0}, r"prune_fraction=1.0 must be in \[0, 1\)"),
-        ({"prune_fraction": -1}, r"prune_fraction=-1 must be in \[0, 1\)"),
-        ({"n_prune_rounds": -1}, "n_prune_rounds=-1 must be an integer >= 0"),
-        ({"n_prune_rounds": 1.5}, "n_prune_rounds=1.5 must be an integer >= 0"),
+        ({"prune_fraction": 1.0}, r"'prune_fraction' .* \[0.0, 1.0\). Got 1.0 instead"),
+        ({"prune_fraction": -1}, r"'prune_fraction' .* \[0.0, 1.0\). Got -1 instead"),
+        ({"prune_fraction": "0.8"}, r"'prune_fraction' .* \[0.0, 1.0\). Got '0.8' instead"),
+        ({"n_prune_rounds": -1}, r"'n_prune_rounds' .* \[0, inf\). Got -1 instead"),
+        ({"n_prune_rounds": 1.5}, r"'n_prune_rounds' .* \[0, inf\). Got 1.5 instead"),
+        ({"n_prune_rounds": "a"}, r"'n_prune_rounds' .* \[0, inf\). Got 'a' instead"),
+        ({"min_neurons": 0}, r"'min_neurons' .* \[1, inf\). Got 0 instead"),
+        ({"min_neurons": "2"}, r"'min_neurons' .* \[1, inf\). Got '2' instead"),
+        ({"min_neurons": 5}, r"min_neurons=5 must be .* from 1 to the neurons .*: \[4\]"),
+        ({"min_neurons": [0]}, r"min_neurons=\[0\] must be"),
+        ({"min_neurons": [1, 1]}, r"min_neurons=\[1, 1\] must be"),
+        ({"min_neurons": [1.5]}, r"min_neurons=\[1.5\] must be"),
+        ({"min_neurons": ["2"], "prune_fraction": 0}, r"min_neurons=\['2'\] must be"),
+        ({"random_state": "a"}, "'random_state' .*Got 'a' instead"),
         ({"method": "snap"}, f"method='snap' is unknown. Known names: {NAMES}"),
         ({"trigger": "loss"}, "trigger='loss' is unknown"),
         ({"trigger": object()}, "trigger=<object.*must be 'epoch', 'accuracy'"),

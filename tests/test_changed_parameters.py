@@ -76,3 +76,35 @@ def test_lbfgs_is_refused():
     net_params = {"optimizer": torch.optim.LBFGS}
     with pytest.raises(ValueError, match="LBFGS is not supported"):
         PrunedMLPClassifier((12,), net_params=net_params).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"prune_fraction": 0.9999},
+        {"solver": "sgd", "learning_rate_init": 1e200, "activation": "identity"},
+        {"early_stopping": True, "validation_fraction": 0.001},
+    ],
+)
+@pytest.mark.parametrize("warm_start", [False, True])
+def test_a_fit_that_fails_changes_nothing(changed, warm_start):
+    X, y = data()
+    clf = PrunedMLPClassifier((12,), max_iter=5, warm_start=warm_start, random_state=0).fit(X, y)
+    before = clf.__getstate__()
+    expected = clf.predict_proba(X)
+    rows, labels = (X, y) if warm_start else (X[:, :4], (y > 0) + 5)
+    with pytest.raises(ValueError):
+        clf.set_params(**changed).fit(rows, labels)
+    clf.set_params(**{name: before[name] for name in changed})
+    np.testing.assert_equal(clf.__getstate__(), before)
+    np.testing.assert_array_equal(clf.predict_proba(X), expected)
+    assert clf.n_features_in_ == 6 and clf.classes_.tolist() == [0, 1, 2]
+    assert len(clf.loss_curve_) == 5
+
+
+def test_a_first_partial_fit_that_fails_fits_nothing():
+    X, y = data()
+    clf = PrunedMLPClassifier((12,), prune_fraction=0.9999)
+    with pytest.raises(ValueError, match="prune_fraction=0.9999 cannot be reached"):
+        clf.partial_fit(X, y, classes=[0, 1, 2])
+    assert vars(clf) == vars(PrunedMLPClassifier((12,), prune_fraction=0.9999))

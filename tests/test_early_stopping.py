@@ -133,3 +133,11 @@ def test_warm_start_keeps_a_fitted_net_that_is_not_beaten():
     clf.fit(X, y)
     assert [a.tolist() for a in clf.live_neurons_] == live
     assert clf.sparsity_ >= 0.6
+
+
+@quiet
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_without_an_epoch_after_the_last_round_there_is_no_best(early_stopping):
+    clf, _ = fit(early_stopping=early_stopping, max_iter=3, trigger=EpochTrigger(1, 1))
+    assert clf.best_validation_score_ is None
+    assert clf.best_loss_ is None

@@ -87,6 +87,15 @@ def test_clones_grids_and_pickles_start_from_them_too():
     assert not np.isnan(search.cv_results_["mean_test_score"]).any()
 
 
+def test_later_training_of_the_original_changes_nothing():
+    X, y = data()
+    mlp = MLPClassifier((12,), max_iter=20, random_state=0).fit(X, y)
+    clf = PrunedMLPClassifier.from_sklearn(mlp, max_iter=4, random_state=0)
+    expected = clone(clf).fit(X, y).predict_proba(X)
+    mlp.fit(-X, y)
+    assert (clone(clf).fit(X, y).predict_proba(X) == expected).all()
+
+
 def test_parameters_are_taken_over_and_given_ones_win():
     X, y = data()
     mlp = MLPClassifier((12,), "tanh", alpha=0.5, batch_size=13, max_iter=7).fit(X, y)
@@ -130,8 +139,11 @@ def test_refusals():
         clf.fit(X[:, :4], y)
     with pytest.raises(ValueError, match="classes"):
         clf.fit(X, y + 5)
-    clf = PrunedMLPClassifier.from_sklearn(
-        MLPClassifier((10,), max_iter=3).fit(X, y), n_components=2
-    )
-    with pytest.raises(NotFittedError, match="n_components=2"):
-        clf.transform(X)
+    mlp = MLPClassifier((10,), max_iter=3).fit(X, y)
+    clf = PrunedMLPClassifier.from_sklearn(mlp, n_components=2)
+    for call in (lambda: clf.transform(X), clf.get_feature_names_out):
+        with pytest.raises(NotFittedError, match="n_components=2"):
+            call()
+    for name, value in {"hidden_layer_sizes": (5,), "init_estimator": None}.items():
+        with pytest.raises(ValueError, match=f"{name}=.* must be left out: it follows from mlp"):
+            PrunedMLPClassifier.from_sklearn(mlp, **{name: value})

@@ -37,8 +37,8 @@ class Net(torch.nn.Module):
 def make(pruner, *, callbacks=(), **params):
     torch.manual_seed(0)
     return NeuralNetClassifier(
-        Net,
         **{
+            "module": Net,
             "callbacks": [("pruner", pruner), *callbacks],
             "max_epochs": 10,
             "lr": 0.05,
@@ -219,3 +219,25 @@ def test_biases_may_be_missing_and_layers_nested():
         callbacks=[("pruner", Pruner(Magnitude(), prune_fraction=0.5))],
     ).fit(X, y)  # fmt: skip
     assert fitted_pruner(net).masks_.n_left == (48 + 30) // 2
+
+
+class Shuffled(torch.nn.Module):
+    """Defines its layers in another order than it calls them in."""
+
+    def __init__(self, order):
+        super().__init__()
+        sizes = {"a": (8, 30), "b": (30, 20), "out": (20, 2)}
+        for name in order:
+            setattr(self, name, torch.nn.Linear(*sizes[name]))
+
+    def forward(self, X):
+        return torch.softmax(self.out(torch.relu(self.b(torch.relu(self.a(X))))), dim=1)
+
+
+def test_an_output_layer_that_is_not_defined_last_is_refused():
+    net = make(Pruner(), module=Shuffled, module__order=("out", "a", "b"))
+    with pytest.raises(ValueError, match="defines last, here 'b', .* 'out' is called after it"):
+        net.fit(X, y)
+    net = make(Pruner(), module=Shuffled, module__order=("b", "a", "out")).fit(X, y)
+    assert set(fitted_pruner(net).masks_.shapes) == {(30, 8), (20, 30)}
+    assert not any(layer._forward_hooks for layer in net.module_.modules())

@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn import set_config
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
@@ -130,6 +131,30 @@ def test_transform_gives_live_neurons_or_components():
     np.testing.assert_allclose(
         PCA(3).fit(hidden).explained_variance_ratio_, three.explained_variance_ratio_
     )
+
+
+def test_a_fit_without_components_forgets_those_of_the_last():
+    clf = small(n_components=2).fit(X, y)
+    assert clf.components_.shape[0] == len(clf.explained_variance_ratio_) == 2
+    clf.set_params(n_components=None).fit(X, y)
+    assert not hasattr(clf, "components_")
+    assert not hasattr(clf, "explained_variance_ratio_")
+
+
+@pytest.mark.parametrize("convert", [np.asarray, torch.from_numpy])
+def test_the_fitted_skorch_net_trains_on(convert):
+    clf = small(max_iter=30).fit(X, y)
+    loss = clf.net_.history[-1, "train_loss"]
+    clf.net_.partial_fit(convert(X), convert(y))
+    assert clf.net_.history[-1, "train_loss"] < loss
+    assert clf.net_.score(X, y) > 1 / 3
+
+
+def test_a_net_without_hidden_layers_shows_none():
+    clf = small(hidden_layer_sizes=(), prune_fraction=0).fit(X, y)
+    for call in (lambda: clf.transform(X), clf.get_feature_names_out):
+        with pytest.raises(ValueError, match=r"hidden_layer_sizes=\(\) has no hidden layer"):
+            call()
 
 
 def test_a_layer_with_components_keeps_as_many_neurons():

@@ -1,9 +1,12 @@
 """From the parameters of an estimator to the skorch net that it trains."""
 
+from numbers import Integral
+
 import numpy as np
 import torch
+from skorch.dataset import Dataset
 
-from skactprune.nets.batches import BatchIterator
+from skactprune.nets.batches import BatchIterator, TrainingData
 from skactprune.nets.mlp import MLP
 from skactprune.nets.net import MLPNet, WeightedLogLoss, class_probabilities
 
@@ -41,8 +44,8 @@ def hidden_sizes(params):
     sizes = params.hidden_layer_sizes
     if params.init_estimator is not None:
         sizes = [coef.shape[1] for coef in params.init_estimator.coefs_[:-1]]
-    sizes = [sizes] if np.ndim(sizes) == 0 else list(sizes)
-    if any(size != int(size) or size <= 0 for size in sizes):
+    sizes = [sizes] if isinstance(sizes, Integral) else list(sizes)
+    if not all(isinstance(size, Integral) and size > 0 for size in sizes):
         raise ValueError(f"hidden_layer_sizes={params.hidden_layer_sizes!r} must be integers > 0.")
     return [int(size) for size in sizes]
 
@@ -101,6 +104,7 @@ def new_net(params, layer_sizes, dtype, callbacks, random_state, *, draw):
             "lr": params.learning_rate_init,
             "alpha": params.alpha,
             "max_epochs": params.max_iter,
+            "dataset": _dataset,
             "iterator_train": BatchIterator,
             "iterator_train__shuffle": params.shuffle,
             "iterator_train__random_state": random_state,
@@ -114,6 +118,12 @@ def new_net(params, layer_sizes, dtype, callbacks, random_state, *, draw):
             **net_params,
         }
     )
+
+
+def _dataset(X, y=None):
+    """What skorch makes of rows that go to the net itself; `BatchIterator` wants tensors."""
+    arrays = isinstance(y, np.ndarray) and not torch.is_tensor(X)
+    return TrainingData(X, y) if arrays else Dataset(X, y)
 
 
 def _optimizer(params):
@@ -143,6 +153,17 @@ def _dropout_rates(dropout, n_hidden):
             f"each of the {n_hidden} hidden layers."
         )
     return rates
+
+
+def check_init_estimator(init_estimator):
+    """Raise ValueError for an `init_estimator` that lacks the attributes of a fitted classifier."""
+    if init_estimator is not None and not all(
+        hasattr(init_estimator, name) for name in ("coefs_", "intercepts_", "classes_")
+    ):
+        raise ValueError(
+            f"init_estimator={init_estimator!r} must be a fitted MLPClassifier, in a "
+            "FrozenEstimator so that clones stay fitted, or None."
+        )
 
 
 def check_device(device):

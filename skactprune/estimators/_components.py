@@ -1,14 +1,19 @@
-"""Principal components of a hidden representation, sample-weighted."""
+"""The hidden representation as a transformer, and its principal components."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import linalg
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
+
+from skactprune.nets.inference import hidden_representation
 
 
 @dataclass(frozen=True)
 class HiddenComponents:
-    """The `k` directions of largest variance.
+    """The `k` directions of largest variance, sample-weighted.
 
     Attributes
     ----------
@@ -43,3 +48,86 @@ class HiddenComponents:
     def project(self, hidden):
         """Coordinates of shape (n_samples, k)."""
         return (hidden - self.mean) @ self.components.T
+
+
+class HiddenTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
+    """Mixin of the estimators: `transform` shows a hidden layer, or components of it."""
+
+    @property
+    def _n_features_out(self):
+        if self._components is not None:
+            return len(self._components.components)
+        return self.coefs_[self._shown_depth].shape[1]
+
+    def transform(self, X):
+        """Hidden representation of the rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features_out)
+            Output of the live neurons of the hidden layer `transform_layer`, or its
+            `n_components` principal components, largest first. In the dtype of the weights.
+        """
+        self._check_transforms()
+        hidden = self._hidden(self._check_X(X))
+        return hidden if self._components is None else self._components.project(hidden)
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the columns of `transform`.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            Not used.
+
+        Returns
+        -------
+        ndarray of str objects
+            The lowercased class name with a number, from 0.
+        """
+        self._check_transforms()
+        return super().get_feature_names_out(input_features)
+
+    def _check_transforms(self):
+        """Raise an error where there is nothing that `transform` could show."""
+        check_is_fitted(self)
+        if self._shown_depth is None:
+            raise ValueError(
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r} has no hidden layer to show."
+            )
+        if self._components is None and self.n_components is not None:
+            raise NotFittedError(
+                f"n_components={self.n_components!r} components are learned in fit; "
+                "from_sklearn alone does not learn them."
+            )
+
+    def _hidden(self, X):
+        stop = self._shown_depth + 1
+        return hidden_representation(
+            X, self.coefs_[:stop], self.intercepts_[:stop], self.activation
+        )
+
+    def _transform_depth(self, sizes):
+        """Index of the hidden layer that `transform` shows."""
+        if not -len(sizes) <= self.transform_layer < len(sizes):
+            raise ValueError(
+                f"transform_layer={self.transform_layer!r} must be in [{-len(sizes)}, "
+                f"{len(sizes) - 1}] with {len(sizes)} hidden layers."
+            )
+        return self.transform_layer % len(sizes)
+
+    def _fit_components(self, X, sample_weight):
+        self._shown_depth = self._transform_depth(self.coefs_[:-1]) if self.masks_ else None
+        self._components = None
+        for name in ("components_", "explained_variance_ratio_"):
+            self.__dict__.pop(name, None)
+        if self.n_components is not None:
+            hidden = self._hidden(X)
+            self._components = HiddenComponents.fit(hidden, sample_weight, self.n_components)
+            self.components_ = self._components.components
+            self.explained_variance_ratio_ = self._components.explained_variance_ratio

@@ -1,7 +1,25 @@
-"""A net and its pruner as numpy arrays, and back."""
+"""Fitted state: a net and its pruner as numpy arrays, and back; keeping it where a fit fails."""
+
+from functools import wraps
 
 import numpy as np
 import torch
+
+
+def all_or_nothing(fit):
+    """Decorator of a method that, where it raises, leaves the estimator as it was."""
+
+    @wraps(fit)
+    def fit_or_undo(self, *args, **kwargs):
+        before = vars(self).copy()
+        try:
+            return fit(self, *args, **kwargs)
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    return fit_or_undo
 
 
 def dump(net, pruner):

@@ -1,11 +1,10 @@
 """One epoch after the other: loss curve, learning rate, early stopping, interruption."""
 
-import warnings
-
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback
 
+from skactprune._warnings import warn
 from skactprune.pruning.pruner import StopTraining
 
 
@@ -129,7 +128,7 @@ def new_progress():
     }
 
 
-def train(net, data, control, pruner, epochs, warn):
+def train(net, data, control, pruner, epochs, complete):
     """Train `net` for at most `epochs` epochs; it is consistent afterwards, come what may.
 
     Parameters
@@ -144,7 +143,7 @@ def train(net, data, control, pruner, epochs, warn):
         Prunes.
     epochs : int
         Upper limit.
-    warn : bool
+    complete : bool
         Whether reaching it is worth a ConvergenceWarning.
     """
     stopped = False
@@ -155,25 +154,16 @@ def train(net, data, control, pruner, epochs, warn):
         stopped = True
     except KeyboardInterrupt:
         stopped = True
-        warnings.warn("Training interrupted by user.", stacklevel=4)
+        warn("Training interrupted by user.")
     finally:
         net.notify("on_train_end", X=data, y=None)
-    if warn and not stopped:
-        _warn_of_the_end(net, pruner, epochs)
+    # Of rounds that did not come, the pruner has told.
+    if complete and not stopped and not pruner.pending:
+        warn(
+            f"Stochastic Optimizer: Maximum iterations ({epochs}) reached and the optimization "
+            "hasn't converged yet.",
+            ConvergenceWarning,
+        )
     if control.best_ is not None:
         for parameter, best in zip(net.module_.parameters(), control.best_, strict=True):
             parameter.data = best
-
-
-def _warn_of_the_end(net, pruner, epochs):
-    message = (
-        f"Stochastic Optimizer: Maximum iterations ({epochs}) reached and the optimization "
-        "hasn't converged yet."
-    )
-    if pruner.pending:
-        message += (
-            f" Only {pruner.done_} of {pruner.n_prune_rounds} pruning rounds were triggered: the "
-            f"sparsity is {pruner.masks_.sparsity:.3f}, not "
-            f"prune_fraction={pruner.prune_fraction!r}."
-        )
-    warnings.warn(message, ConvergenceWarning, stacklevel=5)

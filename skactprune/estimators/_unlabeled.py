@@ -1,10 +1,9 @@
 """Checks of rows without labels."""
 
-import warnings
-
 import numpy as np
 from sklearn.utils.validation import _check_feature_names, _get_feature_names, check_array
 
+from skactprune._warnings import warn
 from skactprune.nets.batches import TrainingData
 
 
@@ -37,7 +36,7 @@ def check_unlabeled(estimator, X_unlabeled, dtype, n_rows):
     known, found = getattr(estimator, "feature_names_in_", None), _get_feature_names(X_unlabeled)
     if (known is None) != (found is None):
         named, other = ("X_unlabeled", "X") if known is None else ("X", "X_unlabeled")
-        warnings.warn(f"{named} has feature names, but {other} has none.", stacklevel=5)
+        warn(f"{named} has feature names, but {other} has none.")
     try:
         if known is not None and found is not None:
             _check_feature_names(estimator, X_unlabeled, reset=False)

@@ -1,36 +1,33 @@
-"""What the estimators share: checks, the net they build, their fitted state, `transform`."""
+"""What the estimators share: checks, the net they build, their fitted state."""
 
+from copy import deepcopy
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    _fit_context,
-)
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import train_test_split
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from skactprune._validation import check_rows
-from skactprune.estimators._building import check_device, hidden_sizes, new_net
-from skactprune.estimators._components import HiddenComponents
-from skactprune.estimators._state import dump, load_weights, restore
+from skactprune.estimators._building import (
+    check_device,
+    check_init_estimator,
+    hidden_sizes,
+    new_net,
+)
+from skactprune.estimators._components import HiddenTransformer
+from skactprune.estimators._splitting import split_rows
+from skactprune.estimators._state import all_or_nothing, dump, load_weights, restore
 from skactprune.estimators._training import TrainingControl, new_progress, train
 from skactprune.estimators._unlabeled import check_unlabeled
 from skactprune.nets.batches import TrainingData
-from skactprune.nets.inference import hidden_representation
 from skactprune.nets.net import batch_weight
 from skactprune.pruning.pruner import Pruner
 from skactprune.spectra import numerical_rank
 
 
-class BasePrunedMLP(
-    CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
-):
+class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
     """Base class of the pruned multi-layer perceptrons; not for direct use."""
 
     _parameter_constraints: dict = {
@@ -74,6 +71,7 @@ class BasePrunedMLP(
 
     # -- fit --------------------------------------------------------------------------------
 
+    @all_or_nothing
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None, X_unlabeled=None):
@@ -116,6 +114,7 @@ class BasePrunedMLP(
 
     def _fit(self, X, y, sample_weight, X_unlabeled, incremental):
         check_device(self.device)
+        check_init_estimator(self.init_estimator)
         resume = hasattr(self, "net_") and (incremental or self.warm_start)
         n_rows = None if X_unlabeled is None or incremental else _num_samples(X)
         X, y, sample_weight = self._check_fit_input(X, y, sample_weight, resume, incremental)
@@ -125,7 +124,9 @@ class BasePrunedMLP(
         if sample_weight is not None:
             task["metadata"] = {"sample_weight": sample_weight}
         on_epoch = self._begin_callbacks(task, incremental)
-        if not resume:
+        if resume:
+            self._progress = deepcopy(self._progress)
+        else:
             self._rng = _new_random_state(self.random_state)
             self._progress = new_progress()
         pruner = self._new_pruner(X_unlabeled)
@@ -175,15 +176,6 @@ class BasePrunedMLP(
         elif not random:
             load_weights(net, self.init_estimator.coefs_, self.init_estimator.intercepts_)
         return net
-
-    def _transform_depth(self, sizes):
-        """Index of the hidden layer that `transform` shows."""
-        if not -len(sizes) <= self.transform_layer < len(sizes):
-            raise ValueError(
-                f"transform_layer={self.transform_layer!r} must be in [{-len(sizes)}, "
-                f"{len(sizes) - 1}] with {len(sizes)} hidden layers."
-            )
-        return self.transform_layer % len(sizes)
 
     def _check_goes_on(self):
         """Refuse parameters, changed since the last fit, that the fitted net cannot follow."""
@@ -235,17 +227,7 @@ class BasePrunedMLP(
             return TrainingData(X, encoded, sample_weight), None
         if incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
-        rows, validation_rows = train_test_split(
-            np.arange(len(y)),
-            random_state=self._rng,
-            test_size=self.validation_fraction,
-            stratify=encoded if self._can_stratify(encoded) else None,
-        )
-        if len(validation_rows) < 2:
-            raise ValueError(
-                f"validation_fraction={self.validation_fraction!r} of {len(y)} rows leaves fewer "
-                "than 2 for validation."
-            )
+        rows, validation_rows = split_rows(encoded, self.validation_fraction, self._rng)
         weights = [
             None if sample_weight is None else sample_weight[r] for r in (rows, validation_rows)
         ]
@@ -254,13 +236,6 @@ class BasePrunedMLP(
             TrainingData(X[rows], encoded[rows], weights[0]),
             lambda net: self._score_weights(*net.module_.numpy_parameters(), *held_out),
         )
-
-    def _can_stratify(self, encoded):
-        """Whether both parts of the split can have rows of every class."""
-        rows_a_class = np.bincount(encoded)
-        rows_a_class = rows_a_class[rows_a_class > 0]
-        share = min(self.validation_fraction, 1 - self.validation_fraction)
-        return rows_a_class.min() > 1 and len(rows_a_class) <= share * len(encoded)
 
     def _begin_callbacks(self, task, incremental):
         """Function that tells scikit-learn's callbacks of an epoch; True asks to stop."""
@@ -312,10 +287,12 @@ class BasePrunedMLP(
         self.loss_curve_ = progress["loss_curve"]
         self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else None
         self.validation_scores_ = progress["validation_scores"] if self.early_stopping else None
-        self.best_validation_score_ = (
-            progress["best_validation_score"] if self.early_stopping else None
-        )
-        self.best_loss_ = None if self.early_stopping else progress["best_loss"]
+        # Without an epoch after the last round, both are still infinite.
+        best_loss, best_score = progress["best_loss"], progress["best_validation_score"]
+        known_loss = not self.early_stopping and np.isfinite(best_loss)
+        self.best_loss_ = best_loss if known_loss else None
+        known_score = self.early_stopping and np.isfinite(best_score)
+        self.best_validation_score_ = best_score if known_score else None
         self.masks_ = [mask.T for mask in masks.full()]
         self.live_neurons_ = [
             live[mask.any(axis=1)] for live, mask in zip(masks.live, masks.current, strict=True)
@@ -334,15 +311,6 @@ class BasePrunedMLP(
         if self._hidden_ranks is None:
             self._hidden_ranks = [numerical_rank(coef) for coef in self.coefs_[:-1]]
         return self._hidden_ranks
-
-    def _fit_components(self, X, sample_weight):
-        self._shown_depth = self._transform_depth(self.coefs_[:-1]) if self.masks_ else None
-        self._components = None
-        if self.n_components is not None:
-            hidden = self._hidden(X)
-            self._components = HiddenComponents.fit(hidden, sample_weight, self.n_components)
-            self.components_ = self._components.components
-            self.explained_variance_ratio_ = self._components.explained_variance_ratio
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "coefs_")
@@ -390,47 +358,6 @@ class BasePrunedMLP(
         self._store(net, pruner)
         self._shown_depth = self._transform_depth(self.coefs_[:-1]) if self.masks_ else None
         self._components = None
-
-    # -- transform --------------------------------------------------------------------------
-
-    @property
-    def _n_features_out(self):
-        if self._components is not None:
-            return len(self._components.components)
-        return self.coefs_[self._shown_depth].shape[1]
-
-    def transform(self, X):
-        """Hidden representation of the rows.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features_out)
-            Output of the live neurons of the hidden layer `transform_layer`, or its
-            `n_components` principal components, largest first. In the dtype of the weights.
-        """
-        check_is_fitted(self)
-        if self._shown_depth is None:
-            raise ValueError(
-                f"hidden_layer_sizes={self.hidden_layer_sizes!r} has no hidden layer to show."
-            )
-        if self._components is None and self.n_components is not None:
-            raise NotFittedError(
-                f"n_components={self.n_components!r} components are learned in fit; "
-                "from_sklearn alone does not learn them."
-            )
-        hidden = self._hidden(self._check_X(X))
-        return hidden if self._components is None else self._components.project(hidden)
-
-    def _hidden(self, X):
-        stop = self._shown_depth + 1
-        return hidden_representation(
-            X, self.coefs_[:stop], self.intercepts_[:stop], self.activation
-        )
 
     def _check_X(self, X):
         return check_rows(self, X, self.coefs_[0].dtype)

@@ -1,5 +1,8 @@
 """PrunedMLPClassifier."""
 
+from copy import deepcopy
+from numbers import Real
+
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.frozen import FrozenEstimator
@@ -18,6 +21,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from skactprune.estimators._state import all_or_nothing
 from skactprune.estimators.base import BasePrunedMLP
 from skactprune.nets.inference import (
     class_indices,
@@ -62,7 +66,8 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
     transform_layer : int, default=-1
         Index of the hidden layer that `transform` shows.
     solver : {"adam", "sgd"}, default="adam"
-        Optimizer. The "lbfgs" of MLPClassifier has no epochs between which to prune.
+        Optimizer. The "lbfgs" of MLPClassifier has no epochs between which to prune; it is
+        refused, and `max_fun`, which only "lbfgs" reads, is not a parameter here.
     alpha : float, default=0.0001
         Strength of the L2 penalty: ½ alpha ‖W‖² over the sum of the sample weights of the batch
         is added to the loss, weights only.
@@ -96,7 +101,9 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         Whether that momentum is Nesterov's.
     early_stopping : bool, default=False
         Whether to set validation rows aside, stop on their accuracy, and go back to the weights
-        that did best on them after the last pruning round.
+        that did best on them after the last pruning round. They are stratified wherever both
+        parts can have rows of every class. MLPClassifier documents the same, but as of 1.9 it
+        stratifies two classes only, and refuses to split where one of them has a single row.
     validation_fraction : float, default=0.1
         Share of the rows set aside by `early_stopping`.
     beta_1 : float, default=0.9
@@ -108,7 +115,7 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
     n_iter_no_change : int, default=10
         See `tol`.
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes, multiplied into the sample weights.
+        Weights of the classes, not negative, multiplied into the sample weights.
     dropout : float or array-like of float, default=0.0
         Dropout rate of every hidden layer, or one rate for the input and one for each hidden
         layer. Firing is counted before dropout.
@@ -165,11 +172,13 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
     loss_curve_ : list of float
         Loss of every epoch.
     best_loss_ : float or None
-        Lowest loss after the last round; None with `early_stopping`.
+        Lowest loss after the last round; None with `early_stopping`, or where the last round ended
+        the fit or did not come.
     validation_scores_ : list of float or None
         Validation accuracy of every epoch; None without `early_stopping`.
     best_validation_score_ : float or None
-        Best of them after the last round; None without `early_stopping`.
+        Best of them after the last round; None without `early_stopping`, or where the last round
+        ended the fit or did not come.
     n_layers_ : int
         Number of layers, input and output included.
     n_outputs_ : int
@@ -287,10 +296,11 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         Parameters
         ----------
         mlp : sklearn.neural_network.MLPClassifier
-            Fitted on two or more classes. Its parameters are taken over, except that "lbfgs"
-            becomes "adam".
+            Fitted on two or more classes; it is copied. Its parameters are taken over, except
+            that "lbfgs" becomes "adam".
         **params
-            Parameters of this class, `prune_fraction` for instance.
+            Parameters of this class, `prune_fraction` for instance; not `hidden_layer_sizes` and
+            `init_estimator`, which are those of `mlp`.
 
         Returns
         -------
@@ -305,20 +315,23 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         TypeError
             If `mlp` is something else.
         ValueError
-            If `mlp` is a multilabel classifier.
+            If `mlp` is a multilabel classifier, or for parameters that follow from it.
         """
         if not isinstance(mlp, MLPClassifier):
             raise TypeError(f"mlp must be a fitted MLPClassifier, not {type(mlp).__name__}.")
         check_is_fitted(mlp)
         if mlp.out_activation_ == "logistic" and mlp.n_outputs_ > 1:
             raise ValueError("mlp is a multilabel classifier; only single labels are supported.")
+        for name in {"hidden_layer_sizes", "init_estimator"} & set(params):
+            raise ValueError(f"{name}={params[name]!r} must be left out: it follows from mlp.")
         shared = {k: v for k, v in mlp.get_params().items() if k in cls._get_param_names()}
         if shared["solver"] == "lbfgs":
             shared["solver"] = "adam"
-        est = cls(**{**shared, **params, "init_estimator": FrozenEstimator(mlp)})
+        est = cls(**{**shared, **params, "init_estimator": FrozenEstimator(deepcopy(mlp))})
         est._load(mlp)
         return est
 
+    @all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, sample_weight=None, classes=None, X_unlabeled=None):
         """Train for one epoch on the given rows.
@@ -452,7 +465,9 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         weight = self._row_weights(X, y, sample_weight, incremental)
         if weight is not None and not weight.all():
             if not weight.any():
-                raise ValueError("sample_weight is zero for all rows.")
+                raise ValueError(
+                    f"class_weight={self.class_weight!r} leaves no row of y with a positive weight."
+                )
             kept = np.flatnonzero(weight)
             X, y, weight = X[kept], y[kept], weight[kept]
         return X, y, weight
@@ -486,6 +501,14 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
             raise ValueError(
                 f"class_weight={self.class_weight!r} is not supported by partial_fit, which does "
                 "not see all rows; give a dict of weights."
+            )
+        if isinstance(self.class_weight, dict) and not all(
+            isinstance(weight, Real) and 0 <= weight < np.inf
+            for weight in self.class_weight.values()
+        ):
+            raise ValueError(
+                f"class_weight={self.class_weight!r} must have finite weights that are not "
+                "negative."
             )
         counted = slice(None) if sample_weight is None else sample_weight > 0
         present = self.classes_ if isinstance(self.class_weight, dict) else np.unique(y[counted])

@@ -124,3 +124,12 @@ class Ganguli2024(Method):
         self.criterion = criterion
         self.counting = counting
         self.regrow = regrow
+
+    def validated(self):
+        """Return self after checking the options; see `Method.validated`."""
+        allowed = ["activation", "activation_magnitude"]
+        if self.criterion not in allowed:
+            raise ValueError(
+                f"criterion={self.criterion!r} of Ganguli2024 must be one of {allowed}."
+            )
+        return super().validated()

@@ -145,7 +145,8 @@ class ScorePruning(Method):
     ----------
     criterion : str or callable, default="activation"
         A name, or a function of a `skactprune.pruning.criteria.LayerState` that returns scores
-        of shape (n_out, n_in), or (n_out, 1) for scores of neurons. Low scores go first.
+        of shape (n_out, n_in), or (n_out, 1) for scores of neurons. Low scores go first. Those of
+        weights that are left must be finite.
     granularity : {"neuron", "weight"}, default="neuron"
         What leaves together. The score of a neuron is the mean over its incoming weights.
     scope : {"layer", "global"}, default="layer"

@@ -21,7 +21,11 @@ def look_up(value, register, what):
     ------
     ValueError
         If `value` is a string that the register lacks; the message lists the names.
+    TypeError
+        If `value` is a class, not an object of it.
     """
+    if isinstance(value, type):
+        raise TypeError(f"{what}={value!r} must be an object: {value.__name__}(...).")
     if not isinstance(value, str):
         return value
     if value not in register:

@@ -20,7 +20,7 @@ PRUNABLE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 def prunable_layers(module):
-    """Linear and convolutional layers of a module in order, the output layer last.
+    """Linear and convolutional layers of a module in order of definition, the output layer last.
 
     Parameters
     ----------
@@ -45,6 +45,42 @@ def prunable_layers(module):
             f"{type(module).__name__} has {len(layers)} linear or convolutional layers."
         )
     return layers
+
+
+class OutputLayerCheck:
+    """Watches forward passes, to tell whether the layer taken for the output is called last.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The module, watched until `finish` or `detach`.
+    """
+
+    def __init__(self, module):
+        self._module, self._called = module, None
+        self._handles = [
+            layer.register_forward_hook(self._note) for layer in prunable_layers(module)
+        ]
+
+    def _note(self, layer, inputs, output):
+        self._called = layer
+
+    def detach(self):
+        """Watch no longer."""
+        for handle in self._handles:
+            handle.remove()
+
+    def finish(self):
+        """Watch no longer, and raise ValueError if another layer was called last."""
+        self.detach()
+        defined = prunable_layers(self._module)[-1]
+        if self._called not in (None, defined):
+            names = {layer: name for name, layer in self._module.named_modules()}
+            raise ValueError(
+                f"Pruner takes the layer that a module defines last, here {names[defined]!r}, for "
+                f"its output layer, but {names[self._called]!r} is called after it. Define the "
+                f"output layer of {type(self._module).__name__} last."
+            )
 
 
 class PrunedLayers:

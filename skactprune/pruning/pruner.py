@@ -1,19 +1,29 @@
 """When everything comes together: a skorch callback that prunes in rounds."""
 
 import math
+from numbers import Integral, Real
 
 import numpy as np
 import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 from skorch.callbacks import Callback
 
+from skactprune._warnings import warn
 from skactprune.methods import get_method
 from skactprune.pruning.hits import hits_of_batch
-from skactprune.pruning.layers import PrunedLayers, prunable_layers
+from skactprune.pruning.layers import OutputLayerCheck, PrunedLayers, prunable_layers
 from skactprune.pruning.schedules import cumulative_shares
 from skactprune.pruning.selection import select, smallest_possible
 from skactprune.pruning.triggers import get_trigger
 
 STORED_PARAMS = ("method", "prune_fraction", "n_prune_rounds", "trigger", "min_neurons")
+CONSTRAINTS = {
+    "prune_fraction": [Interval(Real, 0, 1, closed="left")],
+    "n_prune_rounds": [Interval(Integral, 0, None, closed="left")],
+    "min_neurons": ["array-like", Interval(Integral, 1, None, closed="left")],
+    "random_state": ["random_state"],
+}
 
 
 class StopTraining(KeyboardInterrupt):
@@ -23,10 +33,11 @@ class StopTraining(KeyboardInterrupt):
 class Pruner(Callback):
     """Prunes the hidden layers of a skorch net in rounds while it trains.
 
-    It works on the linear and convolutional layers of any module, the last of which is taken as
-    the output layer and left alone. There it masks weights. In the multi-layer perceptrons of
-    this package, whose layers it knows to be a chain, neurons that are dead also leave the module
-    and the optimizer.
+    It works on the linear and convolutional layers of any module. The one that the module defines
+    last (the last in ``module.modules()``) is taken as the output layer and left alone; it must
+    also be the one that the forward pass calls last. There it masks weights. In the multi-layer
+    perceptrons of this package, whose layers it knows to be a chain, neurons that are dead also
+    leave the module and the optimizer.
 
     Parameters
     ----------
@@ -69,7 +80,13 @@ class Pruner(Callback):
     ValueError
         When training starts, for parameters outside their range, a module without hidden layers,
         a `prune_fraction` that cannot be reached, and `unlabeled` that is empty or given to a
-        method that counts nothing.
+        method that counts nothing. After the first batch, for a module that calls another layer
+        after the one that it defines last.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If not all rounds were triggered by the end of ``max_epochs`` epochs.
 
     Examples
     --------
@@ -156,10 +173,7 @@ class Pruner(Callback):
         return self.trigger_.rounds_due(self.done_, rounds, epoch, net.max_epochs, accuracy)
 
     def _check_parameters(self):
-        if not 0 <= self.prune_fraction < 1:
-            raise ValueError(f"prune_fraction={self.prune_fraction!r} must be in [0, 1).")
-        if self.n_prune_rounds != int(self.n_prune_rounds) or self.n_prune_rounds < 0:
-            raise ValueError(f"n_prune_rounds={self.n_prune_rounds!r} must be an integer >= 0.")
+        validate_parameter_constraints(CONSTRAINTS, self.get_params(deep=False), "Pruner")
         self.method_ = get_method(self.method).validated()
         self.trigger_ = get_trigger(self.trigger)
         if self.unlabeled is not None and not self.method_.counts:
@@ -176,9 +190,9 @@ class Pruner(Callback):
         """Spread `prune_fraction` over the rounds, and check that it can be reached."""
         rounds = self.n_prune_rounds if self.prune_fraction else 0
         self.shares_ = cumulative_shares(self.method_.schedule, rounds)
+        masks, floors = self.masks_, self._floors()
         if not rounds:
             return
-        masks, floors = self.masks_, self._floors()
         if not masks.shapes:
             raise ValueError(
                 f"hidden_layer_sizes=() leaves nothing to prune; prune_fraction="
@@ -200,9 +214,18 @@ class Pruner(Callback):
             )
 
     def _floors(self):
-        if np.ndim(self.min_neurons) == 0:
-            return [int(self.min_neurons)] * len(self.masks_.shapes)
-        return [int(n) for n in self.min_neurons]
+        sizes = [n_out for n_out, _ in self.masks_.shapes]
+        given = isinstance(self.min_neurons, Integral)
+        floors = [self.min_neurons] * len(sizes) if given else list(self.min_neurons)
+        if len(floors) != len(sizes) or not all(
+            isinstance(floor, Integral) and 1 <= floor <= size
+            for floor, size in zip(floors, sizes, strict=True)
+        ):
+            raise ValueError(
+                f"min_neurons={self.min_neurons!r} must be an integer, or one for each hidden "
+                f"layer, from 1 to the neurons of the layer: {sizes}."
+            )
+        return floors
 
     # -- skorch's hooks ---------------------------------------------------------------------
 
@@ -213,6 +236,9 @@ class Pruner(Callback):
         if self._unlabeled is not None and not len(self._unlabeled):
             raise ValueError("unlabeled has no rows; it must have at least one, or be None.")
         self._order = np.arange(0)
+        self._output_check = None
+        if self.pending and not self.masks_.chained:
+            self._output_check = OutputLayerCheck(net.module_)
         if self.shares_ and self.method_.counts:
             self.layers_.counter.attach(prunable_layers(net.module_)[:-1])
         if self.pending and self.method_.inputs and self.masks_.chained:
@@ -231,6 +257,9 @@ class Pruner(Callback):
     def on_batch_end(self, net, batch=None, training=False, y_pred=None, **kwargs):
         self.layers_.counter.active = False
         if training:
+            if self._output_check is not None:
+                self._output_check.finish()
+                self._output_check = None
             self.layers_.zero_masked()
             if self._scoring:
                 hits, rows = hits_of_batch(y_pred, batch[1], self._weights(batch))
@@ -254,6 +283,16 @@ class Pruner(Callback):
         self.layers_.counter.detach()
         self.layers_.zero_masked()
         self._unlabeled = None
+        if self._output_check is not None:
+            self._output_check.detach()
+            self._output_check = None
+        if self.pending and self.epoch_ == net.max_epochs:
+            warn(
+                f"Stochastic Optimizer: Maximum iterations ({net.max_epochs}) reached and only "
+                f"{self.done_} of {len(self.shares_)} pruning rounds were triggered: the sparsity "
+                f"is {self.masks_.sparsity:.3f}, not prune_fraction={self.prune_fraction!r}.",
+                ConvergenceWarning,
+            )
 
     def _weights(self, batch):
         return None if self.sample_weight is None else self.sample_weight(batch)
@@ -299,7 +338,7 @@ class Pruner(Callback):
             masks = masks.replaced([np.ones_like(mask) for mask in masks.current])
         states = self.layers_.states(net, masks, self.method_.counts, self.random_state_)
         selected = select(
-            [self.method_.score(state) for state in states],
+            [self._scores(state) for state in states],
             masks,
             granularity=self.method_.granularity,
             scope=self.method_.scope,
@@ -319,6 +358,23 @@ class Pruner(Callback):
             undo()
             vars(self).update(before)
             raise
+
+    def _scores(self, state):
+        """What the method gives for a layer, which may be a function of the user's."""
+        scores = np.asarray(self.method_.score(state))
+        n_out, n_in = state.weight.shape
+        if scores.shape not in ((n_out, n_in), (n_out, 1)) or scores.dtype.kind not in "biuf":
+            raise ValueError(
+                f"method={self.method!r} must give numbers of shape {(n_out, n_in)}, or "
+                f"{(n_out, 1)}, for a layer of {n_out} neurons; it gave {scores.dtype} of shape "
+                f"{scores.shape}."
+            )
+        if not np.isfinite(np.where(state.mask, scores, 0)).all():
+            raise ValueError(
+                f"method={self.method!r} must give finite scores of the weights that are left; "
+                "it gave NaN or infinity."
+            )
+        return scores
 
     def _target(self, fraction):
         """How much `select` is to take until `fraction` is gone."""

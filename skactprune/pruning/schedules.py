@@ -1,6 +1,7 @@
 """How much: the share of `prune_fraction` that is gone after each round."""
 
 from dataclasses import dataclass
+from numbers import Real
 
 from skactprune.pruning._lookup import look_up
 
@@ -22,8 +23,8 @@ class Geometric:
     ratio: float = 0.8
 
     def __post_init__(self):
-        if not self.ratio > 0:
-            raise ValueError(f"ratio={self.ratio!r} must be positive.")
+        if not (isinstance(self.ratio, Real) and 0 < self.ratio < float("inf")):
+            raise ValueError(f"ratio={self.ratio!r} must be a positive number.")
 
     def __call__(self, done, n_rounds):
         """Share that is gone after `done` of `n_rounds` rounds."""

@@ -108,7 +108,8 @@ def _ranks(scores, masks, granularity, scope):
             candidate = mask.any(axis=1, keepdims=True)
             if score.shape[1] > 1:
                 live = mask.sum(axis=1, keepdims=True)
-                score = (score * mask).sum(axis=1, keepdims=True) / np.maximum(live, 1)
+                total = np.where(mask, score, 0).sum(axis=1, keepdims=True)
+                score = total / np.maximum(live, 1)
             n_units = n_out
         else:
             candidate = mask

@@ -1,6 +1,7 @@
 """When: after which epochs the rounds are done."""
 
 from dataclasses import dataclass
+from numbers import Real
 
 from skactprune.pruning._lookup import look_up
 
@@ -25,10 +26,7 @@ class EpochTrigger:
     needs_accuracy = False
 
     def __post_init__(self):
-        if not 0 <= self.start <= self.stop <= 1:
-            raise ValueError(
-                f"start={self.start!r} and stop={self.stop!r} must satisfy 0 <= start <= stop <= 1."
-            )
+        _check_shares(self.start, self.stop)
 
     def epochs(self, n_rounds, max_epochs):
         """Epoch (counted from 1) at whose end each round is done, non-decreasing."""
@@ -70,10 +68,7 @@ class AccuracyTrigger:
     needs_accuracy = True
 
     def __post_init__(self):
-        if not 0 <= self.start <= self.stop <= 1:
-            raise ValueError(
-                f"start={self.start!r} and stop={self.stop!r} must satisfy 0 <= start <= stop <= 1."
-            )
+        _check_shares(self.start, self.stop)
 
     def rounds_due(self, done, n_rounds, epoch, max_epochs, accuracy):
         """Rounds that must be done by the end of `epoch`, `done` of them before it."""
@@ -85,6 +80,12 @@ class AccuracyTrigger:
         return accuracy >= self.stop
 
 
+def _check_shares(start, stop):
+    numbers = isinstance(start, Real) and isinstance(stop, Real)
+    if not (numbers and 0 <= start <= stop <= 1):
+        raise ValueError(f"start={start!r} and stop={stop!r} must satisfy 0 <= start <= stop <= 1.")
+
+
 TRIGGERS = {"epoch": EpochTrigger(), "accuracy": AccuracyTrigger()}
 
 
@@ -94,7 +95,8 @@ def get_trigger(trigger):
     Parameters
     ----------
     trigger : str or object
-        "epoch", "accuracy", or an object with the methods of a trigger.
+        "epoch", "accuracy", or an object with `rounds_due`, `stops` and `needs_accuracy`, the
+        last of which says whether accuracies are to be taken in every epoch.
 
     Returns
     -------
@@ -104,12 +106,12 @@ def get_trigger(trigger):
     ------
     ValueError
         For an unknown name (the message lists the known ones) or an object without the methods
-        of a trigger.
+        and the attribute of a trigger.
     """
     found = look_up(trigger, TRIGGERS, "trigger")
-    if not (hasattr(found, "rounds_due") and hasattr(found, "stops")):
+    if not all(hasattr(found, name) for name in ("rounds_due", "stops", "needs_accuracy")):
         raise ValueError(
-            f"trigger={trigger!r} must be 'epoch', 'accuracy', an EpochTrigger or an "
-            "AccuracyTrigger."
+            f"trigger={trigger!r} must be 'epoch', 'accuracy', an EpochTrigger, an "
+            "AccuracyTrigger, or an object with rounds_due, stops and needs_accuracy."
         )
     return found

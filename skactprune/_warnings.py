@@ -1,0 +1,25 @@
+"""Warnings that point at the user's line."""
+
+import sys
+import warnings
+
+PASSED_OVER = {"skactprune", "sklearn", "skorch"}
+
+
+def warn(message, category=UserWarning):
+    """Warn at the innermost line that is neither ours nor scikit-learn's nor skorch's.
+
+    How many decorators, pipelines and callbacks lie in between differs from call to call, so that
+    no fixed ``stacklevel`` would do.
+
+    Parameters
+    ----------
+    message : str
+        What to say.
+    category : type, default=UserWarning
+        Class of the warning.
+    """
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in PASSED_OVER:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
