@@ -22,6 +22,7 @@ ROWS = [
     "dense MLP",
     "activation-pruned",
     "activation x magnitude",
+    "firing deviation (default)",
     "magnitude-pruned",
     "dense MLP, kernels by PCA",
     "PCA + logistic regression",
@@ -76,7 +77,7 @@ def test_demo_prints_and_writes_table_and_figure(tmp_path, capsys):
     assert by_name["dense MLP"][column["sparsity"]] == "0%"
     live = by_name["activation-pruned"][column["live neurons"]]
     assert by_name["PCA + logistic regression"][column["rank"]] == live.split(", ")[-1]
-    for name in ROWS[1:4]:
+    for name in ROWS[1:5]:
         assert int(by_name[name][column["sparsity"]][:-1]) >= 80
 
 

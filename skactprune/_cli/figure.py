@@ -8,7 +8,9 @@ from matplotlib.figure import Figure
 from skactprune._cli.experiment import (
     ACTIVATION,
     ACTIVATION_MAGNITUDE,
+    AT_ONE_FRACTION,
     DENSE,
+    FIRING_DEVIATION,
     KERNEL_PCA,
     MAGNITUDE,
     PCA_CLASSIFIER,
@@ -20,6 +22,7 @@ STYLE = {
     DENSE: {"color": "#000000", "linestyle": "--"},
     ACTIVATION: {"color": "#D55E00", "marker": "o"},
     ACTIVATION_MAGNITUDE: {"color": "#E69F00", "marker": "D"},
+    FIRING_DEVIATION: {"color": "#000000", "marker": "*", "markersize": 9},
     MAGNITUDE: {"color": "#0072B2", "marker": "s"},
     KERNEL_PCA: {"color": "#009E73", "marker": "^"},
     PCA_CLASSIFIER: {"color": "#CC79A7", "marker": "v"},
@@ -66,7 +69,7 @@ def _accuracy(ax, fits, settings):
         _band(ax, x, scores, name)
         if name == ACTIVATION:
             _write_fractions(ax, x, scores, fractions)
-    for name in (ACTIVATION_MAGNITUDE, MAGNITUDE):
+    for name in AT_ONE_FRACTION:
         fits_at = fits[name, settings.prune_fraction]
         scores = [[100 * fit.test for fit in fits_at]]
         rank = np.mean([fit.ranks[-1] for fit in fits_at])

@@ -6,10 +6,9 @@ from rich.table import Table
 
 from skactprune._cli.experiment import (
     ACTIVATION,
-    ACTIVATION_MAGNITUDE,
+    AT_ONE_FRACTION,
     DENSE,
     KERNEL_PCA,
-    MAGNITUDE,
     PCA_CLASSIFIER,
     batch_size,
 )
@@ -60,9 +59,8 @@ def notes(data, settings):
 def table_rows(fits, settings):
     """Cells of the table, a tuple of strings for every method."""
     at = settings.prune_fraction
-    order = [(DENSE, None)]
-    order += [(name, at) for name in (ACTIVATION, ACTIVATION_MAGNITUDE, MAGNITUDE)]
-    order += [(KERNEL_PCA, at), (PCA_CLASSIFIER, at)]
+    others = (ACTIVATION, *AT_ONE_FRACTION, KERNEL_PCA, PCA_CLASSIFIER)
+    order = [(DENSE, None), *((name, at) for name in others)]
     return [(key[0], *_cells(fits[key])) for key in order]
 
 
