@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, which the colour-blind tell apart.
 BLACK, ORANGE, GREEN, BLUE, RED = "#000000", "#E69F00", "#009E73", "#0072B2", "#D55E00"
+PURPLE = "#CC79A7"
 
 
 def panels(title, n_rows, n_columns, size=(3.0, 2.6), **kwargs):

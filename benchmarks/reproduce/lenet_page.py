@@ -91,9 +91,11 @@ def draw(table, folder):
     ax.plot(marks.keys(), marks.values(), "k_", markersize=14, label="mark to reach")
     places = [place for _, place in PUBLISHED]
     ax.plot(*zip(*places, strict=True), "x", color=GREY, label="published")
-    style = {"xytext": (4, 4), "textcoords": "offset points", "fontsize": 7, "color": GREY}
+    style = {"textcoords": "offset points", "fontsize": 7, "color": GREY, "va": "center"}
     for name, place in PUBLISHED:
-        ax.annotate(name, place, **style)
+        # To the left of those at the right edge.
+        side = {"xytext": (5, 0)} if place[0] < 50 else {"xytext": (-5, 0), "ha": "right"}
+        ax.annotate(name, place, **style, **side)
     ax.set_xscale("log")
     ticks = sorted({*marks, *table.loc[table.compression > 1, "compression"]})
     ax.set_xticks(ticks, [f"{tick:g}x" for tick in ticks])

@@ -1,7 +1,9 @@
 """What is said of firing deviation beside other scores: answers, figure, a part of the page."""
 
+from matplotlib.ticker import LogLocator
+
 from benchmarks.reproduce.answers import Answer
-from benchmarks.reproduce.figures import BLACK, BLUE, GREEN, ORANGE, RED, panels, save
+from benchmarks.reproduce.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, panels, save
 from benchmarks.reproduce.nets import split
 from benchmarks.reproduce.tables import finished, markdown, seeds, spread
 from benchmarks.reproduce.verdicts import extremes, judge, paired
@@ -18,7 +20,7 @@ COLORS = {
     PRODUCT: BLUE,
     MAGNITUDE: GREEN,
     RANDOM: "#777777",
-    KERNEL_PCA: "#CC79A7",
+    KERNEL_PCA: PURPLE,
     SCRATCH: "#56B4E9",
 }
 LINES = {"neuron": "-", "weight": "--", "none": ":"}
@@ -80,6 +82,9 @@ def draw(table, folder):
                     )
         ax.axhline(dense, color=BLACK, linewidth=1, label=DENSE)
         ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.minorticks_off()
         ax.set_xlabel(label, fontsize=9)
         ax.grid(alpha=0.3)
     lowest = table.loc[table.method != DENSE, "accuracy"].min()
