@@ -147,7 +147,8 @@ rising. It differs from theirs in these points:
 - PCA is scikit-learn's with the full solver; theirs is randomized and without a seed.
 
 Every run has one thread. Training, validation and test accuracies are those of the net after its
-last epoch. Nothing was chosen on the test set."""
+last epoch. Nothing was chosen on the test set, but that the dense LeNet kept the common training;
+see there."""
 
 
 _LIMITS = """## Limits
