@@ -1,6 +1,7 @@
 """Without pruning it is MLPClassifier; pruned it is nearly as good and several times smaller."""
 
 import inspect
+from functools import cache
 
 import numpy as np
 import pytest
@@ -149,17 +150,9 @@ def test_parameters_and_attributes_are_mlpclassifiers():
     assert {name for name in fitted if not hasattr(clf, name)} == set()
 
 
-@pytest.mark.parametrize(
-    ("scaler", "hidden_layer_sizes", "margin"),
-    [
-        (MinMaxScaler(), (100,), 0.5),
-        (StandardScaler(), (300, 100), 0.5),
-        # Standard scaling blows up pixels that are hardly ever set; 20 neurons average it out less.
-        (StandardScaler(), (100,), 0.8),
-    ],
-)
-def test_digits_accuracy(scaler, hidden_layer_sizes, margin):
-    """Dense within 0.3 points of MLPClassifier, pruned by 80 % within `margin` of dense."""
+@cache
+def digits_accuracies(scaler, hidden_layer_sizes):
+    """Mean test accuracies over 5 seeds in percent: MLPClassifier, dense, and default pruning."""
     X, y = load_digits(return_X_y=True)
     sizes = {"hidden_layer_sizes": hidden_layer_sizes}
     accuracy = {"theirs": [], "dense": [], "pruned": []}
@@ -167,8 +160,8 @@ def test_digits_accuracy(scaler, hidden_layer_sizes, margin):
         X_train, X_test, y_train, y_test = train_test_split(
             X.astype(np.float32), y, test_size=0.25, stratify=y, random_state=seed
         )
-        X_train = scaler.fit_transform(X_train)
-        X_test = scaler.transform(X_test)
+        fitted = scaler().fit(X_train)
+        X_train, X_test = fitted.transform(X_train), fitted.transform(X_test)
         for name, clf in (
             ("theirs", MLPClassifier(**sizes)),
             ("dense", PrunedMLPClassifier(**sizes, prune_fraction=0)),
@@ -178,6 +171,28 @@ def test_digits_accuracy(scaler, hidden_layer_sizes, margin):
             accuracy[name].append(clf.score(X_test, y_test))
         assert 0.8 <= clf.sparsity_ < 0.81
         assert sum(len(live) for live in clf.live_neurons_) < 200
-    mean = {name: 100 * np.mean(scores) for name, scores in accuracy.items()}
+    return {name: 100 * np.mean(scores) for name, scores in accuracy.items()}
+
+
+@pytest.mark.parametrize(
+    ("scaler", "hidden_layer_sizes", "margin"),
+    [
+        (MinMaxScaler, (100,), 0.5),
+        (StandardScaler, (300, 100), 0.5),
+        (StandardScaler, (100,), 0.8),
+        pytest.param(
+            *(StandardScaler, (100,), 0.5),
+            # Not strict: one test row more or less decides.
+            marks=pytest.mark.xfail(
+                strict=False,
+                reason="standard scaling blows up pixels that are hardly ever set, which 20 "
+                "neurons average out less: 0.53 points",
+            ),
+        ),
+    ],
+)
+def test_digits_accuracy(scaler, hidden_layer_sizes, margin):
+    """Dense within 0.3 points of MLPClassifier, pruned by 80 % within `margin` of dense."""
+    mean = digits_accuracies(scaler, hidden_layer_sizes)
     assert abs(mean["dense"] - mean["theirs"]) <= 0.3, mean
     assert mean["pruned"] >= mean["dense"] - margin, mean

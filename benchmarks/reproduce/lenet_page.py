@@ -67,15 +67,7 @@ def _difference(accuracies):
 
 
 def draw(table, folder):
-    """Write the figure: test error by compression, with the marks and published figures.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Of the experiment.
-    folder : pathlib.Path
-        Where the figure goes.
-    """
+    """Write the figure: test error by compression, with the marks and published figures."""
     title = f"LeNet-300-100 on MNIST, mean ± 1 standard deviation; {seeds(table)}"
     figure, axes = panels(title, 1, 1, size=(7.0, 4.0))
     ax = axes[0, 0]

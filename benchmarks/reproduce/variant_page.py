@@ -48,15 +48,7 @@ def answers(table):
 
 
 def draw(table, folder):
-    """Write the figure: accuracy against the sum of ranks, parameters and FLOPs.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Of the experiment.
-    folder : pathlib.Path
-        Where the figure goes.
-    """
+    """Write the figure: accuracy against the sum of ranks, parameters and FLOPs."""
     table = finished(table, RUN).assign(
         rank=lambda rows: rows["ranks"].map(lambda field: sum(split(field))),
         accuracy=lambda rows: 100 * rows["test_accuracy"],

@@ -44,6 +44,6 @@ class FeatureMoments:
 
     def load(self, state):
         """Go on where `state` was taken."""
-        self.__init__()
+        self._scaler = StandardScaler(with_mean=False)
         for name, values in (state or {}).items():
             setattr(self._scaler, name, values)
