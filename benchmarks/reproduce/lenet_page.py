@@ -68,7 +68,7 @@ def _difference(accuracies):
 
 def draw(table, folder):
     """Write the figure: test error by compression, with the marks and published figures."""
-    title = f"LeNet-300-100 on MNIST, mean ± 1 standard deviation; {seeds(table)}"
+    title = "LeNet-300-100 on MNIST, mean ± 1 standard deviation"
     figure, axes = panels(title, 1, 1, size=(7.0, 4.0))
     ax = axes[0, 0]
     errors = table.assign(error=100 * (1 - table["test_accuracy"]))
@@ -76,9 +76,10 @@ def draw(table, folder):
         of = errors[errors.method == method]
         wide = of.pivot_table("error", "seed", "compression")
         if wide.size:
-            band(ax, wide.columns, wide.to_numpy(), method, marker="o", **style)
+            label = f"{method}, {seeds(of)}"
+            band(ax, wide.columns, wide.to_numpy(), label, marker="o", **style)
     if len(of := errors[errors.method == DENSE]):
-        ax.axhline(of["error"].mean(), color=BLACK, linewidth=1, label=DENSE)
+        ax.axhline(of["error"].mean(), color=BLACK, linewidth=1, label=f"{DENSE}, {seeds(of)}")
     marks = {at: mark for at, mark in MARKS.items() if at > 1}
     ax.plot(marks.keys(), marks.values(), "k_", markersize=14, label="mark to reach")
     places = [place for _, place in PUBLISHED]
