@@ -9,6 +9,7 @@ _HOMES = {
     "AccuracyTrigger": "skactprune.pruning.triggers",
     "Activation": "skactprune.methods",
     "ActivationMagnitude": "skactprune.methods",
+    "ActivationSurgeon": "skactprune.methods",
     "CompactMLPClassifier": "skactprune.deploy",
     "Cubic": "skactprune.pruning.schedules",
     "EpochTrigger": "skactprune.pruning.triggers",

@@ -22,7 +22,7 @@ ROWS = [
     "dense MLP",
     "activation-pruned",
     "activation x magnitude",
-    "firing deviation (default)",
+    "activation surgeon (default)",
     "magnitude-pruned",
     "dense MLP, kernels by PCA",
     "PCA + logistic regression",

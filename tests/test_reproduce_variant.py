@@ -1,4 +1,4 @@
-"""The experiment on firing deviation beside other scores, on digits."""
+"""The experiment on the activation surgeon beside other scores, on digits."""
 
 from dataclasses import replace
 
@@ -55,7 +55,7 @@ def test_sizes_of_the_full_runs(monkeypatch):
     every = list(variant.runs(FULL))
     sizes = {"300-200-100-50", "120-80-40-20", "60-40-20-10", "30-20-10-5"}
     assert {run["size"] for run in every} == sizes
-    assert len(every) == FULL.seeds * (1 + 3 * (5 + 3 + 2))
+    assert len(every) == FULL.seeds * (1 + 3 * (6 + 4 + 2))
     assert [run["seed"] for run in sorted(every, key=variant.stage)] == sorted(
         run["seed"] for run in every
     )
@@ -132,14 +132,15 @@ def test_answers_compare_at_the_same_size_and_granularity(done):
     table["test_accuracy"] = np.where(table.method == VARIANT, 0.9, 0.901)
     table.loc[table.granularity == "weight", "test_accuracy"] -= 0.2
     found = {answer.question: answer for answer in variant.answers(table)}
-    assert len(found) == 6 + 4
-    for how, rival, verdict in (
-        ("as accurate as", MAGNITUDE, "yes"),
-        ("as accurate as", PRODUCT, "yes"),
-        ("more accurate than", COUNT, "no"),
-        ("more accurate than", SCRATCH, "no"),
+    assert len(found) == 7 + 5
+    for what, how, rival, verdict in (
+        ("single weights", "as accurate as", MAGNITUDE, "yes"),
+        ("single weights", "as accurate as", PRODUCT, "yes"),
+        ("whole neurons", "more accurate than", MAGNITUDE, "no"),
+        ("whole neurons", "more accurate than", COUNT, "no"),
+        ("whole neurons", "more accurate than", SCRATCH, "no"),
     ):
-        question = f"Removing whole neurons, is {VARIANT} {how} {rival} at the same size"
+        question = f"Removing {what}, is {VARIANT} {how} {rival} at the same size"
         (answer,) = (found[asked] for asked in found if asked.startswith(question))
         assert answer.verdict == verdict
         assert "-0.1 ± 0.0 points (2 seeds) on fashion-mnist" in answer.effect

@@ -38,7 +38,13 @@ rows, labels = make_classification(
 )
 X, y, U = rows[:70], labels[:70], rows[70:]
 FEW, MANY = U[:19], U
-PARAMS = {"max_iter": 12, "batch_size": 16, "learning_rate_init": 0.01, "random_state": 0}
+PARAMS = {
+    "method": "activation",
+    "max_iter": 12,
+    "batch_size": 16,
+    "learning_rate_init": 0.01,
+    "random_state": 0,
+}
 ACTIVATIONS = {"relu": lambda z: np.maximum(z, 0), "tanh": np.tanh}
 
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from benchmarks.reproduce.lenet_page import (
     DENSE,
+    DEVIATION,
     MAGNITUDE,
     PRODUCT,
     VARIANT,
@@ -15,17 +16,19 @@ from benchmarks.reproduce.nets import join
 from benchmarks.reproduce.protocol import Rows
 from benchmarks.reproduce.training import FIRST_ROUND, LAST_ROUND, callbacks
 from skactprune import EpochTrigger, PrunedMLPClassifier
-from skactprune.methods import ActivationMagnitude, FiringDeviation, Magnitude
+from skactprune.methods import ActivationMagnitude, ActivationSurgeon, FiringDeviation, Magnitude
 
 __all__ = ["FIELDS", "answers", "draw", "execute", "runs", "section", "stage"]
 
 FIELDS = ("dataset", "method", "compression", "seed")
 HIDDEN = (300, 100)
-# Dropout of the input and of the hidden layers before the first round.
-DROPOUT = (0.2, 0.3, 0.2)
+# Dropout of the input and of the hidden layers before the first round, and how it fades.
+DROPOUT, FADING = (0.2, 0.3, 0.2), 1 / 3
 RATE, ALPHA, BATCH, ROUNDS = 0.003, 0.01, 128, 20
+DENSE_DROPOUT, DENSE_RATE = (0.15, 0.25, 0.15), 0.001
 METHODS = {
-    VARIANT: FiringDeviation("weight", "global", "cubic"),
+    VARIANT: ActivationSurgeon("weight", "global"),
+    DEVIATION: FiringDeviation("weight", "global", "cubic"),
     MAGNITUDE: Magnitude("weight", "global", "cubic"),
     PRODUCT: ActivationMagnitude("weight", "global", "cubic"),
 }
@@ -46,7 +49,7 @@ def _run(method, compression, seed):
 
 def stage(run):
     """Order of the runs: the nets that have marks to reach, then their rivals."""
-    return (run["method"] in (MAGNITUDE, PRODUCT), run["seed"])
+    return (run["method"] not in (DENSE, VARIANT), run["seed"])
 
 
 def fraction(compression, sizes):
@@ -82,14 +85,14 @@ def execute(run, settings, folder):
         prune_fraction=0.0 if dense else fraction(run["compression"], sizes),
         n_prune_rounds=ROUNDS,
         trigger=EpochTrigger(FIRST_ROUND, LAST_ROUND),
-        learning_rate_init=RATE,
+        learning_rate_init=DENSE_RATE if dense else RATE,
         alpha=ALPHA,
         batch_size=BATCH,
-        dropout=DROPOUT,
+        dropout=DENSE_DROPOUT if dense else DROPOUT,
         max_iter=settings.lenet_epochs,
         n_iter_no_change=np.inf,
         random_state=run["seed"],
-        net_params={"callbacks": callbacks(settings.lenet_epochs)},
+        net_params={"callbacks": callbacks(settings.lenet_epochs, FADING)},
     ).fit(X, y)
     weights = sum(np.count_nonzero(coef) for coef in net.coefs_)
     return [

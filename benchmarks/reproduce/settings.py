@@ -64,7 +64,7 @@ class Settings:
     max_epochs: int = 50
     fractions: tuple[float, ...] = (0.8, 0.85, 0.9)
     rounds: tuple[int, ...] = (5, 10)
-    spectra_datasets: tuple[str, ...] = ("fashion-mnist",)
+    spectra_datasets: tuple[str, ...] = ("mnist", "fashion-mnist")
     spectra_epochs: int = 16
     nuclear_rounds: tuple[int, ...] = (1, 3, 5)
     nuclear_alphas: tuple[float, ...] = (1.0, 1e-3)

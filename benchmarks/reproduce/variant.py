@@ -1,4 +1,4 @@
-"""Firing deviation beside other scores: accuracy against rank, parameters and FLOPs."""
+"""The activation surgeon beside other scores: accuracy against rank, parameters and FLOPs."""
 
 from dataclasses import replace
 
@@ -10,6 +10,7 @@ from benchmarks.reproduce.training import FIRST_ROUND, LAST_ROUND, callbacks, fa
 from benchmarks.reproduce.variant_page import (
     COUNT,
     DENSE,
+    DEVIATION,
     KERNEL_PCA,
     MAGNITUDE,
     PRODUCT,
@@ -24,6 +25,7 @@ from skactprune import EpochTrigger, PrunedMLPClassifier
 from skactprune.methods import (
     Activation,
     ActivationMagnitude,
+    ActivationSurgeon,
     FiringDeviation,
     Magnitude,
     Random,
@@ -34,16 +36,20 @@ __all__ = ["FIELDS", "answers", "draw", "execute", "runs", "section", "stage"]
 FIELDS = ("dataset", "granularity", "method", "size", "seed")
 DATASET = "fashion-mnist"
 BATCH, ROUNDS, DROPOUT = 128, 10, (0.1, 0.2, 0.2, 0.1, 0.1)
+# Of the dropout, see `faded`.
+FADING = 1.0
 METHODS = {
     "neuron": {
-        VARIANT: FiringDeviation(schedule="cubic"),
+        VARIANT: ActivationSurgeon(),
+        DEVIATION: FiringDeviation(schedule="cubic"),
         COUNT: Activation(schedule="cubic"),
         PRODUCT: ActivationMagnitude(schedule="cubic"),
         MAGNITUDE: Magnitude("neuron"),
         RANDOM: Random(schedule="cubic"),
     },
     "weight": {
-        VARIANT: FiringDeviation("weight", "global", "cubic"),
+        VARIANT: ActivationSurgeon("weight", "global"),
+        DEVIATION: FiringDeviation("weight", "global", "cubic"),
         PRODUCT: ActivationMagnitude("weight", "global", "cubic"),
         MAGNITUDE: Magnitude("weight", "global"),
     },
@@ -92,7 +98,7 @@ def execute(run, settings, folder):
     left = hidden_weights(n_features, live) / hidden_weights(n_features, HIDDEN)
     if method == SCRATCH:
         # The dropout that a pruned net of this size ends with.
-        net = _net(settings, live, seed, dropout=faded(DROPOUT, left))
+        net = _net(settings, live, seed, dropout=faded(DROPOUT, left, FADING))
     else:
         how = {"method": METHODS[run["granularity"]][method], "prune_fraction": 1 - left}
         net = _net(settings, HIDDEN, seed, **how)
@@ -113,5 +119,5 @@ def _net(settings, sizes, seed, method="magnitude", prune_fraction=0.0, dropout=
         max_iter=epochs,
         n_iter_no_change=np.inf,
         random_state=seed,
-        net_params={"callbacks": callbacks(epochs)},
+        net_params={"callbacks": callbacks(epochs, FADING)},
     )

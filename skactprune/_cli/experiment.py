@@ -29,7 +29,7 @@ from skactprune.pruning.selection import smallest_possible
 DENSE = "dense MLP"
 ACTIVATION = "activation-pruned"
 ACTIVATION_MAGNITUDE = "activation x magnitude"
-FIRING_DEVIATION = "firing deviation (default)"
+ACTIVATION_SURGEON = "activation surgeon (default)"
 MAGNITUDE = "magnitude-pruned"
 KERNEL_PCA = "dense MLP, kernels by PCA"
 PCA_CLASSIFIER = "PCA + logistic regression"
@@ -37,11 +37,11 @@ METHODS = {
     DENSE: "activation",
     ACTIVATION: "activation",
     ACTIVATION_MAGNITUDE: "activation_magnitude",
-    FIRING_DEVIATION: "firing_deviation",
+    ACTIVATION_SURGEON: "activation_surgeon",
     MAGNITUDE: "magnitude",
 }
 # Fitted at the fraction of the table only; the figure has ACTIVATION at further ones.
-AT_ONE_FRACTION = (ACTIVATION_MAGNITUDE, FIRING_DEVIATION, MAGNITUDE)
+AT_ONE_FRACTION = (ACTIVATION_MAGNITUDE, ACTIVATION_SURGEON, MAGNITUDE)
 
 
 @dataclass(frozen=True)

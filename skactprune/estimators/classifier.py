@@ -45,10 +45,11 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         Neurons of every hidden layer before pruning.
     activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
         Activation of the hidden layers.
-    method : str or Method, default="firing_deviation"
-        The recipe: "activation", "activation_magnitude", "firing_deviation", "ganguli2024",
-        "magnitude", "random", a name added with `skactprune.register`, or an object with options
-        such as ``Activation(granularity="weight")``, whose options nest in a grid as
+    method : str or Method, default="activation_surgeon"
+        The recipe: "activation", "activation_magnitude", "activation_surgeon",
+        "firing_deviation", "ganguli2024", "magnitude", "random", a name added with
+        `skactprune.register`, or an object with options such as
+        ``Activation(granularity="weight")``, whose options nest in a grid as
         ``method__granularity``.
     prune_fraction : float, default=0.8
         Share of the hidden layers' weights that is gone after the last round, in [0, 1). Weights
@@ -221,7 +222,7 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         hidden_layer_sizes=(100,),
         activation="relu",
         *,
-        method="firing_deviation",
+        method="activation_surgeon",
         prune_fraction=0.8,
         n_prune_rounds=5,
         trigger="epoch",

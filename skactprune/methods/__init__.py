@@ -8,10 +8,12 @@ from skactprune.methods.activation import (
 )
 from skactprune.methods.base import Method, ScorePruning, get_method, register
 from skactprune.methods.baselines import Magnitude, Random
+from skactprune.methods.surgeon import ActivationSurgeon
 
 __all__ = [
     "Activation",
     "ActivationMagnitude",
+    "ActivationSurgeon",
     "FiringDeviation",
     "Ganguli2024",
     "Magnitude",

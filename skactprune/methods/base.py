@@ -83,7 +83,10 @@ class Method(BaseEstimator):
     counting : {"training", "sample"}
         Count in training's own forward passes, or on `sample_size` rows after each epoch.
     sample_size : int
-        Rows for ``counting="sample"``.
+        Rows for ``counting="sample"``, and for covariances of outputs.
+    refit : bool
+        Whether the neurons of a layer that stay take over from those that leave: least squares
+        for the weights of the next layer. Needs a criterion that sees the outputs.
     whole_net : bool
         Whether `prune_fraction` is taken of all weights of the net and counts only the weights
         that were ranked out, not those of neurons that died of it.
@@ -97,6 +100,7 @@ class Method(BaseEstimator):
     reset_counts = False
     counting = "training"
     sample_size = 32
+    refit = False
     whole_net = False
 
     @property
@@ -108,6 +112,11 @@ class Method(BaseEstimator):
     def inputs(self):
         """Whether layers must know how much their inputs vary."""
         return get_criterion(self.criterion).inputs
+
+    @property
+    def outputs(self):
+        """Whether layers must know the covariances of their outputs and their outgoing weights."""
+        return get_criterion(self.criterion).outputs
 
     def score(self, layer):
         """Scores of the weights of a layer; see `skactprune.pruning.criteria`."""

@@ -4,14 +4,16 @@ import numpy as np
 import torch
 
 from skactprune.pruning.masks import cascade
+from skactprune.pruning.outputs import take_over
 
 
 @torch.no_grad()
-def fold_and_mask(layers, masks, activate):
+def fold_and_mask(layers, masks, activate, moments=None):
     """Weights and biases of a masked chain after its constants have been folded.
 
     A neuron without incoming weights gives the constant f(b). Its outgoing weights are removed
     and what they carried is added to the biases of the next layer, the output layer included.
+    With `moments` the others of its layer take over what it gave before it lost its weights.
 
     Parameters
     ----------
@@ -21,6 +23,8 @@ def fold_and_mask(layers, masks, activate):
         Masks of the hidden layers.
     activate : callable
         Hidden activation, on a tensor that it may change.
+    moments : list of skactprune.pruning.outputs.Moments, optional
+        Of the outputs of the hidden layers as they are.
 
     Returns
     -------
@@ -37,9 +41,15 @@ def fold_and_mask(layers, masks, activate):
     for depth, mask in enumerate(tensors):
         constant = ~mask.any(dim=1)
         if constant.any():
-            outgoing = weights[depth + 1]
-            biases[depth + 1] += outgoing[:, constant] @ activate(biases[depth][constant])
-            outgoing[:, constant] = 0
+            outgoing, bias = weights[depth + 1], biases[depth + 1]
+            if moments is None:
+                bias += outgoing[:, constant] @ activate(biases[depth][constant])
+                outgoing[:, constant] = 0
+            else:
+                gone = constant.cpu().numpy()
+                refitted = take_over(moments[depth], gone, outgoing.double().cpu().numpy())
+                outgoing.copy_(torch.from_numpy(refitted[0]))
+                bias += torch.from_numpy(refitted[1]).to(bias)
             if depth + 1 < len(tensors):
                 tensors[depth + 1][:, constant] = False
     masks = cascade([mask.cpu().numpy() for mask in tensors])

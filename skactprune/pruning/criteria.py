@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from skactprune.pruning._lookup import look_up
+from skactprune.pruning.outputs import elimination_costs
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,12 @@ class LayerState:
         using it.
     random_state : numpy.random.RandomState
         For criteria that draw.
+    covariance : ndarray of shape (n_out, n_out), default=None
+        Covariances of the outputs of the neurons, in evaluation mode. Like `outgoing` only for a
+        `Criterion` that says that it needs ``outputs``.
+    outgoing : ndarray of shape (n_next, n_out), default=None
+        Weights out of the neurons, each times the gain of where it goes; see
+        `skactprune.pruning.outputs.outgoing_weights`.
     """
 
     weight: np.ndarray
@@ -43,15 +50,31 @@ class LayerState:
     n_counted: float
     input_deviation: np.ndarray | None
     random_state: np.random.RandomState
+    covariance: np.ndarray | None = None
+    outgoing: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class Criterion:
-    """A score function, and what it needs: counts of who fires, deviations of the inputs."""
+    """A score function, and what it needs.
+
+    Parameters
+    ----------
+    score : callable
+        Gets a `LayerState`.
+    counts : bool, default=True
+        Whether it needs counts of who fires.
+    inputs : bool, default=True
+        Whether it needs deviations of the inputs.
+    outputs : bool, default=False
+        Whether it needs covariances of the outputs and outgoing weights, which only a chain of
+        layers has.
+    """
 
     score: Callable
     counts: bool = True
     inputs: bool = True
+    outputs: bool = False
 
     def __call__(self, layer):
         return self.score(layer)
@@ -67,10 +90,15 @@ def activation_magnitude(layer):
     return layer.counts[:, None] * np.abs(layer.weight)
 
 
+def firing_rate(counts, n_counted):
+    """Share of the rows in which a neuron fires; 0 where nothing was counted."""
+    # The sums of weights behind them round differently, and 1 must not be exceeded.
+    return np.minimum(counts / (n_counted or 1.0), 1.0)
+
+
 def deviation_of_firing(counts, n_counted):
     """Standard deviation sqrt(p (1 - p)) of whether a neuron with firing rate p fires."""
-    # The sums of weights behind them round differently, and 1 must not be exceeded.
-    rate = np.minimum(counts / (n_counted or 1.0), 1.0)
+    rate = firing_rate(counts, n_counted)
     return np.sqrt(rate * (1.0 - rate))
 
 
@@ -82,6 +110,22 @@ def firing_deviation(layer):
     """
     score = deviation_of_firing(layer.counts, layer.n_counted)[:, None] * np.abs(layer.weight)
     return score if layer.input_deviation is None else score * layer.input_deviation
+
+
+def surgeon_neuron(layer):
+    """Error in the logits after the others have taken over, for each weight that leaves."""
+    n_weights = np.maximum(layer.mask.sum(axis=1), 1)
+    return (elimination_costs(layer.covariance, layer.outgoing) / n_weights)[:, None]
+
+
+def surgeon_weight(layer):
+    """abs(w) times the root of the deviation of its input and of the gain of its neuron."""
+    rate = firing_rate(layer.counts, layer.n_counted)
+    gain = np.sqrt(rate * np.square(layer.outgoing).sum(axis=0))
+    gain /= np.sqrt(np.mean(gain**2)) or 1.0
+    score = np.sqrt(gain)[:, None] * np.abs(layer.weight)
+    deviation = layer.input_deviation
+    return score if deviation is None else score * np.sqrt(deviation)
 
 
 def magnitude(layer):
@@ -100,6 +144,8 @@ CRITERIA = {
     "firing_deviation": Criterion(firing_deviation),
     "magnitude": Criterion(magnitude, counts=False, inputs=False),
     "random": Criterion(random, counts=False, inputs=False),
+    "surgeon_neuron": Criterion(surgeon_neuron, inputs=False, outputs=True),
+    "surgeon_weight": Criterion(surgeon_weight, outputs=True),
 }
 
 

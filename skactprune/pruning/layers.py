@@ -12,9 +12,10 @@ from skactprune.pruning.compaction import (
     replace_parameters,
     snapshot,
 )
-from skactprune.pruning.criteria import LayerState, deviation_of_firing
+from skactprune.pruning.criteria import LayerState, deviation_of_firing, firing_rate
 from skactprune.pruning.features import FeatureMoments
 from skactprune.pruning.masks import Masks
+from skactprune.pruning.outputs import outgoing_weights, output_moments
 
 PRUNABLE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
@@ -115,30 +116,49 @@ class PrunedLayers:
         self._last_counts = [np.zeros(n_out) for n_out, _ in shapes]
         self._held = []
 
-    def states(self, net, masks, counted, random_state):
+    def moments(self, net, dataset, rows):
+        """Moments of the outputs of each layer over these rows of a chain."""
+        return output_moments(net, prunable_layers(net.module_), dataset, rows)
+
+    def states(self, net, masks, counted, random_state, moments=None):
         """What a criterion may see of each layer, a `LayerState` each."""
-        hidden = prunable_layers(net.module_)[:-1]
+        *hidden, output = prunable_layers(net.module_)
         counts = self.counter.counts if counted else [None] * len(hidden)
         seen = self.counter.seen
         deviations = [None] * len(hidden)
         if counted and self.features.deviation is not None:
             firing = map(deviation_of_firing, counts[:-1], seen[:-1])
             deviations = [self.features.deviation, *firing]
+        weights = [_matrix(layer.weight).cpu().numpy() for layer in (*hidden, output)]
+        covariances = outgoing = [None] * len(hidden)
+        if moments is not None:
+            covariances = [of_layer.covariance for of_layer in moments]
+            outgoing = outgoing_weights(weights, list(map(firing_rate, counts, seen)))
         return [
-            LayerState(_matrix(layer.weight).cpu().numpy(), *of_layer, random_state)
-            for layer, *of_layer in zip(
-                hidden, masks.current, counts, seen, deviations, strict=True
+            LayerState(*of_layer, random_state, covariance, weights_out)
+            for *of_layer, covariance, weights_out in zip(
+                weights[:-1],
+                masks.current,
+                counts,
+                seen,
+                deviations,
+                covariances,
+                outgoing,
+                strict=True,
             )
         ]
 
-    def apply(self, net, masks, cut):
-        """Mask the weights; where the layers are a chain, fold dead neurons, and `cut` them out."""
+    def apply(self, net, masks, cut, moments=None):
+        """Mask the weights; where the layers are a chain, fold dead neurons, and `cut` them out.
+
+        With `moments` of the outputs, the neurons that stay take over from those that die.
+        """
         layers = prunable_layers(net.module_)
         if not masks.chained:
             mask_parameters(layers, net.optimizer_, masks.current)
             self.masks = masks
             return
-        weights, biases, final = fold_and_mask(layers, masks.current, net.module_.activate)
+        weights, biases, final = fold_and_mask(layers, masks.current, net.module_.activate, moments)
         keep = [mask.any(axis=1) | (not cut) for mask in final]
         last_counts = self._merged_counts()
         replace_parameters(layers, net.optimizer_, weights, biases, final, keep)

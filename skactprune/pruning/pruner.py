@@ -146,6 +146,7 @@ class Pruner(Callback):
         if not hasattr(self, "layers_"):
             self._check_parameters()
             self.layers_ = PrunedLayers(net)
+            self._check_chain(net)
             self.fraction_done_ = 0.0
             self.history_ = []
             self._plan()
@@ -185,6 +186,14 @@ class Pruner(Callback):
         self.random_state_ = (
             self.random_state if given else np.random.RandomState(self.random_state)
         )
+
+    def _check_chain(self, net):
+        if self.method_.outputs and not self.masks_.chained:
+            raise ValueError(
+                f"method={self.method!r} needs to know which layer feeds which, as in the nets of "
+                f"PrunedMLPClassifier; for {type(net.module_).__name__} use another method, such "
+                "as 'firing_deviation'."
+            )
 
     def _plan(self):
         """Spread `prune_fraction` over the rounds, and check that it can be reached."""
@@ -275,7 +284,7 @@ class Pruner(Callback):
             raise ValueError(f"trigger={self.trigger!r} needs integer class labels as targets.")
         due = self._due(net, self.epoch_, accuracy)
         if due > self.done_:
-            self._prune(net, due, accuracy)
+            self._prune(net, due, accuracy, dataset_train)
         elif not self.pending and self.shares_ and self.trigger_.stops(accuracy):
             raise StopTraining
 
@@ -304,9 +313,7 @@ class Pruner(Callback):
         if not labelled and not self.pending:
             return
         if self.method_.counting == "sample":
-            size = min(self.method_.sample_size, len(dataset))
-            rows = self.random_state_.choice(len(dataset), size, replace=False)
-            self._count(net, dataset, [rows])
+            self._count(net, dataset, [self._sample(dataset)])
         elif not labelled:
             rows = self._next_unlabeled(len(dataset_train))
             # A batch_size of -1, which is skorch's word for all rows, splits nowhere.
@@ -321,6 +328,11 @@ class Pruner(Callback):
         rows, self._order = np.split(np.concatenate([self._order, *orders]), [n_rows])
         return rows
 
+    def _sample(self, dataset):
+        """Indices of the rows on which a method looks, all of them if they are few."""
+        size = min(self.method_.sample_size, len(dataset))
+        return self.random_state_.choice(len(dataset), size, replace=False)
+
     @torch.no_grad()
     def _count(self, net, dataset, batches):
         net.module_.eval()
@@ -331,12 +343,17 @@ class Pruner(Callback):
 
     # -- a round ----------------------------------------------------------------------------
 
-    def _prune(self, net, due, accuracy):
+    def _prune(self, net, due, accuracy, dataset_train):
         """Prune to the target of round `due`; interrupted, it leaves everything as it was."""
         masks = self.masks_
         if self.method_.regrow:
             masks = masks.replaced([np.ones_like(mask) for mask in masks.current])
-        states = self.layers_.states(net, masks, self.method_.counts, self.random_state_)
+        moments = None
+        if self.method_.outputs:
+            dataset = dataset_train if self._unlabeled is None else self._unlabeled
+            moments = self.layers_.moments(net, dataset, self._sample(dataset))
+        counted = self.method_.counts
+        states = self.layers_.states(net, masks, counted, self.random_state_, moments)
         selected = select(
             [self._scores(state) for state in states],
             masks,
@@ -347,7 +364,12 @@ class Pruner(Callback):
         )
         undo, before = self.layers_.undo(net), dict(vars(self))
         try:
-            self.layers_.apply(net, masks.replaced(selected), cut=not self.method_.regrow)
+            self.layers_.apply(
+                net,
+                masks.replaced(selected),
+                cut=not self.method_.regrow,
+                moments=moments if self.method_.refit else None,
+            )
             self.layers_.hold(net, held=not self.method_.regrow)
             if self.method_.reset_counts:
                 self.layers_.counter.restart()

@@ -1,0 +1,287 @@
+"""The activation surgeon: costs by linear algebra, compared with regressions on rows."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from sklearn.datasets import load_digits
+from skorch import NeuralNetClassifier
+
+from skactprune import (
+    Activation,
+    ActivationSurgeon,
+    EpochTrigger,
+    FiringDeviation,
+    Magnitude,
+    PrunedMLPClassifier,
+    Pruner,
+)
+from skactprune.nets.batches import TrainingData
+from skactprune.nets.inference import class_logits
+from skactprune.pruning import layers, outputs
+from skactprune.pruning.criteria import LayerState, surgeon_neuron, surgeon_weight
+from skactprune.pruning.outputs import (
+    Moments,
+    elimination_costs,
+    outgoing_weights,
+    output_moments,
+    take_over,
+)
+
+X, y = load_digits(return_X_y=True)
+X = X[:400] / 16
+y = y[:400]
+ONCE = {"n_prune_rounds": 1, "trigger": EpochTrigger(1.0, 1.0), "max_iter": 10}
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"
+)
+
+
+@pytest.fixture
+def h(rng):
+    """Outputs of 7 neurons, of which some tell of others."""
+    base = rng.normal(size=(500, 7))
+    return np.maximum(base @ rng.normal(size=(7, 7)) + 0.5, 0)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def no_ridge(monkeypatch):
+    monkeypatch.setattr(outputs, "RIDGE", 1e-12)
+
+
+def regression_error(h, gone, outgoing):
+    """Mean squared error of the next layer when `gone` are told by the others, and its fit."""
+    stays = np.column_stack([h[:, ~gone], np.ones(len(h))])
+    told = stays @ np.linalg.lstsq(stays, h[:, gone], rcond=None)[0]
+    return np.square((h[:, gone] - told) @ outgoing[:, gone].T).sum(axis=1).mean(), told
+
+
+def moments_of(h):
+    return Moments(h.mean(axis=0), np.cov(h.T, bias=True))
+
+
+def test_first_cost_is_the_lowest_error_of_a_regression(h, rng, no_ridge):
+    outgoing = rng.normal(size=(4, 7))
+    errors = [regression_error(h, np.arange(7) == j, outgoing)[0] for j in range(7)]
+    costs = elimination_costs(moments_of(h).covariance, outgoing)
+    assert costs.argmin() == np.argmin(errors)
+    assert costs.min() == pytest.approx(min(errors))
+
+
+def test_costs_add_up_to_the_error_of_removing_all_of_them(h, rng, no_ridge):
+    outgoing = rng.normal(size=(4, 7))
+    costs = elimination_costs(moments_of(h).covariance, outgoing)
+    order = costs.argsort()
+    assert len(set(costs)) == 7
+    total, found = 0.0, []
+    for k in range(1, 7):
+        gone = np.isin(np.arange(7), order[:k])
+        error = regression_error(h, gone, outgoing)[0]
+        found.append(error - total)
+        total = error
+    # What comes after a neuron that costs more costs at least as much.
+    assert_allclose(np.maximum.accumulate(found), costs[order][:6], rtol=1e-6)
+
+
+def test_others_take_over_as_a_regression_would(h, rng, no_ridge):
+    outgoing, gone = rng.normal(size=(4, 7)), np.arange(7) < 3
+    weights, biases = take_over(moments_of(h), gone, outgoing)
+    assert not weights[:, gone].any()
+    told = h[:, ~gone] @ outgoing[:, ~gone].T
+    told += regression_error(h, gone, outgoing)[1] @ outgoing[:, gone].T
+    assert_allclose(h @ weights.T + biases, told)
+
+
+def test_ridge_keeps_the_mean(h, rng):
+    outgoing, gone = rng.normal(size=(4, 7)), np.arange(7) < 3
+    weights, biases = take_over(moments_of(h), gone, outgoing)
+    assert_allclose((h @ weights.T + biases).mean(axis=0), (h @ outgoing.T).mean(axis=0))
+
+
+def test_of_two_equal_neurons_one_goes_first_and_the_other_last(h, rng, no_ridge):
+    h = np.column_stack([h[:, :5], 2 * h[:, 4]])
+    outgoing = rng.normal(size=(4, 6))
+    outgoing[:, 4:] *= 100
+    order = elimination_costs(moments_of(h).covariance, outgoing).argsort()
+    assert {order[0], order[-1]} == {4, 5}
+    gone = np.arange(6) == order[0]
+    weights, biases = take_over(moments_of(h), gone, outgoing)
+    assert_allclose(h @ weights.T + biases, h @ outgoing.T, atol=1e-3)
+
+
+def test_constant_neurons_go_first(h, rng):
+    h[:, [2, 5]] = 0.0, 7.0
+    costs = elimination_costs(moments_of(h).covariance, rng.normal(size=(4, 7)))
+    assert set(costs.argsort()[:2]) == {2, 5}
+
+
+def test_layer_without_variance_has_finite_costs():
+    assert np.isfinite(elimination_costs(np.zeros((3, 3)), np.ones((2, 3)))).all()
+    weights, biases = take_over(
+        Moments(np.ones(3), np.zeros((3, 3))), np.array([True, False, False]), np.ones((2, 3))
+    )
+    assert_allclose(weights, [[0, 1, 1]] * 2)
+    assert_allclose(biases, 1)
+
+
+def test_what_is_not_finite_has_no_costs():
+    assert np.isnan(elimination_costs(np.diag([1.0, np.inf]), np.ones((2, 2)))).all()
+
+
+@pytest.mark.parametrize("steps", [2, 3, 7])
+def test_groups_leave_in_the_order_of_their_costs(h, rng, steps, monkeypatch):
+    outgoing = rng.normal(size=(4, 7))
+    covariance = moments_of(h).covariance
+    one_by_one = elimination_costs(covariance, outgoing)
+    monkeypatch.setattr(outputs, "MAX_STEPS", steps)
+    costs = elimination_costs(covariance, outgoing)
+    assert costs.argmin() == one_by_one.argmin()
+    assert np.isfinite(costs).all() and len(set(costs)) == 7
+    if steps == 7:
+        assert_array_equal(costs, one_by_one)
+
+
+def test_gain_is_that_of_the_paths_to_the_logits():
+    weights = [np.ones((2, 3)), np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[5.0, 6.0]])]
+    first, second = outgoing_weights(weights, [np.array([0.5, 1.0]), np.array([0.25, 1.0])])
+    assert_allclose(second, [[5, 6]])
+    gain = np.sqrt([0.25 * 25, 36])
+    assert_allclose(first, gain[:, None] * weights[1])
+
+
+def test_neuron_score_is_the_cost_for_each_of_its_weights(h, rng):
+    covariance, outgoing = moments_of(h).covariance, rng.normal(size=(4, 7))
+    mask = rng.random((7, 5)) < 0.7
+    mask[3] = False
+    state = LayerState(mask * 1.0, mask, None, 0, None, None, covariance, outgoing)
+    costs = elimination_costs(covariance, outgoing)
+    assert_allclose(surgeon_neuron(state)[:, 0], costs / np.maximum(mask.sum(axis=1), 1))
+
+
+def test_weight_score_is_the_geometric_mean_of_size_and_effect(rng):
+    weight, outgoing = rng.normal(size=(3, 5)), rng.normal(size=(4, 3))
+    deviation = rng.random(5)
+    state = LayerState(
+        weight, weight != 0, np.array([10, 5, 20]), 20.0, deviation, None, None, outgoing
+    )
+    gain = np.sqrt([0.5, 0.25, 1.0]) * np.linalg.norm(outgoing, axis=0)
+    gain /= np.sqrt(np.mean(gain**2))
+    effect = np.abs(weight) * deviation * gain[:, None]
+    assert_allclose(surgeon_weight(state), np.sqrt(np.abs(weight) * effect))
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "logistic", "identity"])
+def test_moments_are_those_of_the_weighted_rows_without_dropout(activation, rng):
+    clf = PrunedMLPClassifier(
+        (9, 6), activation, prune_fraction=0, dropout=0.5, max_iter=2, random_state=0
+    ).fit(X, y)
+    weight = rng.integers(0, 3, len(X)).astype(float)
+    rows = rng.permutation(len(X))[:150]
+    dataset = TrainingData(X.astype(np.float64), y, weight)
+    found = output_moments(clf.net_, clf.net_.module_.layers, dataset, rows)
+    expected = np.repeat(rows, weight[rows].astype(int))
+    plain = output_moments(
+        clf.net_, clf.net_.module_.layers, TrainingData(X.astype(np.float64), y, None), expected
+    )
+    assert len(found) == len(plain) == 2
+    for one, other in zip(found, plain, strict=True):
+        assert_allclose(one.mean, other.mean)
+        assert_allclose(one.covariance, other.covariance, atol=1e-12)
+    first = X[expected] @ clf.coefs_[0] + clf.intercepts_[0]
+    act = {"relu": lambda z: np.maximum(z, 0), "tanh": np.tanh, "identity": lambda z: z}
+    act["logistic"] = lambda z: 1 / (1 + np.exp(-z))
+    assert_allclose(found[0].mean, act[activation](first).mean(axis=0), rtol=1e-6)
+    assert_allclose(
+        found[0].covariance, np.cov(act[activation](first).T, bias=True), rtol=1e-5, atol=1e-9
+    )
+
+
+def test_rows_that_all_weigh_nothing_count_the_same():
+    clf = PrunedMLPClassifier((5,), prune_fraction=0, max_iter=1, random_state=0).fit(X, y)
+    data = TrainingData(X, y, np.where(np.arange(len(X)) < 50, 0.0, 1.0))
+    (found,) = output_moments(clf.net_, clf.net_.module_.layers, data, np.arange(50))
+    (plain,) = output_moments(
+        clf.net_, clf.net_.module_.layers, TrainingData(X, y, None), np.arange(50)
+    )
+    assert_array_equal(found.covariance, plain.covariance)
+
+
+def fit(method, fraction=0.5, **params):
+    """Net of which one round takes a share after the last epoch, so that nothing recovers."""
+    return PrunedMLPClassifier(
+        (40, 20),
+        method=method,
+        prune_fraction=fraction,
+        **{"learning_rate_init": 0.01, "random_state": 0} | ONCE | params,
+    ).fit(X, y)
+
+
+def change_of_the_logits(method, **params):
+    nets = [fit(method, fraction, **params) for fraction in (0.0, 0.5)]
+    dense, pruned = (class_logits(X, net.coefs_, net.intercepts_, "relu") for net in nets)
+    return np.square(pruned - dense).mean()
+
+
+@pytest.mark.parametrize("scope", ["layer", "global"])
+def test_a_round_changes_the_logits_less_than_others_do(scope):
+    change = change_of_the_logits(ActivationSurgeon(scope=scope))
+    rivals = [Activation(scope=scope), FiringDeviation(scope=scope), Magnitude("neuron", scope)]
+    assert change < 0.5 * min(map(change_of_the_logits, rivals))
+
+
+def test_neurons_take_over_in_a_fit(monkeypatch):
+    change = change_of_the_logits("activation_surgeon")
+    monkeypatch.setattr(ActivationSurgeon, "refit", False)
+    assert change < 0.5 * change_of_the_logits("activation_surgeon")
+
+
+@pytest.mark.parametrize("granularity", ["neuron", "weight"])
+@pytest.mark.parametrize("scope", ["layer", "global"])
+@pytest.mark.parametrize("activation", ["relu", "tanh", "logistic", "identity"])
+def test_every_choice_reaches_its_fraction(granularity, scope, activation):
+    clf = fit(ActivationSurgeon(granularity, scope), activation=activation, n_prune_rounds=2)
+    assert 0.5 <= clf.sparsity_ < 0.56
+    if granularity == "neuron":
+        assert all((coef != 0).all() for coef in clf.coefs_[1:])
+    assert clf.score(X, y) > 0.3
+
+
+def test_covariances_are_of_unlabelled_rows_where_given(monkeypatch):
+    seen = []
+
+    def spy(net, of, dataset, rows):
+        seen.append((len(dataset), np.sort(rows)))
+        return output_moments(net, of, dataset, rows)
+
+    monkeypatch.setattr(layers, "output_moments", spy)
+    monkeypatch.setattr(ActivationSurgeon, "sample_size", 70)
+    PrunedMLPClassifier((20,), random_state=0, **ONCE).fit(X, y, X_unlabeled=X[:90])
+    PrunedMLPClassifier((20,), random_state=0, **ONCE).fit(X[:60], y[:60])
+    (n_unlabeled, sample), (n_rows, every) = seen
+    assert n_unlabeled == 90 and len(set(sample)) == 70
+    assert n_rows == 60 and every.tolist() == list(range(60))
+
+
+def test_modules_that_are_no_chain_are_refused():
+    module = torch.nn.Sequential(torch.nn.Linear(64, 8), torch.nn.ReLU(), torch.nn.Linear(8, 10))
+    net = NeuralNetClassifier(module, callbacks=[Pruner("activation_surgeon")], verbose=0)
+    with pytest.raises(ValueError, match="for Sequential use another method, such as 'firing_dev"):
+        net.fit(X.astype(np.float32), y)
+
+
+def test_granularity_is_checked():
+    with pytest.raises(ValueError, match="granularity='block' of ActivationSurgeon must be one"):
+        fit(ActivationSurgeon("block"))
+
+
+def test_sparse_rows_give_the_same_net():
+    params = {"prune_fraction": 0.5, "random_state": 0} | ONCE
+    nets = [PrunedMLPClassifier((20,), **params).fit(rows, y) for rows in (X, sparse.csr_array(X))]
+    for one, other in zip(*(net.coefs_ for net in nets), strict=True):
+        assert_allclose(one, other)
