@@ -264,7 +264,7 @@ def test_neurons_leave_after_every_round_and_not_only_at_the_end():
     X, y = make_classification(n_samples=60, random_state=1)
     clf = PrunedMLPClassifier(
         (50,),
-        "activation",
+        method="activation",
         max_iter=20,
         random_state=0,
         net_params={"callbacks": [("sizes", Sizes())]},
