@@ -1,6 +1,6 @@
 """What an experiment answers, for the table that leads the page."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -29,6 +29,15 @@ class Answer:
     verdict: str
     effect: str
     figure: str | None = None
+
+
+def by_dataset(table, answers):
+    """Answers of a function of a table for each data set alone, which their questions name."""
+    return [
+        replace(answer, question=f"On {dataset}: {answer.question}")
+        for dataset, of in table.groupby("dataset")
+        for answer in answers(of)
+    ]
 
 
 def interval(values):

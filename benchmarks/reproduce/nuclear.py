@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from benchmarks.reproduce.answers import Answer, interval, points
+from benchmarks.reproduce.answers import Answer, by_dataset, interval, points
 from benchmarks.reproduce.moments import Moments, unpack
 from benchmarks.reproduce.nets import join, split
 from benchmarks.reproduce.nuclear_effects import SVD_EVERY, compare, penalty_of
@@ -132,9 +132,13 @@ def verdict(to_penalty, to_seeds):
 
 
 def answers(table):
-    """Verdicts on C4, and on training with the penalty to the end instead of pruning."""
+    """Verdicts on C4 for each data set, and on the penalty to the end instead of pruning."""
     if (table := _finished(table)) is None:
         return []
+    return by_dataset(table, _answers)
+
+
+def _answers(table):
     dataset = table["dataset"].iloc[0]
     found = []
     for slopes, norm in (("linear", "weighted nuclear norm Σ i σ_i"), ("uniform", "nuclear norm")):

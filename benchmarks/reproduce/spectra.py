@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.base import clone
 
-from benchmarks.reproduce.answers import Answer, interval
+from benchmarks.reproduce.answers import Answer, by_dataset, interval
 from benchmarks.reproduce.moments import Moments, pack, thin
 from benchmarks.reproduce.pictures import PICTURED, keep_picture, picture_name
 from benchmarks.reproduce.protocol import DeadlineTrigger, Rows, estimator
@@ -120,7 +120,7 @@ def shares(table, method, regrow, moment="end", measure="rank"):
     Returns
     -------
     ndarray of shape (n_seeds,)
-        Mean over the hidden layers, and over data sets where there are several.
+        Mean over the hidden layers.
     """
     rows = table[(table.method == method) & (table.regrow == regrow) & (table.moment == moment)]
     rows = rows[rows["round"] == rows["round"].max()]
@@ -142,9 +142,13 @@ def level(values):
 
 
 def answers(table):
-    """Verdicts on C2 and C5; "low" and "full" as `level` has it."""
+    """Verdicts on C2 and C5 for each data set; "low" and "full" as `level` has it."""
     if (table := _finished(table)) is None:
         return []
+    return by_dataset(table, _answers)
+
+
+def _answers(table):
     magnitude = shares(table, "magnitude", 0)
     found = [_sparse_and_low(table, method, magnitude) for method in list(METHODS)[:3]]
     return [*found, *(_remains(table, method) for method in list(METHODS)[:2])]
