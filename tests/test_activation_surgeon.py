@@ -184,10 +184,10 @@ def test_moments_are_those_of_the_weighted_rows_without_dropout(activation, rng)
     weight = rng.integers(0, 3, len(X)).astype(float)
     rows = rng.permutation(len(X))[:150]
     dataset = TrainingData(X.astype(np.float64), y, weight)
-    found = output_moments(clf.net_, clf.net_.module_.layers, dataset, rows)
+    found = output_moments(clf.net_, clf.net_.module_.layers, dataset, [rows[:40], rows[40:]])
     expected = np.repeat(rows, weight[rows].astype(int))
     plain = output_moments(
-        clf.net_, clf.net_.module_.layers, TrainingData(X.astype(np.float64), y, None), expected
+        clf.net_, clf.net_.module_.layers, TrainingData(X.astype(np.float64), y, None), [expected]
     )
     assert len(found) == len(plain) == 2
     for one, other in zip(found, plain, strict=True):
@@ -205,9 +205,9 @@ def test_moments_are_those_of_the_weighted_rows_without_dropout(activation, rng)
 def test_rows_that_all_weigh_nothing_count_the_same():
     clf = PrunedMLPClassifier((5,), prune_fraction=0, max_iter=1, random_state=0).fit(X, y)
     data = TrainingData(X, y, np.where(np.arange(len(X)) < 50, 0.0, 1.0))
-    (found,) = output_moments(clf.net_, clf.net_.module_.layers, data, np.arange(50))
+    (found,) = output_moments(clf.net_, clf.net_.module_.layers, data, [np.arange(50)])
     (plain,) = output_moments(
-        clf.net_, clf.net_.module_.layers, TrainingData(X, y, None), np.arange(50)
+        clf.net_, clf.net_.module_.layers, TrainingData(X, y, None), [np.arange(50)]
     )
     assert_array_equal(found.covariance, plain.covariance)
 
@@ -255,14 +255,16 @@ def test_every_choice_reaches_its_fraction(granularity, scope, activation):
 def test_covariances_are_of_unlabelled_rows_where_given(monkeypatch):
     seen = []
 
-    def spy(net, of, dataset, rows):
-        seen.append((len(dataset), np.sort(rows)))
-        return output_moments(net, of, dataset, rows)
+    def spy(net, of, dataset, batches):
+        assert [len(batch) for batch in batches[:-1]] == [32] * (len(batches) - 1)
+        seen.append((len(dataset), np.sort(np.concatenate(batches))))
+        return output_moments(net, of, dataset, batches)
 
     monkeypatch.setattr(layers, "output_moments", spy)
     monkeypatch.setattr(ActivationSurgeon, "sample_size", 70)
-    PrunedMLPClassifier((20,), random_state=0, **ONCE).fit(X, y, X_unlabeled=X[:90])
-    PrunedMLPClassifier((20,), random_state=0, **ONCE).fit(X[:60], y[:60])
+    clf = PrunedMLPClassifier((20,), batch_size=32, random_state=0, **ONCE)
+    clf.fit(X, y, X_unlabeled=X[:90])
+    clf.fit(X[:60], y[:60])
     (n_unlabeled, sample), (n_rows, every) = seen
     assert n_unlabeled == 90 and len(set(sample)) == 70
     assert n_rows == 60 and every.tolist() == list(range(60))

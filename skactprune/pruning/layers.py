@@ -116,9 +116,9 @@ class PrunedLayers:
         self._last_counts = [np.zeros(n_out) for n_out, _ in shapes]
         self._held = []
 
-    def moments(self, net, dataset, rows):
-        """Moments of the outputs of each layer over these rows of a chain."""
-        return output_moments(net, prunable_layers(net.module_), dataset, rows)
+    def moments(self, net, dataset, batches):
+        """Moments of the outputs of each layer of a chain over these batches of rows."""
+        return output_moments(net, prunable_layers(net.module_), dataset, batches)
 
     def states(self, net, masks, counted, random_state, moments=None):
         """What a criterion may see of each layer, a `LayerState` each."""

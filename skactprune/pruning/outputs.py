@@ -32,7 +32,7 @@ class Moments:
     covariance: np.ndarray
 
 
-def output_moments(net, layers, dataset, rows):
+def output_moments(net, layers, dataset, batches):
     """Moments of the outputs of hidden layers, in evaluation mode.
 
     Parameters
@@ -43,8 +43,8 @@ def output_moments(net, layers, dataset, rows):
         Hidden layers and output layer.
     dataset : Dataset
         Takes an array of indices; those of a `TrainingData` count with their weights.
-    rows : int ndarray of shape (n_rows,)
-        Which rows.
+    batches : list of int ndarray of shape (batch_size,)
+        Which rows, in the batches of the forward passes.
 
     Returns
     -------
@@ -52,13 +52,14 @@ def output_moments(net, layers, dataset, rows):
         One for every hidden layer.
     """
     weight = getattr(dataset, "sample_weight", None)
-    weight = None if weight is None else np.asarray(weight, dtype=np.float64)[rows]
-    if weight is not None and not weight.any():
-        weight = None
+    if weight is not None:
+        weight = np.asarray(weight, dtype=np.float64)[np.concatenate(batches)]
+        weight = weight if weight.any() else None
     with _inputs(layers[1:]) as inputs, torch.no_grad():
         net.module_.eval()
-        net.infer(dataset[rows][0])
-    return [_moments(h.cpu().double().numpy(), weight) for h in inputs]
+        for rows in batches:
+            net.infer(dataset[rows][0])
+    return [_moments(torch.cat(h).cpu().double().numpy(), weight) for h in inputs]
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -72,10 +73,11 @@ def _moments(h, weight):
 
 @contextmanager
 def _inputs(layers):
-    """What the layers get in a forward pass, a list of tensors that it fills in their order."""
-    got = []
+    """What each layer gets in forward passes, a list of tensors a layer that grows."""
+    got = [[] for _ in layers]
     handles = [
-        layer.register_forward_pre_hook(lambda _, args: got.append(args[0])) for layer in layers
+        layer.register_forward_pre_hook(lambda _, args, taken=taken: taken.append(args[0]))
+        for layer, taken in zip(layers, got, strict=True)
     ]
     try:
         yield got

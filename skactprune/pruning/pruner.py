@@ -316,9 +316,7 @@ class Pruner(Callback):
             self._count(net, dataset, [self._sample(dataset)])
         elif not labelled:
             rows = self._next_unlabeled(len(dataset_train))
-            # A batch_size of -1, which is skorch's word for all rows, splits nowhere.
-            splits = range(net.batch_size, len(rows), net.batch_size)
-            self._count(net, dataset, np.split(rows, splits))
+            self._count(net, dataset, _in_batches(rows, net.batch_size))
 
     def _next_unlabeled(self, n_rows):
         """Indices of the unlabelled rows whose turn it is."""
@@ -351,7 +349,8 @@ class Pruner(Callback):
         moments = None
         if self.method_.outputs:
             dataset = dataset_train if self._unlabeled is None else self._unlabeled
-            moments = self.layers_.moments(net, dataset, self._sample(dataset))
+            batches = _in_batches(self._sample(dataset), net.batch_size)
+            moments = self.layers_.moments(net, dataset, batches)
         counted = self.method_.counts
         states = self.layers_.states(net, masks, counted, self.random_state_, moments)
         selected = select(
@@ -457,3 +456,8 @@ class Pruner(Callback):
         self.done_ = min(self.done_, len(self.shares_))
         while self.done_ and self._fraction(self.done_) > self.fraction_done_:
             self.done_ -= 1
+
+
+def _in_batches(rows, size):
+    """Rows in batches; a size of -1, which is skorch's word for all rows, splits nowhere."""
+    return np.split(rows, range(size, len(rows), size))
