@@ -18,6 +18,7 @@ EXPERIMENTS = (
     "reduction",
     "unlabeled",
     "variant",
+    "scores",
     "lenet",
 )
 

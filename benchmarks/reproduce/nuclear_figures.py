@@ -44,7 +44,7 @@ def _profiles(rows):
     )
     title = (
         "Share of each singular value that is left: by a pruning round, and by a nuclear norm in "
-        "the loss\n"
+        f"the loss\n{rows['dataset'].iloc[0]}; "
         f"lines: mean of {n} seed{'s' * (n != 1)}, bands: ± 1 standard deviation"
     )
     figure, axes = panels(title, len(rounds), len(layers), sharex=True, sharey=True)
@@ -69,7 +69,7 @@ def _rivals(ends):
     n = ends["seed"].nunique()
     title = (
         "Accuracy and rank: pruned, and trained with a nuclear norm\n"
-        f"mean ± 1 standard deviation of {n} seed{'s' * (n != 1)}"
+        f"{ends['dataset'].iloc[0]}; mean ± 1 standard deviation of {n} seed{'s' * (n != 1)}"
     )
     figure, axes = panels(title, 1, 1, size=(6.0, 3.6))
     ax = axes[0, 0]

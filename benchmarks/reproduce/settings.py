@@ -55,6 +55,8 @@ class Settings:
         Training rows there.
     variant_epochs : int
         Epochs there.
+    score_seeds : int
+        Seeds where the score of neurons is chosen, at the same sizes, rows and epochs.
     """
 
     name: str = "full"
@@ -80,6 +82,7 @@ class Settings:
     variant_shares: tuple[float, ...] = (0.4, 0.2, 0.1)
     variant_rows: int = 12_000
     variant_epochs: int = 25
+    score_seeds: int = 2
 
 
 FULL = Settings()
@@ -102,4 +105,5 @@ QUICK = Settings(
     variant_shares=(0.2, 0.1),
     variant_rows=6000,
     variant_epochs=15,
+    score_seeds=1,
 )

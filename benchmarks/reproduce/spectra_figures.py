@@ -16,7 +16,7 @@ STYLES = {
     "count x magnitude": {"color": GREEN, "linestyle": "-."},
     "magnitude": {"color": BLUE, "linestyle": ":", "linewidth": 2.2},
 }
-SPREAD = "lines: mean of {}, bands: ± 1 standard deviation"
+SPREAD = "{}; lines: mean of {}, bands: ± 1 standard deviation"
 
 
 def draw_finished(table, folder):
@@ -48,7 +48,7 @@ def _save_grey(figure, path):
 
 def _spread(rows):
     n = rows["seed"].nunique()
-    return SPREAD.format(f"{n} seed{'s' * (n != 1)}")
+    return SPREAD.format(rows["dataset"].iloc[0], f"{n} seed{'s' * (n != 1)}")
 
 
 def _ranks(rows):
@@ -143,7 +143,7 @@ def _ends(rows):
 
 def _weights(dataset, folder):
     """Weights of two hidden layers that are left at the end, first seed."""
-    title = "Weights that are left after pruning 80 % (white: zero; dark: large), first seed"
+    title = f"{dataset}: weights left after pruning 80 % (white: zero; dark: large), first seed"
     figure, axes = panels(title, 2, len(PICTURED), size=(3.4, 3.2))
     for column, method in zip(axes.T, PICTURED, strict=True):
         with np.load(folder / picture_name(dataset, method)) as picture:

@@ -89,7 +89,7 @@ def execute(run, settings, folder):
     method, seed, live = run["method"], run["seed"], split(run["size"])
     if method in (DENSE, KERNEL_PCA):
         path = folder / ".dense" / f"{settings.name}-variant-{run['dataset']}-{seed}.npz"
-        coefs, intercepts, more = kept(path, _net(settings, HIDDEN, seed), rows)
+        coefs, intercepts, more = kept(path, variant_net(settings, HIDDEN, seed), rows)
         if method == KERNEL_PCA:
             coefs, smaller = low_rank("kernel PCA", coefs, live)
             more |= smaller
@@ -98,15 +98,16 @@ def execute(run, settings, folder):
     left = hidden_weights(n_features, live) / hidden_weights(n_features, HIDDEN)
     if method == SCRATCH:
         # The dropout that a pruned net of this size ends with.
-        net = _net(settings, live, seed, dropout=faded(DROPOUT, left, FADING))
+        net = variant_net(settings, live, seed, dropout=faded(DROPOUT, left, FADING))
     else:
         how = {"method": METHODS[run["granularity"]][method], "prune_fraction": 1 - left}
-        net = _net(settings, HIDDEN, seed, **how)
+        net = variant_net(settings, HIDDEN, seed, **how)
     net, more = fitted(net, rows)
     return [describe(rows, net.coefs_, net.intercepts_, **more)]
 
 
-def _net(settings, sizes, seed, method="magnitude", prune_fraction=0.0, dropout=DROPOUT):
+def variant_net(settings, sizes, seed, method="magnitude", prune_fraction=0.0, dropout=DROPOUT):
+    """Estimator of the experiment: layers of these sizes, and how they are pruned."""
     epochs = settings.variant_epochs
     return PrunedMLPClassifier(
         sizes,
