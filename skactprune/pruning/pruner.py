@@ -42,7 +42,8 @@ class Pruner(Callback):
     Parameters
     ----------
     method : str or Method, default="firing_deviation"
-        The recipe: what is scored, what leaves together, how much a round.
+        The recipe: what is scored, what leaves together, how much a round. "activation_surgeon"
+        is for the nets of this package only.
     prune_fraction : float, default=0.8
         Share of the hidden weights that is gone after the last round, in [0, 1).
     n_prune_rounds : int, default=5
@@ -79,8 +80,8 @@ class Pruner(Callback):
     ------
     ValueError
         When training starts, for parameters outside their range, a module without hidden layers,
-        a `prune_fraction` that cannot be reached, and `unlabeled` that is empty or given to a
-        method that counts nothing. After the first batch, for a module that calls another layer
+        a `prune_fraction` that cannot be reached, a method that is not for such modules, and
+        `unlabeled` that is empty or given to a method that counts nothing. After the first batch, for a module that calls another layer
         after the one that it defines last.
 
     Warns
@@ -145,8 +146,9 @@ class Pruner(Callback):
         """Look at the net and check the parameters, unless that was done before."""
         if not hasattr(self, "layers_"):
             self._check_parameters()
-            self.layers_ = PrunedLayers(net)
-            self._check_chain(net)
+            layers = PrunedLayers(net)
+            self._check_chain(net, layers.masks)
+            self.layers_ = layers
             self.fraction_done_ = 0.0
             self.history_ = []
             self._plan()
@@ -187,8 +189,8 @@ class Pruner(Callback):
             self.random_state if given else np.random.RandomState(self.random_state)
         )
 
-    def _check_chain(self, net):
-        if self.method_.outputs and not self.masks_.chained:
+    def _check_chain(self, net, masks):
+        if self.method_.outputs and not masks.chained:
             raise ValueError(
                 f"method={self.method!r} needs to know which layer feeds which, as in the nets of "
                 f"PrunedMLPClassifier; for {type(net.module_).__name__} use another method, such "
