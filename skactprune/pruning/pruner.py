@@ -81,8 +81,8 @@ class Pruner(Callback):
     ValueError
         When training starts, for parameters outside their range, a module without hidden layers,
         a `prune_fraction` that cannot be reached, a method that is not for such modules, and
-        `unlabeled` that is empty or given to a method that counts nothing. After the first batch, for a module that calls another layer
-        after the one that it defines last.
+        `unlabeled` that is empty or given to a method that counts nothing. After the first batch,
+        for a module that calls another layer after the one that it defines last.
 
     Warns
     -----
