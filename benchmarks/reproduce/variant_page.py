@@ -129,7 +129,7 @@ _TEXT = (
     "outgoing weights, each with the gain of the neuron that it goes to, this is the error that "
     "stays in the logits once the others have taken over. The lowest goes, one after the other, "
     "and the weights of the next layer are refitted by least squares: Optimal Brain Surgeon "
-    "(Hassibi & Stork 1993), with the outputs of a layer in place of the gradients of a loss. The "
+    "(Hassibi & Stork 1992), with the outputs of a layer in place of the gradients of a loss. The "
     "squared gain g_j^2 of a neuron is its firing rate times the squared norm of its outgoing "
     "weights times the gains that they lead to.",
     "Where single weights go, the score is |w_ij| sqrt(s_i g_j): the geometric mean of |w| and of "

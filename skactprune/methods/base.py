@@ -138,12 +138,18 @@ class Method(BaseEstimator):
             ("counting", ("training", "sample")),
             ("regrow", (True, False)),
             ("reset_counts", (True, False)),
+            ("refit", (True, False)),
         ):
             value = getattr(self, name)
             if value not in allowed:
                 raise ValueError(
                     f"{name}={value!r} of {type(self).__name__} must be one of {list(allowed)}."
                 )
+        if self.refit and not self.outputs:
+            raise ValueError(
+                f"refit=True of {type(self).__name__} needs a criterion that is registered as "
+                "seeing the outputs."
+            )
         return self
 
 

@@ -10,10 +10,10 @@ class ActivationSurgeon(Method):
     A neuron leaves at the cost of what cannot be told of its output by a linear function of the
     others', times its outgoing weights, each with the gain of the neuron that it goes to: the
     error that is left in the logits. The lowest cost goes first, one neuron after the other. The
-    outgoing weights and the biases of the next layer are refitted by least squares, so that
+    outgoing weights and the biases of the next layer are refitted by ridge regression, so that
     those that stay take over. Gains are those of the firing counts: a neuron hands on what it
-    gets where it fires. Covariances are of the outputs in evaluation mode on `sample_size`
-    training rows, or unlabelled ones, at each round.
+    gets where it fires, which is exact for ReLU. Covariances are of the outputs in evaluation mode
+    on up to 2000 of the training rows at hand, or of the unlabelled ones, at each round.
 
     With ``granularity="weight"`` nothing is refitted: the score is the geometric mean of
     ``abs(w_ij)`` and ``abs(w_ij) * s_i * g_j``, where s is the standard deviation of a feature, or
@@ -35,8 +35,8 @@ class ActivationSurgeon(Method):
     -----
     Only for nets whose layers are a chain, which those of `PrunedMLPClassifier` are; `Pruner`
     refuses others. A round takes a forward pass over the sample and on the order of n**3
-    operations for a layer of n neurons. Above 256 neurons, ``ceil(n / 256)`` of them leave at a
-    time before costs are taken anew.
+    operations for a layer of n neurons. Above 256 neurons, ``g = ceil(n / 256)`` of the 4 g that
+    cost least leave before all costs are taken anew. The ridge is a tenth of the mean variance.
 
     References
     ----------
@@ -46,7 +46,6 @@ class ActivationSurgeon(Method):
     Pruning of Neural Networks", Algorithms 17(1):48, 2024 (counts).
     """
 
-    refit = True
     sample_size = 2000
 
     def __init__(self, granularity="neuron", scope="layer", schedule="cubic", reset_counts=False):
@@ -54,6 +53,11 @@ class ActivationSurgeon(Method):
         self.scope = scope
         self.schedule = schedule
         self.reset_counts = reset_counts
+
+    @property
+    def refit(self):
+        """Whether others take over, which is where whole neurons leave."""
+        return self.granularity == "neuron"
 
     @property
     def criterion(self):

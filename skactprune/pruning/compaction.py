@@ -1,4 +1,4 @@
-"""Cuts neurons out of a chain of layers without changing the function that it computes."""
+"""Cuts neurons out of a chain of layers: what they gave goes to the biases, or to others."""
 
 import numpy as np
 import torch
@@ -47,7 +47,8 @@ def fold_and_mask(layers, masks, activate, moments=None):
                 outgoing[:, constant] = 0
             else:
                 gone = constant.cpu().numpy()
-                refitted = take_over(moments[depth], gone, outgoing.double().cpu().numpy())
+                mask = masks[depth + 1] if depth + 1 < len(masks) else None
+                refitted = take_over(moments[depth], gone, outgoing.double().cpu().numpy(), mask)
                 outgoing.copy_(torch.from_numpy(refitted[0]))
                 bias += torch.from_numpy(refitted[1]).to(bias)
             if depth + 1 < len(tensors):

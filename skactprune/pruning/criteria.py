@@ -68,13 +68,22 @@ class Criterion:
         Whether it needs deviations of the inputs.
     outputs : bool, default=False
         Whether it needs covariances of the outputs and outgoing weights, which only a chain of
-        layers has.
+        layers has, and which take `counts`.
+
+    Raises
+    ------
+    ValueError
+        For `outputs` without `counts`.
     """
 
     score: Callable
     counts: bool = True
     inputs: bool = True
     outputs: bool = False
+
+    def __post_init__(self):
+        if self.outputs and not self.counts:
+            raise ValueError("outputs=True needs counts=True: gains are those of who fires.")
 
     def __call__(self, layer):
         return self.score(layer)
@@ -118,6 +127,7 @@ def surgeon_neuron(layer):
     return (elimination_costs(layer.covariance, layer.outgoing) / n_weights)[:, None]
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def surgeon_weight(layer):
     """abs(w) times the root of the deviation of its input and of the gain of its neuron."""
     rate = firing_rate(layer.counts, layer.n_counted)

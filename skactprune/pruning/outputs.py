@@ -9,8 +9,9 @@ import torch
 # Part of the mean variance that is added to the variance of every neuron: few rows overstate how
 # well neurons tell each other.
 RIDGE = 0.1
-# Neurons are eliminated one by one up to so many, then in groups.
-MAX_STEPS = 256
+# Neurons of a layer are eliminated one by one up to so many. Of more, groups leave, each one by one
+# from so many times as many candidates, before all costs are taken anew.
+MAX_STEPS, CANDIDATES = 256, 4
 
 
 # A net that has diverged gives infinities here without a warning: its scores are refused later.
@@ -91,8 +92,8 @@ def outgoing_weights(weights, rates):
     """Weights out of the neurons of every hidden layer, each times the gain of where it goes.
 
     The gain of a neuron is the root mean square of how much the logits change, over rows, when its
-    pre-activation does: it hands nothing on where it does not fire. Paths are taken as
-    uncorrelated.
+    pre-activation does, as it is with ReLU: it hands on all where it fires and nothing where it
+    does not. Paths are taken as uncorrelated.
 
     Parameters
     ----------
@@ -115,19 +116,20 @@ def outgoing_weights(weights, rates):
     return found[::-1]
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def elimination_costs(covariance, outgoing):
     """Cost of removing neurons one after the other, always the one that costs least.
 
-    A neuron that leaves is replaced by the best linear function of those that stay, whose outgoing
-    weights take it over. What it costs is the mean squared error that this leaves behind:
-    ``1 / inv(covariance)[j, j]``, the part of its variance that the others do not tell, times the
-    squared norm of its outgoing weights (Hassibi & Stork 1993, eq. 5, with the least-squares
-    problem of the next layer for the loss).
+    A neuron that leaves is replaced by a linear function of those that stay, whose outgoing weights
+    take it over. Its cost is what ridge regression leaves of its variance, the penalty included:
+    ``1 / inv(C + λ I)[j, j] - λ``, times the squared norm of its outgoing weights (Hassibi & Stork
+    1992, eq. 5, with the least-squares problem of the next layer for the loss). λ is `RIDGE` times
+    the mean variance.
 
     Parameters
     ----------
     covariance : ndarray of shape (n, n)
-        Covariances of the outputs of the neurons.
+        Covariances C of the outputs of the neurons.
     outgoing : ndarray of shape (n_next, n)
         Their outgoing weights.
 
@@ -139,16 +141,21 @@ def elimination_costs(covariance, outgoing):
     n = len(covariance)
     if not (np.isfinite(covariance).all() and np.isfinite(outgoing).all()):
         return np.full(n, np.nan)
-    precision = np.linalg.inv(_regularized(covariance))
+    ridge = _ridge(covariance)
+    precision = np.linalg.inv(covariance + ridge * np.eye(n))
     outgoing = outgoing.T.astype(np.float64)
     left = np.arange(n)
     order, costs = [], []
     group = -(-n // MAX_STEPS)
     while len(left):
-        cost = np.square(outgoing).sum(axis=1) / np.diag(precision)
-        goes = np.argsort(cost, kind="stable")[:group]
+        cost = _costs(precision, outgoing, ridge)
+        cheap = np.argsort(cost, kind="stable")[: CANDIDATES * group]
+        steps, step_costs = _one_by_one(
+            precision[np.ix_(cheap, cheap)], outgoing[cheap], ridge, min(group, len(cheap))
+        )
+        goes = cheap[steps]
         order.extend(left[goes])
-        costs.extend(cost[goes])
+        costs.extend(step_costs)
         stays = np.ones(len(left), dtype=bool)
         stays[goes] = False
         crossed = precision[np.ix_(goes, stays)]
@@ -157,12 +164,35 @@ def elimination_costs(covariance, outgoing):
         outgoing = outgoing[stays] - told.T @ outgoing[goes]
         left = left[stays]
     found = np.empty(n)
-    # Later costs that are lower were not to be had before; equal ones keep their order.
+    # Later costs that are lower were not to be had before. Equal ones keep the order, but for
+    # those of 0, which are as good as each other.
     found[order] = np.maximum.accumulate(costs) * (1 + 1e-9 * np.arange(n) / n)
     return found
 
 
-def take_over(moments, gone, outgoing):
+def _costs(precision, outgoing, ridge):
+    """Cost of each neuron if it is the next to leave."""
+    # Rounding may take a little more than there is.
+    told_not = np.maximum(1 / np.diag(precision) - ridge, 0)
+    return np.square(outgoing).sum(axis=1) * told_not
+
+
+def _one_by_one(precision, outgoing, ridge, n):
+    """Which `n` of some neurons leave first, and the costs, all others of the layer staying."""
+    left, order, costs = np.arange(len(precision)), [], []
+    for _ in range(n):
+        cost = _costs(precision, outgoing, ridge)
+        j = int(cost.argmin())
+        order.append(left[j])
+        costs.append(cost[j])
+        told = precision[j] / precision[j, j]
+        outgoing = np.delete(outgoing - np.outer(told, outgoing[j]), j, axis=0)
+        precision = np.delete(precision - np.outer(told, precision[j]), j, axis=0)
+        precision, left = np.delete(precision, j, axis=1), np.delete(left, j)
+    return order, costs
+
+
+def take_over(moments, gone, outgoing, mask=None):
     """Let the neurons that stay stand in for those that leave, as well as they can on average.
 
     Parameters
@@ -173,22 +203,27 @@ def take_over(moments, gone, outgoing):
         Those that leave.
     outgoing : ndarray of shape (n_next, n)
         Outgoing weights.
+    mask : bool ndarray of shape (n_next, n), default=None
+        Outgoing weights that may change; None lets all of them.
 
     Returns
     -------
     weights : ndarray of shape (n_next, n)
-        New outgoing weights; those of the neurons that leave are 0.
+        New outgoing weights by ridge regression; those of the neurons that leave are 0.
     biases : ndarray of shape (n_next,)
-        To be added to the biases of the next layer.
+        To be added to the biases of the next layer, so that its mean stays.
     """
-    covariance, stays = _regularized(moments.covariance), ~gone
+    stays = ~gone
+    covariance = moments.covariance + _ridge(moments.covariance) * np.eye(len(gone))
     told = np.linalg.solve(covariance[np.ix_(stays, stays)], covariance[np.ix_(stays, gone)])
     change = outgoing[:, gone] @ told.T
+    if mask is not None:
+        change = change * mask[:, stays]
     weights = np.where(gone, 0.0, outgoing)
     weights[:, stays] += change
     return weights, outgoing[:, gone] @ moments.mean[gone] - change @ moments.mean[stays]
 
 
-def _regularized(covariance):
+def _ridge(covariance):
     variance = np.trace(covariance) / max(len(covariance), 1)
-    return covariance + (RIDGE * variance or 1.0) * np.eye(len(covariance))
+    return RIDGE * variance or 1.0
