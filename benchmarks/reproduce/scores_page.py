@@ -42,5 +42,5 @@ _TEXT = """### How the score was chosen
 Whole neurons, trained as above, {seeds}; accuracy in % on {rows} training rows that are not
 trained on, best on average first. p: firing rate; f = sqrt(p (1 - p)); σ: standard deviation of the
 output; s: that of an input; w_in: incoming weights; w_out: outgoing weights with their gains.
-*Others take over*: the least-squares refit of the next layer; without it, what a neuron gives that
-has lost its weights, f(b) of its bias, goes into the biases of that layer."""
+*Others take over*: the next layer is refitted by ridge regression; without it, what a neuron gives
+that has lost its weights, f(b) of its bias, goes into the biases of that layer."""

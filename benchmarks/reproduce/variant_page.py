@@ -124,17 +124,18 @@ _TEXT = (
     "## The activation surgeon beside other scores",
     'The *activation surgeon* (`method="activation_surgeon"`, the default) asks what of a neuron '
     "the others of its layer cannot say: the part of the variance of its output that no linear "
-    "function of theirs tells, 1 / inv(C)_jj with C the covariance of the outputs on 2000 training "
-    "rows, a tenth of the mean variance added to its diagonal. Times the squared norm of its "
-    "outgoing weights, each with the gain of the neuron that it goes to, this is the error that "
+    "function of theirs tells, 1 / inv(C + λ I)_jj - λ, with C the covariance of the outputs on "
+    "2000 training rows and λ, a ridge, a tenth of the mean variance. Times the squared norm of "
+    "its outgoing weights, each with the gain of where it goes, this is the error that "
     "stays in the logits once the others have taken over. The lowest goes, one after the other, "
-    "and the weights of the next layer are refitted by least squares: Optimal Brain Surgeon "
-    "(Hassibi & Stork 1992), with the outputs of a layer in place of the gradients of a loss. The "
-    "squared gain g_j^2 of a neuron is its firing rate times the squared norm of its outgoing "
-    "weights times the gains that they lead to.",
-    "Where single weights go, the score is |w_ij| sqrt(s_i g_j): the geometric mean of |w| and of "
-    "|w| s g, what its removal does to the logits, where s is the standard deviation of a feature "
-    "or of whether a neuron fires. *Firing deviation* is |w_ij| s_i s_j.",
+    "and the next layer is refitted by that ridge regression: Optimal Brain Surgeon (Hassibi & "
+    "Stork 1992), with the outputs of a layer in place of the gradients of a loss. The squared "
+    "gain g_j^2 of a neuron is its firing rate times the squared norm of its outgoing weights "
+    "times the gains that they lead to.",
+    "Where single weights go, nothing is refitted, and the score is |w_ij| sqrt(s_i g_j): the "
+    "geometric mean of |w| and of |w| s g, what its removal does to the logits, with g relative to "
+    "the root mean square of its layer, and s the standard deviation of a feature or of whether a "
+    "neuron fires. *Firing deviation* is |w_ij| s_i s_j.",
     "A net with layers of 300, 200, 100 and 50 neurons is trained on few rows of Fashion-MNIST "
     "with Adam, dropout times the share of hidden weights that is left, and a learning rate that "
     "falls to 0 after the last of ten rounds of the cubic schedule, 10 to 60 % into the training. "
@@ -144,8 +145,6 @@ _TEXT = (
     "these ranks (the mean added back makes them one more), small from scratch a net of the live "
     "neurons trained as long. FLOPs are those of dense products, of two factors where these are "
     "cheaper: single weights save few.",
-    "Formula and training were chosen on training rows beside the 12 000, see below for the scores "
-    "of neurons. Dropout in proportion to what is left, in place of its cube root, helped all "
-    "methods more than any score did. Distillation from the dense net, and other numbers of "
-    "rounds, did not help.",
+    "Formula and training were chosen on training rows beside the 12 000; the scores of neurons "
+    "that were tried are below.",
 )

@@ -84,15 +84,15 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
         y : array-like of shape (n_samples,)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, not negative, in the loss and in the firing counts. Rows of
-            weight 0 are left out.
+            Weights of the rows, not negative, in the loss, the firing counts and the covariances
+            of "activation_surgeon". Rows of weight 0 are left out.
         X_unlabeled : {array-like, sparse matrix} of shape (n_unlabeled, n_features), default=None
             Rows of the same distribution, scaled as `X`, on which firing is counted instead of
             on the training rows; each weighs 1. Until the last round is done, each epoch is
             followed by a forward pass without dropout over as many of them as there are training
             rows. They come in random order, and in a new one whenever all have been counted.
-            ``Ganguli2024(counting="sample")`` draws its sample from them. They are converted to
-            the dtype of `X`, and are not used for anything else. Without rounds
+            ``Ganguli2024(counting="sample")`` and "activation_surgeon" draw their samples from
+            them. They are converted to the dtype of `X`; the loss does not see them. Without rounds
             (``prune_fraction=0``), nothing is counted.
 
             `n_unlabeled` must not be the number of rows of `X`: scikit-learn's cross-validation

@@ -85,9 +85,9 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
     shuffle : bool, default=True
         Whether to shuffle the rows before every epoch.
     random_state : int, RandomState instance or None, default=None
-        Determines initial weights, validation split, shuffling, dropout, random scores and the
-        order of unlabelled rows. None takes a seed from the operating system; numpy's and torch's
-        global generators are neither read nor changed.
+        Determines initial weights, validation split, shuffling, dropout, random scores, the order
+        of unlabelled rows and samples of rows. None takes a seed from the operating system;
+        numpy's and torch's global generators are neither read nor changed.
     tol : float, default=1e-4
         Training stops when loss, or validation score with `early_stopping`, has not improved by
         `tol` for `n_iter_no_change` epochs after the last pruning round.

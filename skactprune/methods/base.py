@@ -85,8 +85,8 @@ class Method(BaseEstimator):
     sample_size : int
         Rows for ``counting="sample"``, and for covariances of outputs.
     refit : bool
-        Whether the neurons of a layer that stay take over from those that leave: least squares
-        for the weights of the next layer. Needs a criterion that sees the outputs.
+        Whether the neurons of a layer that stay take over from those that leave, by ridge
+        regression for the weights of the next layer. Needs a criterion that sees the outputs.
     whole_net : bool
         Whether `prune_fraction` is taken of all weights of the net and counts only the weights
         that were ranked out, not those of neurons that died of it.

@@ -56,8 +56,8 @@ class Pruner(Callback):
         Gets a training batch and returns the weights of its rows, of shape (batch_size,), or
         None; the firing counts are weighted by it.
     random_state : int, RandomState instance or None, default=None
-        For methods that draw, and for the order of `unlabeled`; None draws a seed from the
-        operating system.
+        For methods that draw scores or rows, and for the order of `unlabeled`; None draws a seed
+        from the operating system.
     unlabeled : array, tensor or Dataset, optional
         Rows without labels, in what the net takes as ``X``, on which firing is counted instead of
         on the training rows. While rounds are still to come, each epoch is followed by a forward
