@@ -30,7 +30,8 @@ def section(table):
     for (score, refit), of in table.groupby(["score", "refit"]):
         cells = [of.loc[of["size"] == size, "validation_accuracy"] for size in sizes]
         name = f"{score}, others take over" if refit else score
-        rows.append((of["validation_accuracy"].mean(), [name, *(spread(c, 2, 100) for c in cells)]))
+        shown = [spread(cell, 2, 100) if len(cell) else "-" for cell in cells]
+        rows.append((of["validation_accuracy"].mean(), [name, *shown]))
     rows.sort(key=lambda row: -row[0])
     header = ["score", *sizes]
     text = _TEXT.format(seeds=seeds(table), rows=int(table["rows"].max()))
