@@ -58,7 +58,7 @@ def test_scores_are_what_their_names_say():
         "‖w_in‖₁": np.abs(weight).sum(axis=1),
         "σ ‖w_out‖": h.std(axis=0, ddof=1) * w_out,
         "p ‖w_in‖ ‖w_out‖": p * w_in * w_out,
-        "f Σ |w_in| s (firing deviation)": np.sqrt(p * (1 - p)) * np.abs(weight).sum(axis=1),
+        "f Σ abs(w_in) s (firing deviation)": np.sqrt(p * (1 - p)) * np.abs(weight).sum(axis=1),
     }.items():
         assert_allclose(scores.SCORES[name](layer), expected)
 

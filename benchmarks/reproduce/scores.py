@@ -78,7 +78,7 @@ SCORES = {
     "‖w_in‖ ‖w_out‖": lambda la: _incoming(la) * _outgoing(la),
     "p ‖w_in‖ ‖w_out‖": lambda la: _rate(la) * _incoming(la) * _outgoing(la),
     "f ‖w_in‖ ‖w_out‖": lambda la: _firing(la) * _incoming(la) * _outgoing(la),
-    "f Σ |w_in| s (firing deviation)": lambda la: _firing(la) * _inputs(la),
+    "f Σ abs(w_in) s (firing deviation)": lambda la: _firing(la) * _inputs(la),
     "σ ‖w_out‖": lambda la: _deviation(la) * _outgoing(la),
 }
 

@@ -9,7 +9,7 @@ TAKEN_OVER = (
     "random",
     "‖w_in‖₁",
     "f ‖w_in‖ ‖w_out‖",
-    "f Σ |w_in| s (firing deviation)",
+    "f Σ abs(w_in) s (firing deviation)",
     "σ ‖w_out‖",
 )
 
