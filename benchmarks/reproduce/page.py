@@ -127,9 +127,10 @@ where whole neurons leave: at each of three sizes it is above every other score,
 scratch and the kernel PCA of the dense net, which has nearly twice the weights, though not at each
 of them by more than the seeds spread. On validation rows, firing deviation times the norms of
 incoming and outgoing weights does as well once the others take over: that seems to matter more than
-the score. With two fifths of the neurons the net is level with the dense one. Where single weights leave, it is level with the best, within a tenth of a point on average. It
-reaches all marks on LeNet-300-100. With the estimator's plain training, single weights by magnitude
-are as accurate or more, at full rank."""
+the score. With two fifths of the neurons the net is level with the dense one. Where single weights
+leave, it is level with the best, within a tenth of a point on average. It reaches all marks on
+LeNet-300-100. With the estimator's plain training, single weights by magnitude are as accurate or
+more, at full rank."""
 
 
 def _protocol(settings):
