@@ -29,15 +29,16 @@ METHODS = {
     "magnitude, layer": Magnitude(scope="layer", schedule="geometric"),
     "random": Random(),
 }
-# What the verdicts rest on: more seeds than the rest, and other numbers of rounds.
+# What the verdicts rest on: more seeds than the rest, and some with other numbers of rounds, too.
 CENTRAL = (*PAPER, "magnitude, global")
+DECIDING = (*CENTRAL, "count, exact", "count x magnitude, exact")
 THOROUGH_SEEDS = 2
 
 
 def runs(settings):
     """Yield all runs: the dense net, and methods at every fraction and number of rounds."""
     for seed in range(settings.seeds):
-        methods = METHODS if seed < THOROUGH_SEEDS else CENTRAL
+        methods = METHODS if seed < THOROUGH_SEEDS else DECIDING
         for dataset in settings.datasets:
             yield _run(dataset, "dense", 0.0, 0, seed)
             for rounds in settings.rounds:
