@@ -149,13 +149,17 @@ def elimination_costs(covariance, outgoing):
     group = -(-n // MAX_STEPS)
     while len(left):
         cost = _costs(precision, outgoing, ridge)
-        cheap = np.argsort(cost, kind="stable")[: CANDIDATES * group]
-        steps, step_costs = _one_by_one(
-            precision[np.ix_(cheap, cheap)], outgoing[cheap], ridge, min(group, len(cheap))
-        )
-        goes = cheap[steps]
+        if group == 1:
+            goes = np.array([cost.argmin()])
+            costs.extend(cost[goes])
+        else:
+            cheap = np.argsort(cost, kind="stable")[: CANDIDATES * group]
+            steps, step_costs = _one_by_one(
+                precision[np.ix_(cheap, cheap)], outgoing[cheap], ridge, min(group, len(cheap))
+            )
+            goes = cheap[steps]
+            costs.extend(step_costs)
         order.extend(left[goes])
-        costs.extend(step_costs)
         stays = np.ones(len(left), dtype=bool)
         stays[goes] = False
         crossed = precision[np.ix_(goes, stays)]
