@@ -7,10 +7,10 @@ import torch
 from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
 from skorch.callbacks import Callback
 
-from skactprune.nets.net import MLPNet, batch_weight
-from skactprune.pruning.hits import hits_of_batch
-from skactprune.pruning.layers import PRUNABLE
-from skactprune.pruning.pruner import Pruner
+from skactprune.nets.accuracy import RunningAccuracy
+from skactprune.nets.batches import batch_weight
+from skactprune.nets.net import LeanLoop, hold_weights
+from skactprune.pruning.chain import PRUNABLE
 from skactprune.spectra import singular_values
 
 __all__ = ["WeightedNuclearNorm", "weighted_nuclear_norm"]
@@ -206,7 +206,7 @@ class WeightedNuclearNorm(Callback):
         since = len(net.history) - 1 - begun
         self.active_ = bool(self.alpha and since >= 0 and since % self.every_n_epochs == 0)
         self._n_steps_ = 0
-        self._hits_, self._rows_ = 0.0, 0.0
+        self._accuracy_ = RunningAccuracy()
 
     def on_grad_computed(self, net, named_parameters, **kwargs):
         if self.active_ and self.solver == "subgradient":
@@ -216,10 +216,8 @@ class WeightedNuclearNorm(Callback):
         if not training:
             return
         if self.start_accuracy:
-            weight = batch_weight(batch) if isinstance(net, MLPNet) else None
-            hits, rows = hits_of_batch(y_pred, batch[1], weight)
-            self._hits_ += hits
-            self._rows_ += rows
+            weight = batch_weight(batch) if isinstance(net, LeanLoop) else None
+            self._accuracy_.add(y_pred, batch[1], weight)
         if self.active_ and self.solver == "proximal":
             self._n_steps_ += 1
             if self._n_steps_ % self.svd_every_n_steps == 0:
@@ -228,12 +226,13 @@ class WeightedNuclearNorm(Callback):
     def on_epoch_end(self, net, **kwargs):
         self._take_left_over_steps(net)
         if self.start_accuracy:
-            if not self._rows_:
+            accuracy = self._accuracy_.value
+            if np.isnan(accuracy):
                 raise ValueError(
                     f"start_accuracy={self.start_accuracy!r} needs integer class labels as "
                     "targets; use start_accuracy=0 for others."
                 )
-            net.history.record("train_acc", self._hits_ / self._rows_)
+            net.history.record("train_acc", accuracy)
 
     def on_train_end(self, net, X=None, y=None, **kwargs):
         # A callback that ends training with an epoch may do so before this one hears of it.
@@ -283,9 +282,7 @@ class WeightedNuclearNorm(Callback):
             threshold = n_steps * float(rates.get(weight, 0.0)) * self.alpha
             left = (s - threshold * self._slopes(s)).clamp(min=0.0)
             weight.copy_(((U * left) @ Vh).reshape(weight.shape))
-        for _, callback in net.callbacks_:
-            if isinstance(callback, Pruner):
-                callback.layers_.zero_masked()
+        hold_weights(net)
 
     def _take_left_over_steps(self, net):
         if self._n_steps_ and self.solver == "proximal":

@@ -1,14 +1,11 @@
 """From the parameters of an estimator to the skorch net that it trains."""
 
-from numbers import Integral
-
 import numpy as np
 import torch
 from skorch.dataset import Dataset
 
 from skactprune.nets.batches import BatchIterator, TrainingData
 from skactprune.nets.mlp import MLP
-from skactprune.nets.net import MLPNet, WeightedLogLoss, class_probabilities
 
 SET_BY_ESTIMATOR = (
     "module",
@@ -28,35 +25,15 @@ SET_BY_ESTIMATOR = (
 TORCH_DTYPES = {np.dtype(np.float32): torch.float32, np.dtype(np.float64): torch.float64}
 
 
-def hidden_sizes(params):
-    """Sizes of the hidden layers before pruning, as a list of int.
-
-    Parameters
-    ----------
-    params : estimator
-        Its ``hidden_layer_sizes``, or the sizes of its ``init_estimator``.
-
-    Raises
-    ------
-    ValueError
-        For sizes that are not positive integers.
-    """
-    sizes = params.hidden_layer_sizes
-    if params.init_estimator is not None:
-        sizes = [coef.shape[1] for coef in params.init_estimator.coefs_[:-1]]
-    sizes = [sizes] if isinstance(sizes, Integral) else list(sizes)
-    if not all(isinstance(size, Integral) and size > 0 for size in sizes):
-        raise ValueError(f"hidden_layer_sizes={params.hidden_layer_sizes!r} must be integers > 0.")
-    return [int(size) for size in sizes]
-
-
-def new_net(params, layer_sizes, dtype, callbacks, random_state, *, draw):
-    """Net that is not initialized yet.
+def new_net(params, task, layer_sizes, dtype, callbacks, random_state, *, draw):
+    """Initialized net.
 
     Parameters
     ----------
     params : estimator
         Where the parameters are read.
+    task : Task
+        What is learned.
     layer_sizes : list of int
         Units of every layer, input and output included.
     dtype : numpy dtype
@@ -70,7 +47,7 @@ def new_net(params, layer_sizes, dtype, callbacks, random_state, *, draw):
 
     Returns
     -------
-    MLPNet
+    skactprune.nets.net.LeanLoop
 
     Raises
     ------
@@ -92,7 +69,8 @@ def new_net(params, layer_sizes, dtype, callbacks, random_state, *, draw):
             f"net_params['optimizer']={optimizer.__name__} is not supported: it needs several "
             "passes a step over a net that stays as it is. Use a first-order optimizer."
         )
-    return MLPNet(
+    net, of_task = task.net()
+    return net(
         **{
             "module": MLP,
             "module__layer_sizes": tuple(layer_sizes),
@@ -100,7 +78,6 @@ def new_net(params, layer_sizes, dtype, callbacks, random_state, *, draw):
             "module__dropout": _dropout_rates(params.dropout, len(layer_sizes) - 2),
             "module__dtype": TORCH_DTYPES[np.dtype(dtype)],
             "module__random_state": random_state if draw else None,
-            "criterion": WeightedLogLoss,
             "lr": params.learning_rate_init,
             "alpha": params.alpha,
             "max_epochs": params.max_iter,
@@ -109,15 +86,14 @@ def new_net(params, layer_sizes, dtype, callbacks, random_state, *, draw):
             "iterator_train__shuffle": params.shuffle,
             "iterator_train__random_state": random_state,
             "train_split": None,
-            "predict_nonlinearity": class_probabilities,
-            "classes": np.arange(max(2, layer_sizes[-1])),
             "callbacks": callbacks,
             "verbose": 0,
             "device": _torch_device(params.device),
+            **of_task,
             **({} if "optimizer" in net_params else _optimizer(params)),
             **net_params,
         }
-    )
+    ).initialize()
 
 
 def _dataset(X, y=None):
@@ -153,17 +129,6 @@ def _dropout_rates(dropout, n_hidden):
             f"each of the {n_hidden} hidden layers."
         )
     return rates
-
-
-def check_init_estimator(init_estimator):
-    """Raise ValueError for an `init_estimator` that lacks the attributes of a fitted classifier."""
-    if init_estimator is not None and not all(
-        hasattr(init_estimator, name) for name in ("coefs_", "intercepts_", "classes_")
-    ):
-        raise ValueError(
-            f"init_estimator={init_estimator!r} must be a fitted MLPClassifier, in a "
-            "FrozenEstimator so that clones stay fitted, or None."
-        )
 
 
 def check_device(device):

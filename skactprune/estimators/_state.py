@@ -1,48 +1,27 @@
-"""Fitted state: a net and its pruner as numpy arrays, and back; keeping it where a fit fails."""
-
-from functools import wraps
+"""Fitted state: what a net and its pruner hold, besides weights, as numpy arrays; and back."""
 
 import numpy as np
 import torch
 
 
-def all_or_nothing(fit):
-    """Decorator of a method that, where it raises, leaves the estimator as it was."""
-
-    @wraps(fit)
-    def fit_or_undo(self, *args, **kwargs):
-        before = vars(self).copy()
-        try:
-            return fit(self, *args, **kwargs)
-        except BaseException:
-            vars(self).clear()
-            vars(self).update(before)
-            raise
-
-    return fit_or_undo
-
-
-def dump(net, pruner):
-    """State of a net and its pruner without any torch object.
+def state_of(net, pruner):
+    """What training goes on from, besides the weights, without any torch object.
 
     Parameters
     ----------
-    net : MLPNet
+    net : skactprune.nets.net.LeanLoop
         Initialized net.
     pruner : Pruner
-        Its pruner, after training began once.
+        Its pruner, prepared.
 
     Returns
     -------
     dict
         Arrays, numbers, strings, and lists and dicts of them.
     """
-    layers = net.module_.layers
     optimizer = net.optimizer_
     generator = net.module_.generator_
     return {
-        "layer_sizes": [layers[0].in_features, *(layer.out_features for layer in layers)],
-        "parameters": [_array(p) for p in net.module_.parameters()],
         "optimizer": {
             "name": type(optimizer).__name__,
             "lr": optimizer.param_groups[0]["lr"],
@@ -57,22 +36,19 @@ def dump(net, pruner):
     }
 
 
-def restore(net, pruner, state, *, with_optimizer):
-    """Put a dumped state into a net that was initialized with the state's layer sizes.
+def load_state(net, state, *, with_optimizer):
+    """Let a net that has its weights go on where `state` was taken.
 
     Parameters
     ----------
-    net : MLPNet
-        Net to continue with.
-    pruner : Pruner
-        Its pruner.
+    net : skactprune.nets.net.LeanLoop
+        Initialized net with the weights.
     state : dict
-        From `dump`.
+        From `state_of`.
     with_optimizer : bool
         Whether moments and learning rate are taken over, too; they are not where the optimizer is
         of another kind.
     """
-    _load_parameters(net, state["parameters"])
     optimizer = net.optimizer_
     if with_optimizer and state["optimizer"]["name"] == type(optimizer).__name__:
         fused = optimizer.param_groups[0].get("fused")
@@ -88,16 +64,16 @@ def restore(net, pruner, state, *, with_optimizer):
     generator = net.module_.generator_
     if generator is not None and state["generator"] is not None and generator.device.type == "cpu":
         generator.set_state(torch.tensor(state["generator"]))
-    pruner.restore(net, state["pruner"])
     net.history_.extend(state["history"])
 
 
+@torch.no_grad()
 def load_weights(net, coefs, intercepts):
     """Put weights of shape (n_in, n_out) and biases into a net of these sizes.
 
     Parameters
     ----------
-    net : MLPNet
+    net : skactprune.nets.net.LeanLoop
         Initialized net.
     coefs, intercepts : list of ndarray
         As in scikit-learn's ``MLPClassifier``.
@@ -111,14 +87,9 @@ def load_weights(net, coefs, intercepts):
     wanted = list(net.module__layer_sizes)
     if found != wanted:
         raise ValueError(f"init_estimator has layers of sizes {found}, the data needs {wanted}.")
-    pairs = zip(coefs, intercepts, strict=True)
-    _load_parameters(net, [array for coef, bias in pairs for array in (coef.T, bias)])
-
-
-@torch.no_grad()
-def _load_parameters(net, arrays):
-    for parameter, array in zip(net.module_.parameters(), arrays, strict=True):
-        parameter.copy_(torch.tensor(array))
+    for layer, coef, intercept in zip(net.module_.layers, coefs, intercepts, strict=True):
+        layer.weight.copy_(torch.tensor(coef.T))
+        layer.bias.copy_(torch.tensor(intercept))
 
 
 def _array(value):

@@ -1,11 +1,9 @@
 """One epoch after the other: loss curve, learning rate, early stopping, interruption."""
 
-import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback
 
 from skactprune._warnings import warn
-from skactprune.pruning.pruner import StopTraining
 
 
 class TrainingControl(Callback):
@@ -39,7 +37,6 @@ class TrainingControl(Callback):
     def initialize(self):
         """Start counting epochs."""
         self.n_iter_ = 0
-        self.converged_ = False
         self.best_ = None
         return self
 
@@ -60,7 +57,14 @@ class TrainingControl(Callback):
         if progress["no_improvement"] > params["n_iter_no_change"]:
             self._react_to_no_improvement(net)
         if self.on_epoch(net):
-            raise StopTraining
+            net.stopping_ = "A callback of scikit-learn asked for it."
+
+    def on_train_end(self, net, X=None, y=None, **kwargs):
+        """Go back to the weights that did best on the validation rows."""
+        if self.best_ is not None:
+            for parameter, best in zip(net.module_.parameters(), self.best_, strict=True):
+                parameter.data = best
+            self.best_ = None
 
     def _update_improvement(self, net):
         """Count epochs without improvement by `tol`; remember the best validated weights."""
@@ -97,8 +101,7 @@ class TrainingControl(Callback):
             self._say(f"{message} Setting learning rate to {rate / 5.0:f}")
             return
         self._say(f"{message} Stopping.")
-        self.converged_ = True
-        raise StopTraining
+        net.stopping_ = message
 
     def _say(self, message):
         if self.params["verbose"]:
@@ -116,29 +119,16 @@ def _set_rate(net, rate):
         group["lr"] = rate
 
 
-def new_progress():
-    """Progress of a net that has not been trained."""
-    return {
-        "t": 0,
-        "loss_curve": [],
-        "validation_scores": [],
-        "best_loss": np.inf,
-        "best_validation_score": -np.inf,
-        "no_improvement": 0,
-    }
-
-
-def train(net, data, control, pruner, epochs, complete):
+def train(net, data, pruner, epochs, complete):
     """Train `net` for at most `epochs` epochs; it is consistent afterwards, come what may.
 
     Parameters
     ----------
-    net : MLPNet
-        Initialized net with `control` and `pruner` among its callbacks.
+    net : skactprune.nets.net.LeanLoop
+        Initialized net with a `TrainingControl`, which ends the training, and `pruner` among its
+        callbacks.
     data : TrainingData
         Rows to train on.
-    control : TrainingControl
-        Ends the training.
     pruner : Pruner
         Prunes.
     epochs : int
@@ -146,24 +136,22 @@ def train(net, data, control, pruner, epochs, complete):
     complete : bool
         Whether reaching it is worth a ConvergenceWarning.
     """
-    stopped = False
+    interrupted = False
     try:
         net.notify("on_train_begin", X=data, y=None)
         net.fit_loop(data, epochs=epochs)
-    except StopTraining:
-        stopped = True
     except KeyboardInterrupt:
-        stopped = True
+        interrupted = True
         warn("Training interrupted by user.")
+    except BaseException:
+        pruner.abandon()
+        raise
     finally:
         net.notify("on_train_end", X=data, y=None)
     # Of rounds that did not come, the pruner has told.
-    if complete and not stopped and not pruner.pending:
+    if complete and not interrupted and net.stopping_ is None and not pruner.pending:
         warn(
             f"Stochastic Optimizer: Maximum iterations ({epochs}) reached and the optimization "
             "hasn't converged yet.",
             ConvergenceWarning,
         )
-    if control.best_ is not None:
-        for parameter, best in zip(net.module_.parameters(), control.best_, strict=True):
-            parameter.data = best

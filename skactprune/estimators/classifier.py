@@ -5,8 +5,8 @@ from numbers import Real
 
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.callback import with_callbacks
 from sklearn.frozen import FrozenEstimator
-from sklearn.metrics import accuracy_score
 from sklearn.neural_network import MLPClassifier
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.class_weight import compute_class_weight
@@ -17,17 +17,15 @@ from sklearn.utils.multiclass import (
 )
 from sklearn.utils.validation import (
     _check_sample_weight,
+    _num_samples,
     check_is_fitted,
     validate_data,
 )
 
-from skactprune.estimators._state import all_or_nothing
-from skactprune.estimators.base import BasePrunedMLP
-from skactprune.nets.inference import (
-    class_indices,
-    class_log_probabilities,
-    class_probabilities,
-)
+from skactprune._transaction import all_or_nothing
+from skactprune.estimators._base import BasePrunedMLP
+from skactprune.estimators._checks import check_init_estimator
+from skactprune.estimators._task import Classification
 
 
 class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
@@ -333,6 +331,47 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         return est
 
     @all_or_nothing
+    @with_callbacks
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None, X_unlabeled=None):
+        """Train and prune.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows; they should be scaled.
+        y : array-like of shape (n_samples,)
+            Class labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, not negative, in the loss, the firing counts and the covariances
+            of "activation_surgeon". Rows of weight 0 are left out.
+        X_unlabeled : {array-like, sparse matrix} of shape (n_unlabeled, n_features), default=None
+            Rows of the same distribution, scaled as `X`, on which firing is counted instead of
+            on the training rows; each weighs 1. Until the last round is done, each epoch is
+            followed by a forward pass without dropout over as many of them as there are training
+            rows. They come in random order, and in a new one whenever all have been counted.
+            ``Ganguli2024(counting="sample")`` and "activation_surgeon" draw their samples from
+            them. They are converted to the dtype of `X`; the loss does not see them. Without rounds
+            (``prune_fraction=0``), nothing is counted.
+
+            `n_unlabeled` must not be the number of rows of `X`: scikit-learn's cross-validation
+            takes an argument with as many rows as the data to hold one value a row, and splits
+            it with the data.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            For parameters or data out of range, the message names them; and for `X_unlabeled`
+            with a method that counts nothing.
+        """
+        return self._fit(X, y, sample_weight, X_unlabeled, incremental=False)
+
+    @all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, sample_weight=None, classes=None, X_unlabeled=None):
         """Train for one epoch on the given rows.
@@ -360,7 +399,7 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
             The estimator.
         """
         if _check_partial_fit_first_call(self, classes):
-            self.__dict__.pop("net_", None)
+            vars(self).pop("_state", None)
         return self._fit(X, y, sample_weight, X_unlabeled, incremental=True)
 
     def predict(self, X):
@@ -376,9 +415,8 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         ndarray of shape (n_samples,)
             Labels.
         """
-        check_is_fitted(self)
-        indices = class_indices(self._check_X(X), self.coefs_, self.intercepts_, self.activation)
-        return self.classes_[indices]
+        logits = self._logits(X)
+        return self._task.predict(logits)
 
     def predict_proba(self, X):
         """Predict class probabilities.
@@ -393,8 +431,8 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         ndarray of shape (n_samples, n_classes)
             Probabilities, columns in the order of `classes_`, in the dtype of the weights.
         """
-        check_is_fitted(self)
-        return class_probabilities(self._check_X(X), self.coefs_, self.intercepts_, self.activation)
+        logits = self._logits(X)
+        return self._task.output.link(logits)
 
     def predict_log_proba(self, X):
         """Predict logarithms of class probabilities.
@@ -409,10 +447,8 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         ndarray of shape (n_samples, n_classes)
             Columns in the order of `classes_`.
         """
-        check_is_fitted(self)
-        return class_log_probabilities(
-            self._check_X(X), self.coefs_, self.intercepts_, self.activation
-        )
+        logits = self._logits(X)
+        return self._task.output.log_link(logits)
 
     def compact(self, dtype=None):
         """Small, frozen model without torch that predicts the same.
@@ -451,6 +487,18 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
 
         return to_onnx(self, path, input_dtype=input_dtype)
 
+    @property
+    def _task(self):
+        return Classification(self.classes_)
+
+    def _fit(self, X, y, sample_weight, X_unlabeled, incremental):
+        check_init_estimator(self.init_estimator)
+        resume = self._resumes(incremental)
+        n_rows = None if X_unlabeled is None or incremental else _num_samples(X)
+        X, y, weight = self._check_fit_input(X, y, sample_weight, resume, incremental)
+        X_unlabeled = self._checked_unlabeled(X_unlabeled, X.dtype, n_rows)
+        return self._train(X, y, weight, X_unlabeled, incremental=incremental, resume=resume)
+
     def _check_fit_input(self, X, y, sample_weight, resume, incremental):
         """Return X, y and the weights (or None) of the rows that count; set the classes."""
         dtype = (np.float64, np.float32) if self.dtype == "auto" else self.dtype
@@ -461,8 +509,7 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         )
         check_classification_targets(y)
         self._set_classes(unique_labels(y), resume, incremental)
-        self.n_outputs_ = 1 if len(self.classes_) == 2 else len(self.classes_)
-        self.out_activation_ = "logistic" if self.n_outputs_ == 1 else "softmax"
+        self.n_outputs_, self.out_activation_ = self._task.n_outputs, self._task.out_activation
         weight = self._row_weights(X, y, sample_weight, incremental)
         if weight is not None and not weight.all():
             if not weight.any():
@@ -520,15 +567,8 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
             y=y[counted],
             sample_weight=None if sample_weight is None else sample_weight[counted],
         )
-        weights = weights[self._encode(y)].astype(X.dtype)
+        weights = weights[self._task.encode(y)].astype(X.dtype)
         return weights if sample_weight is None else weights * sample_weight
-
-    def _encode(self, y):
-        return np.searchsorted(self.classes_, y)
-
-    def _score_weights(self, coefs, intercepts, X, y, sample_weight):
-        predicted = self.classes_[class_indices(X, coefs, intercepts, self.activation)]
-        return accuracy_score(y, predicted, sample_weight=sample_weight)
 
     def _load(self, mlp):
         """Become fitted with the weights of `mlp`."""

@@ -1,25 +1,39 @@
-"""Recipes by name: each a choice of criterion, granularity, scope, schedule and options."""
+"""Ways of pruning, one a file; each is known to ``method=`` by its name, too.
 
-from skactprune.methods.activation import (
-    Activation,
-    ActivationMagnitude,
-    FiringDeviation,
-    Ganguli2024,
-)
-from skactprune.methods.base import Method, ScorePruning, get_method, register
-from skactprune.methods.baselines import Magnitude, Random
-from skactprune.methods.surgeon import ActivationSurgeon
+Whatever file of this folder registers a `Method` is found: there is no list to be kept.
+"""
 
-__all__ = [
-    "Activation",
-    "ActivationMagnitude",
-    "ActivationSurgeon",
-    "FiringDeviation",
-    "Ganguli2024",
-    "Magnitude",
-    "Method",
-    "Random",
-    "ScorePruning",
-    "get_method",
-    "register",
-]
+import importlib
+
+from skactprune.pruning.method import METHODS
+from skactprune.pruning.method import Method as Method
+from skactprune.pruning.method import get_method as get_method
+from skactprune.pruning.method import register as register
+
+_BASES = {
+    "LayerState": "skactprune.methods.scores",
+    "ScorePruning": "skactprune.methods.scores",
+    "ScoredMethod": "skactprune.methods.base",
+    "check_method": "skactprune.methods.checks",
+}
+
+
+def _classes():
+    """Registered classes of this package, by class name."""
+    found = (METHODS.look_up(name) for name in METHODS)
+    return {cls.__name__: cls for cls in found if cls.__module__.startswith(f"{__name__}.")}
+
+
+def __getattr__(name):
+    if name in _BASES:
+        return getattr(importlib.import_module(_BASES[name]), name)
+    if name == "__all__":
+        return sorted([*_BASES, *_classes(), "METHODS", "Method", "get_method", "register"])
+    # Not while the files are being found, which import each other.
+    if name[:1].isupper() and name in (classes := _classes()):
+        return classes[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *_BASES, *_classes()])

@@ -1,191 +1,228 @@
-"""What a recipe is, and the register of their names."""
+"""Methods that score weights, and remove those with the lowest scores."""
 
-from sklearn.base import BaseEstimator
+import math
+from inspect import signature
 
-from skactprune.pruning._lookup import look_up
-from skactprune.pruning.criteria import get_criterion
+import numpy as np
+
+from skactprune.pruning.method import Method
 from skactprune.pruning.schedules import cumulative_shares
-from skactprune.pruning.selection import GRANULARITIES, SCOPES
+from skactprune.pruning.selection import GRANULARITIES, SCOPES, select
 
-_REGISTER = {}
-
-
-def register(name):
-    """Class decorator: make a `Method` known as ``method=name``.
-
-    Parameters
-    ----------
-    name : str
-        The name, not taken yet.
-
-    Raises
-    ------
-    ValueError
-        If another class has the name.
-    """
-
-    def add(cls):
-        if _REGISTER.get(name, cls) is not cls:
-            raise ValueError(f"name={name!r} is taken by {_REGISTER[name].__name__}.")
-        _REGISTER[name] = cls
-        return cls
-
-    return add
+OPTIONS = {
+    "granularity": """{"neuron", "weight"}
+    What leaves together. The score of a neuron is the mean over its incoming weights.""",
+    "scope": """{"layer", "global"}
+    The same share of every layer, or the lowest scores of all layers.""",
+    "schedule": """{"geometric", "cubic", "linear", "one_shot"} or callable
+    Share of `prune_fraction` that is gone after each round.""",
+    "regrow": """bool
+    Whether pruned weights, set to zero, may be learned again.""",
+    "reset_counts": """bool
+    Whether counts restart after each round instead of running on through the fit.""",
+}
 
 
-def get_method(method):
-    """Method of a name with its default options, or the `Method` itself.
+def describe_options(cls):
+    """Describe the options that many methods have, once for all of them.
 
     Parameters
     ----------
-    method : str or Method
-        A registered name or an object.
-
-    Returns
-    -------
-    Method
-
-    Raises
-    ------
-    ValueError
-        For an unknown name; the message lists the known ones.
-    TypeError
-        For anything that is neither a string nor a `Method`.
+    cls : type
+        In its docstring, ``{granularity}`` and the like on a line of their own become the
+        description of that parameter, with the default that this class has.
     """
-    found = look_up(method, _REGISTER, "method")
-    if isinstance(method, str):
-        return found()
-    if not isinstance(found, Method):
-        raise TypeError(f"method={method!r} must be a name or a Method, not {type(method)}.")
-    return found
+    if cls.__doc__ is None:
+        return
+    defaults = signature(cls.__init__).parameters
+    lines = []
+    for line in cls.__doc__.splitlines():
+        name = line.strip().strip("{}")
+        if line.strip() == f"{{{name}}}" and name in OPTIONS:
+            kind, *what = OPTIONS[name].splitlines()
+            default = repr(defaults[name].default).replace("'", '"')
+            lines.append(f"    {name} : {kind}, default={default}")
+            lines += [f"    {text}" for text in what]
+        else:
+            lines.append(line)
+    cls.__doc__ = "\n".join(lines)
 
 
-class Method(BaseEstimator):
-    """A recipe: the parts that a `Pruner` puts together. Base class of all methods.
+class ScoredMethod(Method):
+    """Score every weight, remove the lowest. Base class; `scores` is for its subclasses to give.
 
-    Subclasses have the parameters that they let users choose. Those that are not a parameter keep
-    the values below.
-
-    Attributes
+    Parameters
     ----------
-    criterion : str or callable
-        What is scored.
-    granularity : {"neuron", "weight"}
-        What leaves together.
-    scope : {"layer", "global"}
-        The same share of every layer, or the lowest scores of all layers.
-    schedule : str or callable
-        Share of `prune_fraction` that is gone after each round.
-    regrow : bool
-        Whether pruned weights, set to zero, may be learned again.
-    reset_counts : bool
-        Whether firing counts restart after each round.
-    counting : {"training", "sample"}
-        Count in training's own forward passes, or on `sample_size` rows after each epoch.
-    sample_size : int
-        Rows for ``counting="sample"``, and for covariances of outputs.
-    refit : bool
-        Whether the neurons of a layer that stay take over from those that leave, by ridge
-        regression for the weights of the next layer. Needs a criterion that sees the outputs.
-    whole_net : bool
-        Whether `prune_fraction` is taken of all weights of the net and counts only the weights
-        that were ranked out, not those of neurons that died of it.
+    {granularity}
+    {scope}
+    {schedule}
+    {regrow}
     """
 
-    criterion = "activation"
-    granularity = "neuron"
-    scope = "layer"
-    schedule = "geometric"
-    regrow = False
-    reset_counts = False
-    counting = "training"
-    sample_size = 32
-    refit = False
-    whole_net = False
+    def __init__(self, granularity="neuron", scope="layer", schedule="geometric", regrow=False):
+        self.granularity = granularity
+        self.scope = scope
+        self.schedule = schedule
+        self.regrow = regrow
 
-    @property
-    def counts(self):
-        """Whether activations must be counted."""
-        return get_criterion(self.criterion).counts
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        describe_options(cls)
 
-    @property
-    def inputs(self):
-        """Whether layers must know how much their inputs vary."""
-        return get_criterion(self.criterion).inputs
+    def scores(self, run):
+        """Scores of the hidden weights; low ones go first.
 
-    @property
-    def outputs(self):
-        """Whether layers must know the covariances of their outputs and their outgoing weights."""
-        return get_criterion(self.criterion).outputs
+        Parameters
+        ----------
+        run : Run
+            The run; a round is about to be done.
 
-    def score(self, layer):
-        """Scores of the weights of a layer; see `skactprune.pruning.criteria`."""
-        return get_criterion(self.criterion)(layer)
+        Returns
+        -------
+        list of ndarray of shape (n_out, n_in) or (n_out, 1)
+            One for every hidden layer, in the sizes of now; those of weights that are left must be
+            finite. With shape (n_out, 1) all weights into a neuron share one score.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define scores(run).")
 
     def validated(self):
-        """Return self after checking the options.
-
-        Raises
-        ------
-        ValueError
-            Naming the option, its value and what is allowed.
-        """
-        get_criterion(self.criterion)
+        """Return self after checking the options; see `Method.validated`."""
         cumulative_shares(self.schedule, 1)
-        for name, allowed in (
-            ("granularity", GRANULARITIES),
-            ("scope", SCOPES),
-            ("counting", ("training", "sample")),
-            ("regrow", (True, False)),
-            ("reset_counts", (True, False)),
-            ("refit", (True, False)),
-        ):
-            value = getattr(self, name)
-            if value not in allowed:
-                raise ValueError(
-                    f"{name}={value!r} of {type(self).__name__} must be one of {list(allowed)}."
-                )
-        if self.refit and not self.outputs:
-            raise ValueError(
-                f"refit=True of {type(self).__name__} needs a criterion that is registered as "
-                "seeing the outputs."
-            )
+        self.check_option("granularity", GRANULARITIES)
+        self.check_option("scope", SCOPES)
+        self.check_option("regrow", (True, False))
         return self
 
+    def check_option(self, name, allowed):
+        """Raise ValueError if an option has none of the allowed values."""
+        value = getattr(self, name)
+        if value not in allowed:
+            raise ValueError(
+                f"{name}={value!r} of {type(self).__name__} must be one of {list(allowed)}."
+            )
 
-class ScorePruning(Method):
-    """Pruning in rounds by any criterion.
+    def n_counted(self, run):
+        """Number of weights that the fraction is taken of: the hidden ones before any round."""
+        return run.masks.n_original
+
+    def plan(self, run):
+        """Raise ValueError if the target cannot be reached."""
+        fewest = run.layout.fewest_weights(self.granularity, run.floors)
+        highest = (run.masks.n_original - fewest) / self.n_counted(run)
+        if run.target > highest + 1e-9:
+            raise ValueError(
+                f"prune_fraction={run.target!r} cannot be reached: with hidden weights of "
+                f"shapes {run.layout.shapes} and at least {run.floors} neurons left, it must be "
+                f"at most {math.floor(highest * 1e4) / 1e4}."
+            )
+
+    def begin(self, run):
+        """Watch what the scores need, if anything; hold pruned weights unless they may regrow."""
+        run.hold_masks(not self.regrow)
+
+    def round(self, run, share):
+        """Remove the lowest scores, until `share` of the target is gone."""
+        masks = run.masks.regrown() if self.regrow else run.masks
+        self.remove(run, masks.replaced(self.selected(run, masks, share)))
+
+    def selected(self, run, masks, share):
+        """Masks of what is to be left of `masks`, by scores."""
+        return select(
+            self.checked_scores(run, masks),
+            masks,
+            granularity=self.granularity,
+            scope=self.scope,
+            floors=run.floors,
+            **self.amount(run, share * run.target),
+        )
+
+    def amount(self, run, fraction):
+        """How much `select` is to take until `fraction` is gone, as its keyword argument."""
+        n_original = run.masks.n_original
+        return {"n_left": n_original - n_weights(fraction, n_original)}
+
+    def remove(self, run, masks):
+        """Keep `masks`; neurons leave for good unless they may regrow."""
+        run.keep(masks, cut=not self.regrow, hold=not self.regrow)
+
+    def checked_scores(self, run, masks):
+        """The scores, which may come from a function of the user's."""
+        return [
+            self._checked(scores, mask, run.label)
+            for scores, mask in zip(self.scores(run), masks.current, strict=True)
+        ]
+
+    def _checked(self, scores, mask, label):
+        scores = np.asarray(scores)
+        n_out, n_in = mask.shape
+        if scores.shape not in ((n_out, n_in), (n_out, 1)) or scores.dtype.kind not in "biuf":
+            raise ValueError(
+                f"method={label} must give numbers of shape {(n_out, n_in)}, or "
+                f"{(n_out, 1)}, for a layer of {n_out} neurons; it gave {scores.dtype} of shape "
+                f"{scores.shape}."
+            )
+        if not np.isfinite(np.where(mask, scores, 0)).all():
+            raise ValueError(
+                f"method={label} must give finite scores of the weights that are left; "
+                "it gave NaN or infinity."
+            )
+        return scores
+
+    def end(self, run):
+        """Where weights may regrow, take those that are zero at the end for the pruned ones."""
+        if not self.regrow or not run.history:
+            return
+        if run.goes_on:
+            run.masks = run.nonzero()
+        else:
+            run.keep(run.nonzero(), hold=False)
+
+
+class CountingMethod(ScoredMethod):
+    """Base class of methods whose scores need to know who fires.
 
     Parameters
     ----------
-    criterion : str or callable, default="activation"
-        A name, or a function of a `skactprune.pruning.criteria.LayerState` that returns scores
-        of shape (n_out, n_in), or (n_out, 1) for scores of neurons. Low scores go first. Those of
-        weights that are left must be finite.
-    granularity : {"neuron", "weight"}, default="neuron"
-        What leaves together. The score of a neuron is the mean over its incoming weights.
-    scope : {"layer", "global"}, default="layer"
-        The same share of every layer, or the lowest scores of all layers.
-    schedule : {"geometric", "cubic", "linear", "one_shot"} or callable, default="geometric"
-        Share of `prune_fraction` that is gone after each round.
-    regrow : bool, default=False
-        Whether pruned weights, set to zero, may be learned again.
-    reset_counts : bool, default=False
-        Whether firing counts restart after each round.
+    {granularity}
+    {scope}
+    {schedule}
+    {regrow}
+    {reset_counts}
     """
 
     def __init__(
         self,
-        criterion="activation",
         granularity="neuron",
         scope="layer",
         schedule="geometric",
         regrow=False,
         reset_counts=False,
     ):
-        self.criterion = criterion
-        self.granularity = granularity
-        self.scope = scope
-        self.schedule = schedule
-        self.regrow = regrow
+        super().__init__(granularity, scope, schedule, regrow)
         self.reset_counts = reset_counts
+
+    def validated(self):
+        """Return self after checking the options; see `Method.validated`."""
+        self.check_option("reset_counts", (True, False))
+        return super().validated()
+
+    def begin(self, run):
+        """Count who fires."""
+        from skactprune.pruning.probes import Firing
+
+        super().begin(run)
+        self.firing_ = run.watch(Firing())
+
+    def round(self, run, share):
+        """Remove the lowest scores; start counting anew where that is asked for."""
+        super().round(run, share)
+        if self.reset_counts and self.firing_ is not None:
+            self.firing_.restart()
+
+
+def n_weights(fraction, whole):
+    """Number of weights that are at least `fraction` of them all."""
+    return math.ceil(fraction * whole - 1e-9)
+
+
+describe_options(ScoredMethod)

@@ -1,10 +1,25 @@
 """Optimal Brain Surgeon on the outputs of neurons."""
 
-from skactprune.methods.base import Method, register
+import numpy as np
+
+from skactprune.methods.base import CountingMethod
+from skactprune.pruning.method import register
+
+# Rows whose outputs are looked at in a round.
+N_ROWS = 2000
+# Part of the mean variance that is added to the variance of every neuron: few rows overstate how
+# well neurons tell each other.
+RIDGE = 0.1
+# Neurons of a layer are eliminated one by one up to so many. Of more, groups leave, each one by one
+# from so many times as many candidates, before all costs are taken anew.
+MAX_STEPS, CANDIDATES = 256, 4
+
+
+# A net that has diverged gives infinities here without a warning: its scores are refused later.
 
 
 @register("activation_surgeon")
-class ActivationSurgeon(Method):
+class ActivationSurgeon(CountingMethod):
     """Remove the neurons for which the others of their layer can best stand in, and let them.
 
     A neuron leaves at the cost of what cannot be told of its output by a linear function of the
@@ -26,10 +41,8 @@ class ActivationSurgeon(Method):
     scope : {"layer", "global"}, default="layer"
         The same share of every layer, or the lowest scores of all layers; the cost of a neuron
         is then that for each weight that leaves with it.
-    schedule : {"cubic", "geometric", "linear", "one_shot"} or callable, default="cubic"
-        Share of `prune_fraction` that is gone after each round.
-    reset_counts : bool, default=False
-        Whether counts restart after each round instead of running on through the fit.
+    {schedule}
+    {reset_counts}
 
     Notes
     -----
@@ -46,7 +59,7 @@ class ActivationSurgeon(Method):
     Pruning of Neural Networks", Algorithms 17(1):48, 2024 (counts).
     """
 
-    sample_size = 2000
+    regrow = False
 
     def __init__(self, granularity="neuron", scope="layer", schedule="cubic", reset_counts=False):
         self.granularity = granularity
@@ -54,12 +67,220 @@ class ActivationSurgeon(Method):
         self.schedule = schedule
         self.reset_counts = reset_counts
 
-    @property
-    def refit(self):
-        """Whether others take over, which is where whole neurons leave."""
-        return self.granularity == "neuron"
+    def begin(self, run):
+        """Count who fires, and see how features and outputs vary."""
+        from skactprune.pruning.probes import Features, OutputMoments
 
-    @property
-    def criterion(self):
+        super().begin(run)
+        self.outputs_ = run.watch(OutputMoments(N_ROWS))
+        if self.granularity == "weight":
+            self.features_ = run.watch(Features())
+
+    def scores(self, run):
         """Costs of neurons, or scores of weights."""
-        return "surgeon_neuron" if self.granularity == "neuron" else "surgeon_weight"
+        self.moments_ = self.outputs_.take(run)
+        outgoing = outgoing_weights(run.weights(), self.firing_.rates)
+        if self.granularity == "neuron":
+            triples = zip(self.moments_, outgoing, run.masks.current, strict=True)
+            return [neuron_scores(of.covariance, out, mask) for of, out, mask in triples]
+        inputs = run.layout.per_input(self.features_.deviation, self.firing_.deviations)
+        layers = zip(run.weights(), self.firing_.rates, outgoing, inputs, strict=False)
+        return [weight_scores(*layer) for layer in layers]
+
+    def remove(self, run, masks):
+        """Let the others take over where whole neurons leave, and keep `masks`."""
+        moments = self.moments_
+
+        def refit(depth, gone, outgoing, mask):
+            return take_over(moments[depth], gone, outgoing, mask)
+
+        run.keep(masks, refit=refit if self.granularity == "neuron" else None)
+
+
+def neuron_scores(covariance, outgoing, mask):
+    """Error in the logits after the others have taken over, for each weight that leaves.
+
+    Parameters
+    ----------
+    covariance, outgoing : ndarray
+        As for `elimination_costs`.
+    mask : bool ndarray of shape (n_out, n_in)
+        Weights that are left.
+
+    Returns
+    -------
+    ndarray of shape (n_out, 1)
+    """
+    n_weights = np.maximum(mask.sum(axis=1), 1)
+    return (elimination_costs(covariance, outgoing) / n_weights)[:, None]
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def weight_scores(weight, rate, outgoing, input_deviation):
+    """abs(w) times the root of the deviation of its input and of the gain of its neuron.
+
+    Parameters
+    ----------
+    weight : ndarray of shape (n_out, n_in)
+        Weights.
+    rate : ndarray of shape (n_out,)
+        Firing rates of the neurons.
+    outgoing : ndarray of shape (n_next, n_out)
+        As from `outgoing_weights`.
+    input_deviation : ndarray of shape (n_in,) or None
+        Standard deviations of the inputs, where they are known.
+
+    Returns
+    -------
+    ndarray of shape (n_out, n_in)
+    """
+    gain = np.sqrt(rate * np.square(outgoing).sum(axis=0))
+    gain /= np.sqrt(np.mean(gain**2)) or 1.0
+    score = np.sqrt(gain)[:, None] * np.abs(weight)
+    return score if input_deviation is None else score * np.sqrt(input_deviation)
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def outgoing_weights(weights, rates):
+    """Weights out of the neurons of every hidden layer, each times the gain of where it goes.
+
+    The gain of a neuron is the root mean square of how much the logits change, over rows, when its
+    pre-activation does, as it is with ReLU: it hands on all where it fires and nothing where it
+    does not. Paths are taken as uncorrelated.
+
+    Parameters
+    ----------
+    weights : list of ndarray of shape (n_out, n_in)
+        Weights of the hidden layers and the output layer.
+    rates : list of ndarray of shape (n_out,)
+        Firing rates of the hidden layers.
+
+    Returns
+    -------
+    list of ndarray of shape (n_next, n_out)
+        One for every hidden layer, in float64; the squared norm of a column is the mean squared
+        gain of the output of a neuron.
+    """
+    gain = np.ones(len(weights[-1]))
+    found = []
+    for weight, rate in zip(reversed(weights[1:]), reversed(rates), strict=True):
+        found.append(gain[:, None] * weight.astype(np.float64))
+        gain = np.sqrt(rate * np.square(found[-1]).sum(axis=0))
+    return found[::-1]
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def elimination_costs(covariance, outgoing):
+    """Cost of removing neurons one after the other, always the one that costs least.
+
+    A neuron that leaves is replaced by a linear function of those that stay, whose outgoing weights
+    take it over. Its cost is what ridge regression leaves of its variance, the penalty included:
+    ``1 / inv(C + λ I)[j, j] - λ``, times the squared norm of its outgoing weights (Hassibi & Stork
+    1992, eq. 5, with the least-squares problem of the next layer for the loss). λ is `RIDGE` times
+    the mean variance.
+
+    Parameters
+    ----------
+    covariance : ndarray of shape (n, n)
+        Covariances C of the outputs of the neurons.
+    outgoing : ndarray of shape (n_next, n)
+        Their outgoing weights.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Costs that rise in the order in which neurons leave; NaN where anything is not finite.
+    """
+    n = len(covariance)
+    if not (np.isfinite(covariance).all() and np.isfinite(outgoing).all()):
+        return np.full(n, np.nan)
+    ridge = _ridge(covariance)
+    precision = np.linalg.inv(covariance + ridge * np.eye(n))
+    outgoing = outgoing.T.astype(np.float64)
+    left = np.arange(n)
+    order, costs = [], []
+    group = -(-n // MAX_STEPS)
+    while len(left):
+        cost = _costs(precision, outgoing, ridge)
+        if group == 1:
+            goes = np.array([cost.argmin()])
+            costs.extend(cost[goes])
+        else:
+            cheap = np.argsort(cost, kind="stable")[: CANDIDATES * group]
+            steps, step_costs = _one_by_one(
+                precision[np.ix_(cheap, cheap)], outgoing[cheap], ridge, min(group, len(cheap))
+            )
+            goes = cheap[steps]
+            costs.extend(step_costs)
+        order.extend(left[goes])
+        stays = np.ones(len(left), dtype=bool)
+        stays[goes] = False
+        crossed = precision[np.ix_(goes, stays)]
+        told = np.linalg.solve(precision[np.ix_(goes, goes)], crossed)
+        precision = precision[np.ix_(stays, stays)] - crossed.T @ told
+        outgoing = outgoing[stays] - told.T @ outgoing[goes]
+        left = left[stays]
+    found = np.empty(n)
+    # Later costs that are lower were not to be had before. Equal ones keep the order, but for
+    # those of 0, which are as good as each other.
+    found[order] = np.maximum.accumulate(costs) * (1 + 1e-9 * np.arange(n) / n)
+    return found
+
+
+def _costs(precision, outgoing, ridge):
+    """Cost of each neuron if it is the next to leave."""
+    # Rounding may take a little more than there is.
+    residual_variance = np.maximum(1 / np.diag(precision) - ridge, 0)
+    return np.square(outgoing).sum(axis=1) * residual_variance
+
+
+def _one_by_one(precision, outgoing, ridge, n):
+    """Which `n` of some neurons leave first, and the costs, all others of the layer staying."""
+    left, order, costs = np.arange(len(precision)), [], []
+    for _ in range(n):
+        cost = _costs(precision, outgoing, ridge)
+        j = int(cost.argmin())
+        order.append(left[j])
+        costs.append(cost[j])
+        told = precision[j] / precision[j, j]
+        outgoing = np.delete(outgoing - np.outer(told, outgoing[j]), j, axis=0)
+        precision = np.delete(precision - np.outer(told, precision[j]), j, axis=0)
+        precision, left = np.delete(precision, j, axis=1), np.delete(left, j)
+    return order, costs
+
+
+def take_over(moments, gone, outgoing, mask=None):
+    """Let the neurons that stay stand in for those that leave, as well as they can on average.
+
+    Parameters
+    ----------
+    moments : skactprune.pruning.probes.outputs.Moments
+        Of the outputs of all neurons.
+    gone : bool ndarray of shape (n,)
+        Those that leave.
+    outgoing : ndarray of shape (n_next, n)
+        Outgoing weights.
+    mask : bool ndarray of shape (n_next, n), default=None
+        Outgoing weights that may change; None lets all of them.
+
+    Returns
+    -------
+    weights : ndarray of shape (n_next, n)
+        New outgoing weights by ridge regression; those of the neurons that leave are 0.
+    biases : ndarray of shape (n_next,)
+        To be added to the biases of the next layer, so that its mean stays.
+    """
+    stays = ~gone
+    covariance = moments.covariance + _ridge(moments.covariance) * np.eye(len(gone))
+    told = np.linalg.solve(covariance[np.ix_(stays, stays)], covariance[np.ix_(stays, gone)])
+    change = outgoing[:, gone] @ told.T
+    if mask is not None:
+        change = change * mask[:, stays]
+    weights = np.where(gone, 0.0, outgoing)
+    weights[:, stays] += change
+    return weights, outgoing[:, gone] @ moments.mean[gone] - change @ moments.mean[stays]
+
+
+def _ridge(covariance):
+    variance = np.trace(covariance) / max(len(covariance), 1)
+    return RIDGE * variance or 1.0

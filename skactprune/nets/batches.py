@@ -67,3 +67,9 @@ class BatchIterator:
             self._order = self._order[self.random_state.permutation(len(self.dataset))]
         for start in range(0, len(self.dataset), self.batch_size):
             yield self.dataset[self._order[start : start + self.batch_size]]
+
+
+def batch_weight(batch):
+    """Sample weights of a batch, or None where every row weighs the same."""
+    target = batch[1]
+    return target[1] if isinstance(target, (tuple, list)) else None

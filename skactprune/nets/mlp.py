@@ -3,38 +3,9 @@
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional as F
 from torch.nn.utils import skip_init
 
-# What overwrites z must keep its sign, for watchers look at it later: sigmoid cannot.
-ACTIVATIONS = {
-    "identity": lambda z: z,
-    "logistic": torch.sigmoid,
-    "tanh": torch.tanh_,
-    "relu": torch.relu_,
-}
-
-
-class WatchedLinear(nn.Linear):
-    """Linear layer that shows its outputs to a watcher.
-
-    Attributes
-    ----------
-    watch : callable or None
-        Called with every output; it may keep it, for whatever overwrites it keeps its sign.
-    """
-
-    watch = None
-
-    def forward(self, X):
-        z = F.linear(X, self.weight, self.bias)
-        if self.watch is not None:
-            self.watch(z)
-        return z
-
-    def unwatch(self):
-        """Show outputs to nobody."""
-        self.watch = None
+from skactprune.nets.activations import get_activation
 
 
 class MLP(nn.Module):
@@ -66,7 +37,7 @@ class MLP(nn.Module):
         self.activation = activation
         self.dropout = tuple(dropout)
         self.layers = nn.ModuleList(
-            skip_init(WatchedLinear, n_in, n_out, dtype=dtype)
+            skip_init(nn.Linear, n_in, n_out, dtype=dtype)
             for n_in, n_out in zip(layer_sizes[:-1], layer_sizes[1:], strict=True)
         )
         self.generator_ = torch.Generator() if any(self.dropout) else None
@@ -95,19 +66,36 @@ class MLP(nn.Module):
 
     def activate(self, z):
         """Apply the hidden activation to `z`, in place where it can."""
-        return ACTIVATIONS[self.activation](z)
+        return get_activation(self.activation).apply_to_tensor(z)
 
     def numpy_parameters(self):
         """Weights of shape (n_in, n_out) and biases as arrays; on the CPU they share memory."""
         weights = [layer.weight.detach().cpu().numpy().T for layer in self.layers]
         return weights, [layer.bias.detach().cpu().numpy() for layer in self.layers]
 
-    def forward(self, X):
+    def forward(self, X, trace=None):
+        """Logits of the rows `X`.
+
+        Parameters
+        ----------
+        X : torch.Tensor of shape (n_rows, n_features)
+            Rows.
+        trace : list, default=None
+            The pre-activations of every hidden layer, of shape (n_rows, n_out), are appended to
+            it. The activation may have overwritten them; their signs are right.
+
+        Returns
+        -------
+        torch.Tensor of shape (n_rows, n_outputs)
+        """
         *hidden, output = self.layers
         rates = self.dropout if self.training else (0.0,) * len(self.dropout)
         h = self._drop(X, rates[0]) if rates[0] else X
         for layer, rate in zip(hidden, rates[1:], strict=True):
-            h = self.activate(layer(h))
+            z = layer(h)
+            if trace is not None:
+                trace.append(z)
+            h = self.activate(z)
             if rate:
                 h = self._drop(h, rate)
         return output(h)

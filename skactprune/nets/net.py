@@ -1,127 +1,154 @@
-"""The skorch net that the estimators hold in ``net_``."""
+"""The skorch nets that the estimators hold in ``net_``."""
 
 import torch
 from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback
-from skorch.utils import to_device
-from torch import nn
-from torch.nn import functional as F
+
+from skactprune.nets.steps import AutogradStep, penalized_parameters
 
 
-class WeightedLogLoss(nn.Module):
-    """Cross-entropy of logits, averaged with the sample weights of the batch.
-
-    One output column is the logit of the second of two classes, several are class logits.
-    """
-
-    def forward(self, logits, target):
-        y, weight = target if isinstance(target, (tuple, list)) else (target, None)
-        reduction = "mean" if weight is None else "none"
-        if logits.shape[1] == 1:
-            loss = F.binary_cross_entropy_with_logits(
-                logits.squeeze(1), y.to(logits.dtype), reduction=reduction
-            )
-        else:
-            loss = F.cross_entropy(logits, y, reduction=reduction)
-        return loss if weight is None else (loss * weight).sum() / weight.sum()
-
-
-def class_probabilities(logits):
-    """Probabilities of shape (n_samples, n_classes) from the logits of an `MLP`."""
-    if logits.shape[1] == 1:
-        positive = torch.sigmoid(logits)
-        return torch.cat([1.0 - positive, positive], dim=1)
-    return torch.softmax(logits, dim=1)
-
-
-def batch_weight(batch):
-    """Sample weights of a batch, or None where every row weighs the same."""
-    target = batch[1]
-    return target[1] if isinstance(target, (tuple, list)) else None
-
-
-class MLPNet(NeuralNetClassifier):
-    """skorch classifier for `MLP` whose L2 penalty is scikit-learn's and whose loop is lean.
+class LeanLoop:
+    """Training loop of skorch nets for `MLP`, whose L2 penalty is scikit-learn's.
 
     Batches are not recorded in the history, callbacks are only told of batches if they listen,
     and there is no closure for optimizers that want one.
 
-    Parameters
+    Attributes
     ----------
     alpha : float
         Adds ½ alpha ‖W‖² / Σ w, weights only and w the sample weights of the batch, to the loss
         of every batch.
-    **kwargs
-        As for ``skorch.NeuralNetClassifier``.
-
-    Attributes
-    ----------
     epoch_loss_ : float
         Mean loss of the batches of the last training epoch, weighted by their rows; the penalty
         in it is taken at the end of the epoch.
+    stopping_ : str or None
+        Why training is to end. A callback that sets it ends the training with the epoch, after
+        all callbacks were told of the end of the epoch.
+    """
+
+    stopping_ = None
+
+    @property
+    def _default_callbacks(self):
+        return []
+
+    def set_training_mode(self):
+        """Put the modules into training mode."""
+        if not self.module_.training:
+            self._set_training(True)
+
+    def fit_loop(self, X, y=None, epochs=None, **fit_params):
+        """Train as skorch does, until `stopping_` is set or the epochs are over."""
+        self.check_data(X, y)
+        self.check_training_readiness()
+        self.stopping_ = None
+        training, validation = self.get_split_datasets(X, y, **fit_params)
+        told = {"dataset_train": training, "dataset_valid": validation}
+        batches = self.get_iterator(training, training=True)
+        held_out = None if validation is None else self.get_iterator(validation, training=False)
+        for _ in range(self.max_epochs if epochs is None else epochs):
+            self.notify("on_epoch_begin", **told)
+            self.run_single_epoch(batches, True, "train", self.train_step, **fit_params)
+            self.run_single_epoch(held_out, False, "valid", self.validation_step, **fit_params)
+            self.notify("on_epoch_end", **told)
+            if self.stopping_ is not None:
+                break
+        return self
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        if not training:
+            return super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+        begin, end = self._listeners("on_batch_begin"), self._listeners("on_batch_end")
+        # Whatever others write into weights, those who hold some at their values come last.
+        end.sort(key=lambda listener: hasattr(listener.__self__, "hold"))
+        step = self.new_step()
+        # The one batch of the epoch that callbacks may write into; it is dropped at the end.
+        self.history.new_batch()
+        loss_sum, penalty_sum, n_rows = 0.0, 0.0, 0
+        for batch in iterator:
+            for listener in begin:
+                listener(self, batch=batch, training=True)
+            done = step(batch)
+            rows = len(batch[0])
+            loss_sum += rows * done.loss.item()
+            penalty_sum += rows * done.penalty
+            n_rows += rows
+            for listener in end:
+                listener(
+                    self,
+                    batch=batch,
+                    training=True,
+                    loss=done.loss,
+                    y_pred=done.logits,
+                    pre_activations=done.pre_activations,
+                )
+        self.history[-1]["batches"] = []
+        with torch.no_grad():
+            norm = sum(float(p.square().sum()) for p in penalized_parameters(self.module_))
+        self.epoch_loss_ = (loss_sum + 0.5 * norm * penalty_sum) / n_rows
+        self.history.record("train_loss", self.epoch_loss_)
+
+    def new_step(self):
+        """Step of the coming epoch, a function of a batch that returns a `StepResult`."""
+        listeners = self._listeners("on_grad_computed")
+
+        def tell(batch):
+            for listener in listeners:
+                parameters = self.get_all_learnable_params()
+                listener(self, named_parameters=parameters, batch=batch, training=True)
+
+        return AutogradStep(self, tell)
+
+    def _listeners(self, hook):
+        silent = getattr(Callback, hook)
+        return [getattr(cb, hook) for _, cb in self.callbacks_ if getattr(type(cb), hook) != silent]
+
+
+class MLPNet(LeanLoop, NeuralNetClassifier):
+    """skorch classifier for `MLP`.
+
+    Parameters
+    ----------
+    alpha : float
+        Strength of the L2 penalty; see `LeanLoop`.
+    **kwargs
+        As for ``skorch.NeuralNetClassifier``.
     """
 
     def __init__(self, *args, alpha=0.0, **kwargs):
         self.alpha = alpha
         super().__init__(*args, **kwargs)
 
-    @property
-    def _default_callbacks(self):
-        return []
 
-    def _set_training(self, training=True):
-        if self.module_.training is not training:
-            super()._set_training(training)
+def end_training(net, reason):
+    """End the training of a skorch net with this epoch.
 
-    def _listeners(self, hook):
-        silent = getattr(Callback, hook)
-        return [getattr(cb, hook) for _, cb in self.callbacks_ if getattr(type(cb), hook) != silent]
+    Loops of our own read it after all callbacks were told of the epoch; skorch's knows no other
+    way than the one its own callbacks take, an interrupt.
 
-    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
-        if not training:
-            return super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
-        begin, end = self._listeners("on_batch_begin"), self._listeners("on_batch_end")
-        self._grad_listeners = self._listeners("on_grad_computed")
-        self._parameters = [p for group in self.optimizer_.param_groups for p in group["params"]]
-        weights = [layer.weight for layer in self.module_.layers]
-        self._weights = [(weight, weight.detach()) for weight in weights]
-        # The one batch of the epoch that callbacks may write into; it is dropped at the end.
-        self.history.new_batch()
-        loss_sum, penalty_sum, n_rows = 0.0, 0.0, 0
-        for batch in iterator:
-            rows, weight = len(batch[0]), batch_weight(batch)
-            penalty = self.alpha / float(rows if weight is None else weight.sum())
-            for listener in begin:
-                listener(self, batch=batch, training=True)
-            step = self.train_step(batch, penalty)
-            loss_sum += rows * step["loss"].item()
-            penalty_sum += rows * penalty
-            n_rows += rows
-            for listener in end:
-                listener(self, batch=batch, training=True, **step)
-        self.history[-1]["batches"] = []
-        with torch.no_grad():
-            norm = sum(float(layer.weight.square().sum()) for layer in self.module_.layers)
-        self.epoch_loss_ = (loss_sum + 0.5 * norm * penalty_sum) / n_rows
-        self.history.record("train_loss", self.epoch_loss_)
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        Net in training.
+    reason : str
+        Why.
+    """
+    if isinstance(net, LeanLoop):
+        net.stopping_ = reason
+    else:
+        raise KeyboardInterrupt(reason)
 
-    def train_step(self, batch, penalty):
-        for parameter in self._parameters:
-            parameter.grad = None
-        step = self.train_step_single(batch, penalty)
-        for listener in self._grad_listeners:
-            parameters = self.get_all_learnable_params()
-            listener(self, named_parameters=parameters, batch=batch, training=True)
-        self.optimizer_.step()
-        return step
 
-    def train_step_single(self, batch, penalty):
-        self._set_training(True)
-        X, target = batch if self.device == "cpu" else to_device(batch, self.device)
-        logits = self.module_(X)
-        loss = self.criterion_(logits, target)
-        loss.backward()
-        if penalty:
-            for weight, values in self._weights:
-                weight.grad.add_(values, alpha=penalty)
-        return {"loss": loss, "y_pred": logits}
+def hold_weights(net):
+    """Let callbacks that hold weights at certain values set them again.
+
+    Whoever writes into the weights of a net, other than its optimizer, calls this afterwards.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        Those of its callbacks that have a method `hold` are asked.
+    """
+    for _, callback in net.callbacks_:
+        if hasattr(callback, "hold"):
+            callback.hold()

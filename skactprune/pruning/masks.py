@@ -8,25 +8,26 @@ class Masks:
 
     Parameters
     ----------
-    shapes : list of (int, int)
-        Original shapes (n_out, n_in) of the hidden weights.
-    chained : bool
-        Whether the input of every layer is the output of the one before, so that neurons can
-        leave.
+    layout : skactprune.pruning.chain.Chain or Loose
+        Original shapes of the hidden weights, and who feeds whom.
 
     Attributes
     ----------
-    current : list of bool ndarray
+    current : list of bool ndarray of shape (n_out, n_in)
         True where a weight is left, in the sizes that the layers have now.
-    live : list of int ndarray
+    live : list of int ndarray of shape (n_out,)
         Original indices of the rows of `current`, a layer each.
     """
 
-    def __init__(self, shapes, chained):
-        self.shapes = [tuple(shape) for shape in shapes]
-        self.chained = chained
-        self.current = [np.ones(shape, dtype=bool) for shape in self.shapes]
-        self.live = [np.arange(n_out) for n_out, _ in self.shapes]
+    def __init__(self, layout):
+        self.layout = layout
+        self.current = [np.ones(shape, dtype=bool) for shape in layout.shapes]
+        self.live = [np.arange(n_out) for n_out, _ in layout.shapes]
+
+    @property
+    def shapes(self):
+        """Original shapes (n_out, n_in)."""
+        return self.layout.shapes
 
     @property
     def n_original(self):
@@ -44,41 +45,67 @@ class Masks:
         return 1.0 - self.n_left / self.n_original if self.n_original else 0.0
 
     @property
-    def dense(self):
-        """Whether no weight of the current layers is masked."""
-        return all(mask.all() for mask in self.current)
-
-    def columns(self, depth):
-        """Original indices of the columns of ``current[depth]``."""
-        if depth == 0 or not self.chained:
-            return np.arange(self.shapes[depth][1])
-        return self.live[depth - 1]
+    def live_neurons(self):
+        """Original indices of the neurons that have a weight left, a layer each."""
+        return [live[mask.any(axis=1)] for live, mask in zip(self.live, self.current, strict=True)]
 
     def full(self):
         """Masks in the original shapes: False where a weight is masked or has left."""
         full = []
         for depth, (shape, mask) in enumerate(zip(self.shapes, self.current, strict=True)):
             out = np.zeros(shape, dtype=bool)
-            out[np.ix_(self.live[depth], self.columns(depth))] = mask
+            out[np.ix_(self.live[depth], self.layout.columns(depth, self.live))] = mask
             full.append(out)
         return full
 
     def replaced(self, current):
         """The same network with other masks of the same sizes."""
-        new = Masks(self.shapes, self.chained)
+        new = Masks(self.layout)
         new.current, new.live = list(current), self.live
         return new
+
+    def regrown(self):
+        """The same network with every weight that its layers have now."""
+        return self.replaced([np.ones_like(mask) for mask in self.current])
 
     def without(self, keep):
         """Masks after the neurons whose `keep` is False have left the layers."""
         new = self.replaced(self.current)
         new.live = [live[kept] for live, kept in zip(self.live, keep, strict=True)]
-        columns = [slice(None), *keep[:-1]]
-        new.current = [
-            mask[kept][:, kept_in]
-            for mask, kept, kept_in in zip(self.current, keep, columns, strict=True)
-        ]
+        new.current = cut(self.current, keep)
         return new
+
+    def state(self):
+        """What `load` needs, as arrays."""
+        return {"shapes": self.shapes, "current": self.current, "live": self.live}
+
+    def load(self, state):
+        """Masks of the same layers as they were where `state` was taken."""
+        new = Masks(self.layout.of_shapes(state["shapes"]))
+        new.current, new.live = list(state["current"]), list(state["live"])
+        return new
+
+
+def cut(matrices, keep):
+    """Matrices of a chain of layers without the rows and columns of neurons that leave.
+
+    Parameters
+    ----------
+    matrices : list of ndarray of shape (n_out, n_in)
+        One for every hidden layer.
+    keep : list of bool ndarray of shape (n_out,)
+        True for the neurons of each hidden layer that stay.
+
+    Returns
+    -------
+    list of ndarray
+        New arrays.
+    """
+    columns = [slice(None), *keep[:-1]]
+    return [
+        matrix[kept][:, kept_in]
+        for matrix, kept, kept_in in zip(matrices, keep, columns, strict=True)
+    ]
 
 
 def cascade(masks):

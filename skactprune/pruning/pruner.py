@@ -1,20 +1,18 @@
-"""When everything comes together: a skorch callback that prunes in rounds."""
+"""When to prune: a skorch callback that tells a method of the moments of a training run."""
 
-import math
 from numbers import Integral, Real
 
 import numpy as np
-import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 from skorch.callbacks import Callback
 
 from skactprune._warnings import warn
-from skactprune.methods import get_method
-from skactprune.pruning.hits import hits_of_batch
-from skactprune.pruning.layers import OutputLayerCheck, PrunedLayers, prunable_layers
+from skactprune.nets.accuracy import RunningAccuracy
+from skactprune.nets.net import end_training
+from skactprune.pruning.method import get_method
+from skactprune.pruning.run import Run
 from skactprune.pruning.schedules import cumulative_shares
-from skactprune.pruning.selection import select, smallest_possible
 from skactprune.pruning.triggers import get_trigger
 
 STORED_PARAMS = ("method", "prune_fraction", "n_prune_rounds", "trigger", "min_neurons")
@@ -24,10 +22,6 @@ CONSTRAINTS = {
     "min_neurons": ["array-like", Interval(Integral, 1, None, closed="left")],
     "random_state": ["random_state"],
 }
-
-
-class StopTraining(KeyboardInterrupt):
-    """Ends a skorch training loop, which swallows it as it does an interrupt by the user."""
 
 
 class Pruner(Callback):
@@ -73,8 +67,8 @@ class Pruner(Callback):
         What is left of the hidden weights.
     history_ : list of dict
         One row a round: ``round`` (the number of rounds done by then), ``epoch``, ``sparsity``,
-        ``live_neurons``, ``train_score`` (accuracy of the epoch that ended with the round) and
-        ``validation_score`` (None without one).
+        ``live_neurons``, ``train_score`` (accuracy of the epoch that ended with the round),
+        ``validation_score`` (None without one) and ``seconds`` (wall time of the round).
 
     Raises
     ------
@@ -127,105 +121,99 @@ class Pruner(Callback):
 
     def initialize(self):
         """Forget earlier training."""
-        self.__dict__.pop("layers_", None)
+        self.__dict__.pop("run_", None)
         return self
 
     @property
     def masks_(self):
         """What is left of the hidden weights."""
-        return self.layers_.masks
+        return self.run_.masks
+
+    @property
+    def history_(self):
+        """A row a round."""
+        return self.run_.history
 
     @property
     def activation_counts_(self):
         """Firing counts in the original sizes; None where the method does not count."""
-        return self.layers_.full_counts() if self.method_.counts else None
-
-    # -- schedule ---------------------------------------------------------------------------
-
-    def prepare(self, net):
-        """Look at the net and check the parameters, unless that was done before."""
-        if not hasattr(self, "layers_"):
-            self._check_parameters()
-            layers = PrunedLayers(net)
-            self._check_chain(net, layers.masks)
-            self.layers_ = layers
-            self.fraction_done_ = 0.0
-            self.history_ = []
-            self._plan()
-            self.start_schedule()
-
-    def start_schedule(self):
-        """Count epochs and rounds from zero; rounds whose target was reached are skipped."""
-        self.epoch_ = 0
-        self.done_ = 0
-        while self.pending and self._fraction(self.done_ + 1) <= self.fraction_done_:
-            self.done_ += 1
+        firing = self.run_.probe("Firing")
+        return None if firing is None else firing.original_counts
 
     @property
     def pending(self):
-        """Whether rounds are still to come."""
-        return self.done_ < len(self.shares_)
+        """Whether rounds are still to come, or masks are still moving."""
+        return self.run_.pending
 
-    def _fraction(self, done):
-        return self.shares_[done - 1] * self.prune_fraction
+    # -- schedule ---------------------------------------------------------------------------
+
+    def prepare(self, net, state=None):
+        """Look at the net and check the parameters, unless that was done before.
+
+        Parameters
+        ----------
+        net : skorch.NeuralNet
+            Initialized net.
+        state : dict, default=None
+            What `state` gave; training goes on from there, with the parameters of this object.
+        """
+        if hasattr(self, "run_"):
+            return
+        validate_parameter_constraints(CONSTRAINTS, self.get_params(deep=False), "Pruner")
+        method = get_method(self.method)
+        # A method notes things in training, and a parameter must not change in fit.
+        method = type(method)(**method.get_params(deep=False)).validated()
+        self.trigger_ = get_trigger(self.trigger)
+        rounds = self.n_prune_rounds if self.prune_fraction else 0
+        shares = cumulative_shares(method.schedule, rounds)
+        run = Run(net, self.prune_fraction if rounds else 0.0, repr(self.method), self._generator())
+        if state is not None:
+            run.load(state["run"])
+        run.shares = shares
+        run.floors = self._floors(run.masks.shapes)
+        if rounds:
+            self._check_layers(run)
+            method.plan(run)
+        self.method_, self.run_ = method, run
+        if state is None:
+            self.start_schedule()
+        else:
+            self._go_back()
+
+    def start_schedule(self):
+        """Count epochs and rounds from zero; rounds whose target was reached are skipped."""
+        run = self.run_
+        run.epoch = run.done = 0
+        while run.done < len(run.shares) and run.fraction(run.done + 1) <= run.fraction_done:
+            run.done += 1
+
+    def _go_back(self):
+        """Where more is asked for than before, let the last rounds come again."""
+        run = self.run_
+        run.done = min(run.done, len(run.shares))
+        while run.done and run.fraction(run.done) > run.fraction_done:
+            run.done -= 1
 
     def _due(self, net, epoch, accuracy):
-        if not self.pending:
-            return self.done_
-        rounds = len(self.shares_)
-        return self.trigger_.rounds_due(self.done_, rounds, epoch, net.max_epochs, accuracy)
+        run = self.run_
+        rounds = len(run.shares)
+        if run.done == rounds:
+            return rounds
+        return self.trigger_.rounds_due(run.done, rounds, epoch, net.max_epochs, accuracy)
 
-    def _check_parameters(self):
-        validate_parameter_constraints(CONSTRAINTS, self.get_params(deep=False), "Pruner")
-        self.method_ = get_method(self.method).validated()
-        self.trigger_ = get_trigger(self.trigger)
-        if self.unlabeled is not None and not self.method_.counts:
-            raise ValueError(
-                f"method={self.method!r} does not count who fires, so that unlabeled rows "
-                "(X_unlabeled of fit, unlabeled of Pruner) must be None."
-            )
+    def _generator(self):
         given = isinstance(self.random_state, np.random.RandomState)
-        self.random_state_ = (
-            self.random_state if given else np.random.RandomState(self.random_state)
-        )
+        return self.random_state if given else np.random.RandomState(self.random_state)
 
-    def _check_chain(self, net, masks):
-        if self.method_.outputs and not masks.chained:
-            raise ValueError(
-                f"method={self.method!r} needs to know which layer feeds which, as in the nets of "
-                f"PrunedMLPClassifier; for {type(net.module_).__name__} use another method, such "
-                "as 'firing_deviation'."
-            )
-
-    def _plan(self):
-        """Spread `prune_fraction` over the rounds, and check that it can be reached."""
-        rounds = self.n_prune_rounds if self.prune_fraction else 0
-        self.shares_ = cumulative_shares(self.method_.schedule, rounds)
-        masks, floors = self.masks_, self._floors()
-        if not rounds:
-            return
-        if not masks.shapes:
+    def _check_layers(self, run):
+        if not run.layout.shapes:
             raise ValueError(
                 f"hidden_layer_sizes=() leaves nothing to prune; prune_fraction="
                 f"{self.prune_fraction!r} needs a hidden layer (or prune_fraction=0)."
             )
-        smallest = smallest_possible(
-            masks.shapes,
-            granularity=self.method_.granularity,
-            chained=masks.chained,
-            floors=floors,
-        )
-        whole = self.layers_.n_weights if self.method_.whole_net else masks.n_original
-        highest = (masks.n_original - smallest) / whole
-        if self.prune_fraction > highest + 1e-9:
-            raise ValueError(
-                f"prune_fraction={self.prune_fraction!r} cannot be reached: with hidden weights of "
-                f"shapes {masks.shapes} and at least {floors} neurons left, it must be at most "
-                f"{math.floor(highest * 1e4) / 1e4}."
-            )
 
-    def _floors(self):
-        sizes = [n_out for n_out, _ in self.masks_.shapes]
+    def _floors(self, shapes):
+        sizes = [n_out for n_out, _ in shapes]
         given = isinstance(self.min_neurons, Integral)
         floors = [self.min_neurons] * len(sizes) if given else list(self.min_neurons)
         if len(floors) != len(sizes) or not all(
@@ -242,224 +230,91 @@ class Pruner(Callback):
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         self.prepare(net)
-        self.layers_.hold(net, held=not self.method_.regrow)
-        self._unlabeled = None if self.unlabeled is None else net.get_dataset(self.unlabeled)
-        if self._unlabeled is not None and not len(self._unlabeled):
+        self.begun_ = False
+        self.unlabeled_ = None if self.unlabeled is None else net.get_dataset(self.unlabeled)
+        if self.unlabeled_ is not None and not len(self.unlabeled_):
             raise ValueError("unlabeled has no rows; it must have at least one, or be None.")
-        self._order = np.arange(0)
-        self._output_check = None
-        if self.pending and not self.masks_.chained:
-            self._output_check = OutputLayerCheck(net.module_)
-        if self.shares_ and self.method_.counts:
-            self.layers_.counter.attach(prunable_layers(net.module_)[:-1])
-        if self.pending and self.method_.inputs and self.masks_.chained:
-            self.layers_.features.add(X if self._unlabeled is None else self._unlabeled)
+        self.run_.start(net)
 
-    def on_epoch_begin(self, net, **kwargs):
-        due = self._due(net, self.epoch_ + 1, 0.0)
-        self._scoring = self.trigger_.needs_accuracy or due > self.done_
-        self._hits, self._rows = 0.0, 0.0
+    def on_epoch_begin(self, net, dataset_train=None, **kwargs):
+        if not self.begun_:
+            self._begin(dataset_train)
+        due = self._due(net, self.run_.epoch + 1, 0.0)
+        scores = self.trigger_.needs_accuracy or due > self.run_.done
+        self.accuracy_ = RunningAccuracy() if scores else None
+
+    def _begin(self, training):
+        run = self.run_
+        run.see(training, self.unlabeled_)
+        with run.transaction():
+            self.method_.begin(run)
+        if self.unlabeled_ is not None and not run.reads_rows:
+            raise ValueError(
+                f"method={self.method!r} does not count who fires, so that unlabeled rows "
+                "(X_unlabeled of fit, unlabeled of Pruner) must be None."
+            )
+        self.begun_ = True
 
     def on_batch_begin(self, net, batch=None, training=False, **kwargs):
-        if training and self.method_.counting == "training" and self._unlabeled is None:
-            self.layers_.counter.sample_weight = self._weights(batch)
-            self.layers_.counter.active = True
-
-    def on_batch_end(self, net, batch=None, training=False, y_pred=None, **kwargs):
-        self.layers_.counter.active = False
         if training:
-            if self._output_check is not None:
-                self._output_check.finish()
-                self._output_check = None
-            self.layers_.zero_masked()
-            if self._scoring:
-                hits, rows = hits_of_batch(y_pred, batch[1], self._weights(batch))
-                self._hits += hits
-                self._rows += rows
+            self.run_.begin_batch(batch, self._weights(batch))
 
-    def on_epoch_end(self, net, dataset_train=None, **kwargs):
-        self.epoch_ += 1
-        if self.layers_.counter.attached:
-            self._count_after_epoch(net, dataset_train)
-        accuracy = self._hits / self._rows if self._rows else float("nan")
-        if self.trigger_.needs_accuracy and not self._rows:
+    def on_grad_computed(self, net, **kwargs):
+        self.method_.on_gradient(self.run_)
+
+    def on_batch_end(
+        self, net, batch=None, training=False, y_pred=None, pre_activations=(), **kwargs
+    ):
+        if training:
+            self.run_.end_batch(batch, pre_activations)
+            self.method_.on_step(self.run_)
+            self.run_.zero_masked()
+            if self.accuracy_ is not None:
+                self.accuracy_.add(y_pred, batch[1], self._weights(batch))
+
+    def on_epoch_end(self, net, **kwargs):
+        run = self.run_
+        run.end_epoch()
+        accuracy = float("nan") if self.accuracy_ is None else self.accuracy_.value
+        if self.trigger_.needs_accuracy and np.isnan(accuracy):
             raise ValueError(f"trigger={self.trigger!r} needs integer class labels as targets.")
-        due = self._due(net, self.epoch_, accuracy)
-        if due > self.done_:
-            self._prune(net, due, accuracy, dataset_train)
-        elif not self.pending and self.shares_ and self.trigger_.stops(accuracy):
-            raise StopTraining
+        self.method_.on_epoch(run)
+        due = self._due(net, run.epoch, accuracy)
+        if due > run.done:
+            with run.round(due, accuracy) as share:
+                self.method_.round(run, share)
+        elif run.shares and not run.pending and self.trigger_.stops(accuracy):
+            end_training(net, f"The accuracy reached the last mark of trigger={self.trigger!r}.")
 
     def on_train_end(self, net, X=None, y=None, **kwargs):
-        self.layers_.counter.detach()
-        self.layers_.zero_masked()
-        self._unlabeled = None
-        if self._output_check is not None:
-            self._output_check.detach()
-            self._output_check = None
-        if self.pending and self.epoch_ == net.max_epochs:
+        run = self.run_
+        run.end()
+        if self.begun_:
+            self.method_.end(run)
+        self.unlabeled_ = run.rows = None
+        if run.done < len(run.shares) and run.epoch == net.max_epochs:
             warn(
                 f"Stochastic Optimizer: Maximum iterations ({net.max_epochs}) reached and only "
-                f"{self.done_} of {len(self.shares_)} pruning rounds were triggered: the sparsity "
-                f"is {self.masks_.sparsity:.3f}, not prune_fraction={self.prune_fraction!r}.",
+                f"{run.done} of {len(run.shares)} pruning rounds were triggered: the sparsity "
+                f"is {run.masks.sparsity:.3f}, not prune_fraction={self.prune_fraction!r}.",
                 ConvergenceWarning,
             )
 
     def _weights(self, batch):
         return None if self.sample_weight is None else self.sample_weight(batch)
 
-    def _count_after_epoch(self, net, dataset_train):
-        """Count on rows that training's own forward passes do not count."""
-        labelled = self._unlabeled is None
-        dataset = dataset_train if labelled else self._unlabeled
-        if not labelled and not self.pending:
-            return
-        if self.method_.counting == "sample":
-            self._count(net, dataset, [self._sample(dataset)])
-        elif not labelled:
-            rows = self._next_unlabeled(len(dataset_train))
-            self._count(net, dataset, _in_batches(rows, net.batch_size))
+    # -- state ------------------------------------------------------------------------------
 
-    def _next_unlabeled(self, n_rows):
-        """Indices of the unlabelled rows whose turn it is."""
-        n = len(self._unlabeled)
-        n_orders = -(-(n_rows - len(self._order)) // n)
-        orders = [self.random_state_.permutation(n) for _ in range(n_orders)]
-        rows, self._order = np.split(np.concatenate([self._order, *orders]), [n_rows])
-        return rows
+    def hold(self):
+        """Set masked weights to zero, whatever was written into them."""
+        if hasattr(self, "run_"):
+            self.run_.zero_masked()
 
-    def _sample(self, dataset):
-        """Indices of the rows on which a method looks, all of them if they are few."""
-        size = min(self.method_.sample_size, len(dataset))
-        return self.random_state_.choice(len(dataset), size, replace=False)
-
-    @torch.no_grad()
-    def _count(self, net, dataset, batches):
-        net.module_.eval()
-        self.layers_.counter.active = True
-        for rows in batches:
-            net.infer(dataset[rows][0])
-        self.layers_.counter.active = False
-
-    # -- a round ----------------------------------------------------------------------------
-
-    def _prune(self, net, due, accuracy, dataset_train):
-        """Prune to the target of round `due`; interrupted, it leaves everything as it was."""
-        masks = self.masks_
-        if self.method_.regrow:
-            masks = masks.replaced([np.ones_like(mask) for mask in masks.current])
-        moments = None
-        if self.method_.outputs:
-            dataset = dataset_train if self._unlabeled is None else self._unlabeled
-            batches = _in_batches(self._sample(dataset), net.batch_size)
-            moments = self.layers_.moments(net, dataset, batches)
-        counted = self.method_.counts
-        states = self.layers_.states(net, masks, counted, self.random_state_, moments)
-        selected = select(
-            [self._scores(state) for state in states],
-            masks,
-            granularity=self.method_.granularity,
-            scope=self.method_.scope,
-            floors=self._floors(),
-            **self._target(self._fraction(due)),
-        )
-        undo, before = self.layers_.undo(net), dict(vars(self))
-        try:
-            self.layers_.apply(
-                net,
-                masks.replaced(selected),
-                cut=not self.method_.regrow,
-                moments=moments if self.method_.refit else None,
-            )
-            self.layers_.hold(net, held=not self.method_.regrow)
-            if self.method_.reset_counts:
-                self.layers_.counter.restart()
-            self.done_ = due
-            self.fraction_done_ = self._fraction(due)
-            self.history_ = [*self.history_, self._row(net, accuracy)]
-        except BaseException:
-            undo()
-            vars(self).update(before)
-            raise
-
-    def _scores(self, state):
-        """What the method gives for a layer, which may be a function of the user's."""
-        scores = np.asarray(self.method_.score(state))
-        n_out, n_in = state.weight.shape
-        if scores.shape not in ((n_out, n_in), (n_out, 1)) or scores.dtype.kind not in "biuf":
-            raise ValueError(
-                f"method={self.method!r} must give numbers of shape {(n_out, n_in)}, or "
-                f"{(n_out, 1)}, for a layer of {n_out} neurons; it gave {scores.dtype} of shape "
-                f"{scores.shape}."
-            )
-        if not np.isfinite(np.where(state.mask, scores, 0)).all():
-            raise ValueError(
-                f"method={self.method!r} must give finite scores of the weights that are left; "
-                "it gave NaN or infinity."
-            )
-        return scores
-
-    def _target(self, fraction):
-        """How much `select` is to take until `fraction` is gone."""
-
-        def weights(whole, fraction):
-            return math.ceil(fraction * whole - 1e-9)
-
-        if not self.method_.whole_net:
-            n_original = self.masks_.n_original
-            return {"n_left": n_original - weights(n_original, fraction)}
-        before = 0.0 if self.method_.regrow else self.fraction_done_
-        whole = self.layers_.n_weights
-        return {"n_removed": weights(whole, fraction) - weights(whole, before)}
-
-    def _row(self, net, accuracy):
-        epoch = net.history[-1]
-        return {
-            "round": self.done_,
-            "epoch": self.epoch_,
-            "sparsity": self.masks_.sparsity,
-            "live_neurons": [int(mask.any(axis=1).sum()) for mask in self.masks_.current],
-            "train_score": accuracy,
-            "validation_score": epoch.get("valid_score", epoch.get("valid_acc")),
-        }
-
-    def finalize(self, net, cut):
-        """Where weights may regrow, take those that are zero at the end for the pruned ones."""
-        if not self.method_.regrow or not self.history_:
-            return
-        masks = self.layers_.nonzero(net)
-        if cut:
-            self.layers_.apply(net, masks, cut=True)
-        else:
-            self.layers_.masks = masks
+    def abandon(self):
+        """Hear that training has failed, so that there is nothing to be finished."""
+        self.begun_ = False
 
     def state(self):
-        """What `restore` needs to go on, without torch objects."""
+        """What `prepare` needs to go on: arrays, numbers and the parameters."""
         params = self.get_params(deep=False)
-        return {
-            "params": {name: params[name] for name in STORED_PARAMS},
-            "layers": self.layers_.state(),
-            "fraction_done": self.fraction_done_,
-            "history": self.history_,
-            "epoch": self.epoch_,
-            "done": self.done_,
-        }
-
-    def restore(self, net, state):
-        """Go on where `state` was taken; parameters are those of this object."""
-        self._check_parameters()
-        self.layers_ = PrunedLayers(net)
-        self.layers_.load(state["layers"])
-        self.fraction_done_ = state["fraction_done"]
-        self.history_ = state["history"]
-        self.epoch_, self.done_ = state["epoch"], state["done"]
-        self._plan()
-        # Where more is asked for than before, the last rounds are to come again.
-        self.done_ = min(self.done_, len(self.shares_))
-        while self.done_ and self._fraction(self.done_) > self.fraction_done_:
-            self.done_ -= 1
-
-
-def _in_batches(rows, size):
-    """Rows in batches; a size of -1, which is skorch's word for all rows, splits nowhere."""
-    return np.split(rows, range(size, len(rows), size))
+        return {"params": {name: params[name] for name in STORED_PARAMS}, "run": self.run_.state()}

@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 from numbers import Real
 
-from skactprune.pruning._lookup import look_up
+from skactprune._register import Register
+
+SCHEDULES = Register("schedule")
 
 
+@SCHEDULES.add("geometric")
 @dataclass(frozen=True)
 class Geometric:
     """Every round removes `ratio` times what the round before removed.
@@ -33,6 +36,7 @@ class Geometric:
         return (1 - self.ratio**done) / (1 - self.ratio**n_rounds)
 
 
+@SCHEDULES.add("cubic")
 @dataclass(frozen=True)
 class Cubic:
     """Fast first, slow at the end: ``1 - (1 - done / n_rounds) ** 3``.
@@ -47,6 +51,7 @@ class Cubic:
         return 1 - (1 - done / n_rounds) ** 3
 
 
+@SCHEDULES.add("linear")
 @dataclass(frozen=True)
 class Linear:
     """Every round removes the same amount."""
@@ -56,6 +61,7 @@ class Linear:
         return done / n_rounds
 
 
+@SCHEDULES.add("one_shot")
 @dataclass(frozen=True)
 class OneShot:
     """The first round removes everything, later rounds nothing."""
@@ -63,14 +69,6 @@ class OneShot:
     def __call__(self, done, n_rounds):
         """Share that is gone after `done` of `n_rounds` rounds."""
         return float(done > 0)
-
-
-SCHEDULES = {
-    "geometric": Geometric(),
-    "cubic": Cubic(),
-    "linear": Linear(),
-    "one_shot": OneShot(),
-}
 
 
 def cumulative_shares(schedule, n_rounds):
@@ -93,7 +91,7 @@ def cumulative_shares(schedule, n_rounds):
     ValueError
         For an unknown name, or a callable whose shares decrease or do not end at 1.
     """
-    function = look_up(schedule, SCHEDULES, "schedule")
+    function = SCHEDULES.make(schedule)
     if not callable(function):
         raise ValueError(f"schedule={schedule!r} must be a name or a callable.")
     shares = [float(function(done, n_rounds)) for done in range(1, n_rounds + 1)]

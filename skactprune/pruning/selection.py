@@ -7,36 +7,10 @@ the same share of every layer. Then as short a beginning of the order as reaches
 
 import numpy as np
 
-from skactprune.pruning.masks import cascade
+from skactprune.pruning.paths import highest
 
 GRANULARITIES = ("neuron", "weight")
 SCOPES = ("layer", "global")
-
-
-def smallest_possible(shapes, *, granularity, chained, floors):
-    """Number of weights that selection never removes.
-
-    Parameters
-    ----------
-    shapes : list of (int, int)
-        Shapes (n_out, n_in) of the hidden layers.
-    granularity : {"neuron", "weight"}
-        What leaves together.
-    chained : bool
-        Whether each layer feeds the next.
-    floors : list of int
-        Neurons that each layer keeps at least.
-
-    Returns
-    -------
-    int
-    """
-    if granularity == "weight":
-        return max(1, sum(floor for floor in floors if floor > 1)) * len(shapes)
-    if not chained:
-        return sum(floor * n_in for floor, (_, n_in) in zip(floors, shapes, strict=True))
-    fan_in = [shapes[0][1], *floors[:-1]] if shapes else []
-    return sum(floor * n_in for floor, n_in in zip(floors, fan_in, strict=True))
 
 
 def select(scores, masks, *, granularity, scope, floors, n_left=None, n_removed=None):
@@ -70,11 +44,9 @@ def select(scores, masks, *, granularity, scope, floors, n_left=None, n_removed=
     """
     ranks = _ranks(scores, masks, granularity, scope)
     if granularity == "neuron":
-        protected = [_highest(rank, floor) for rank, floor in zip(ranks, floors, strict=True)]
-    elif masks.chained:
-        protected = _widest_paths(ranks, floors)
+        protected = [highest(rank, floor) for rank, floor in zip(ranks, floors, strict=True)]
     else:
-        protected = [_highest(rank, 1) for rank in ranks]
+        protected = masks.layout.last_paths(ranks, floors)
     ranks, n_candidates = _without_protected(ranks, protected)
 
     def first_gone(k):
@@ -84,8 +56,7 @@ def select(scores, masks, *, granularity, scope, floors, n_left=None, n_removed=
         return first_gone(min(n_removed, n_candidates))
 
     def left(k):
-        new = first_gone(k)
-        return sum(int(mask.sum()) for mask in (cascade(new) if masks.chained else new))
+        return sum(int(mask.sum()) for mask in masks.layout.cascade(first_gone(k)))
 
     low, high = 0, n_candidates
     if granularity == "weight":
@@ -118,11 +89,11 @@ def _ranks(scores, masks, granularity, scope):
         key = score[candidate]
         if scope == "layer":
             position = np.empty(len(key))
-            position[_stable_order(key)] = np.arange(len(key))
+            position[np.argsort(key, kind="stable")] = np.arange(len(key))
             key = (n_units - len(key) + position + 0.5) / n_units
         keys.append(key)
         candidates.append(candidate)
-    order = _stable_order(np.concatenate(keys))
+    order = np.argsort(np.concatenate(keys), kind="stable")
     flat = np.empty(len(order), dtype=np.int64)
     flat[order] = np.arange(len(order))
     ranks = []
@@ -133,56 +104,6 @@ def _ranks(scores, masks, granularity, scope):
         start += len(key)
         ranks.append(rank)
     return ranks
-
-
-def _stable_order(key):
-    """Stable argsort; several times as fast on large arrays as numpy's own."""
-    order = np.argsort(key)
-    in_order = key[order]
-    group = np.concatenate([[0], np.cumsum(in_order[1:] != in_order[:-1])])[: len(key)]
-    return np.sort(group * len(key) + order) % max(len(key), 1)
-
-
-def _highest(rank, n):
-    """True for the `n` last units in the order."""
-    protected = np.zeros(rank.shape, dtype=bool)
-    if n:
-        last = np.argpartition(rank, -n, axis=None)[-n:]
-        protected.reshape(-1)[last] = True
-    return protected
-
-
-def _widest_paths(ranks, floors):
-    """True on paths that keep the wanted number of neurons connected to input and output.
-
-    The path whose lowest rank is highest is the last one that removal in order would cut, so
-    that keeping it is the same as never removing the last path.
-    """
-    protected = [np.zeros(rank.shape, dtype=bool) for rank in ranks]
-    never = np.iinfo(np.int64).max
-    to_input = [np.full(ranks[0].shape[1], never)]
-    for rank in ranks:
-        to_input.append(np.minimum(rank, to_input[-1]).max(axis=1))
-    to_output = [np.full(ranks[-1].shape[0], never)]
-    for rank in reversed(ranks):
-        to_output.append(np.minimum(rank, to_output[-1][:, None]).max(axis=0))
-    to_output.reverse()
-
-    wide = [depth for depth, floor in enumerate(floors, start=1) if floor > 1] or [1]
-    for middle in wide:
-        width = np.minimum(to_input[middle], to_output[middle])
-        for neuron in np.argsort(-width, kind="stable")[: floors[middle - 1]]:
-            j = neuron
-            for depth in range(middle - 1, -1, -1):
-                i = int(np.minimum(ranks[depth][j], to_input[depth]).argmax())
-                protected[depth][j, i] = True
-                j = i
-            i = neuron
-            for depth in range(middle, len(ranks)):
-                j = int(np.minimum(ranks[depth][:, i], to_output[depth + 1]).argmax())
-                protected[depth][j, i] = True
-                i = j
-    return protected
 
 
 def _without_protected(ranks, protected):

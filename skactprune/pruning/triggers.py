@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 from numbers import Real
 
-from skactprune.pruning._lookup import look_up
+from skactprune._register import Register
+
+TRIGGERS = Register("trigger")
 
 
+@TRIGGERS.add("epoch")
 @dataclass(frozen=True)
 class EpochTrigger:
     """Rounds evenly spaced between two epochs, given in shares of the epochs of the fit.
@@ -43,6 +46,7 @@ class EpochTrigger:
         return False
 
 
+@TRIGGERS.add("accuracy")
 @dataclass(frozen=True)
 class AccuracyTrigger:
     """A round, at most one an epoch, whenever the training accuracy reaches the next mark.
@@ -86,9 +90,6 @@ def _check_shares(start, stop):
         raise ValueError(f"start={start!r} and stop={stop!r} must satisfy 0 <= start <= stop <= 1.")
 
 
-TRIGGERS = {"epoch": EpochTrigger(), "accuracy": AccuracyTrigger()}
-
-
 def get_trigger(trigger):
     """Trigger of a name, or the trigger itself.
 
@@ -108,7 +109,7 @@ def get_trigger(trigger):
         For an unknown name (the message lists the known ones) or an object without the methods
         and the attribute of a trigger.
     """
-    found = look_up(trigger, TRIGGERS, "trigger")
+    found = TRIGGERS.make(trigger)
     if not all(hasattr(found, name) for name in ("rounds_due", "stops", "needs_accuracy")):
         raise ValueError(
             f"trigger={trigger!r} must be 'epoch', 'accuracy', an EpochTrigger, an "

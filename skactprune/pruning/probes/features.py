@@ -1,18 +1,30 @@
-"""How much the features vary, for criteria that weigh the inputs of the first layer."""
+"""How much the features vary, for scores that weigh the inputs of the first layer."""
 
 import numpy as np
 from scipy import sparse
 from sklearn.preprocessing import StandardScaler
 
+from skactprune.pruning.probes.base import Probe
+
 CHUNK = 2048
 MOMENTS = ("mean_", "var_", "scale_", "n_samples_seen_")
 
 
-class FeatureMoments:
-    """Standard deviations of the features over all rows that were added, call after call."""
+class Features(Probe):
+    """Standard deviations of the features, over the watched rows of all fits that had rounds.
+
+    Only in a chain of layers is it known who reads the features; elsewhere nothing is added.
+    """
+
+    reads_rows = True
 
     def __init__(self):
         self._scaler = StandardScaler(with_mean=False)
+
+    def attach(self, run):
+        """Add the rows of this fit, if rounds are to come."""
+        if run.pending:
+            self.add(run.layout.read_by_first(run.rows.watched))
 
     def add(self, data):
         """Add rows; anything but a table of numbers adds nothing.
@@ -37,13 +49,13 @@ class FeatureMoments:
         return np.sqrt(self._scaler.var_) if hasattr(self._scaler, "var_") else None
 
     def state(self):
-        """What `load` needs, as arrays; None where no rows were added."""
+        """What `load` needs, as arrays; empty where no rows were added."""
         if self.deviation is None:
-            return None
+            return {}
         return {name: np.asarray(getattr(self._scaler, name)) for name in MOMENTS}
 
     def load(self, state):
         """Go on where `state` was taken."""
         self._scaler = StandardScaler(with_mean=False)
-        for name, values in (state or {}).items():
+        for name, values in state.items():
             setattr(self._scaler, name, values)

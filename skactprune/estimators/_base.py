@@ -4,26 +4,17 @@ from copy import deepcopy
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import BaseEstimator, _fit_context
-from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.base import BaseEstimator
+from sklearn.callback import CallbackSupportMixin
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
-from sklearn.utils.validation import _num_samples, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from skactprune._validation import check_rows
-from skactprune.estimators._building import (
-    check_device,
-    check_init_estimator,
-    hidden_sizes,
-    new_net,
-)
+from skactprune.estimators._checks import hidden_sizes
 from skactprune.estimators._components import HiddenTransformer
-from skactprune.estimators._splitting import split_rows
-from skactprune.estimators._state import all_or_nothing, dump, load_weights, restore
-from skactprune.estimators._training import TrainingControl, new_progress, train
-from skactprune.estimators._unlabeled import check_unlabeled
-from skactprune.nets.batches import TrainingData
-from skactprune.nets.net import batch_weight
-from skactprune.pruning.pruner import Pruner
+from skactprune.estimators._progress import new_progress
+from skactprune.nets.inference import logits_of
+from skactprune.pruning.method import Method
 from skactprune.spectra import numerical_rank
 
 
@@ -33,7 +24,7 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
     _parameter_constraints: dict = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions({"identity", "logistic", "tanh", "relu"})],
-        "method": [str, HasMethods(["score", "validated"])],
+        "method": [str, Method],
         "prune_fraction": [Interval(Real, 0, 1, closed="left")],
         "n_prune_rounds": [Interval(Integral, 0, None, closed="left")],
         "trigger": [str, HasMethods(["rounds_due", "stops"])],
@@ -71,55 +62,17 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
 
     # -- fit --------------------------------------------------------------------------------
 
-    @all_or_nothing
-    @with_callbacks
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, X_unlabeled=None):
-        """Train and prune.
+    @property
+    def _task(self):
+        """What is learned, a `skactprune.estimators._task.Task`."""
+        raise NotImplementedError(f"{type(self).__name__} must define _task.")
 
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows; they should be scaled.
-        y : array-like of shape (n_samples,)
-            Targets.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, not negative, in the loss, the firing counts and the covariances
-            of "activation_surgeon". Rows of weight 0 are left out.
-        X_unlabeled : {array-like, sparse matrix} of shape (n_unlabeled, n_features), default=None
-            Rows of the same distribution, scaled as `X`, on which firing is counted instead of
-            on the training rows; each weighs 1. Until the last round is done, each epoch is
-            followed by a forward pass without dropout over as many of them as there are training
-            rows. They come in random order, and in a new one whenever all have been counted.
-            ``Ganguli2024(counting="sample")`` and "activation_surgeon" draw their samples from
-            them. They are converted to the dtype of `X`; the loss does not see them. Without rounds
-            (``prune_fraction=0``), nothing is counted.
+    def _train(self, X, y, sample_weight, X_unlabeled, *, incremental, resume):
+        """Train on checked rows, and set what `fit` sets."""
+        from skactprune.estimators._building import check_device
+        from skactprune.estimators._training import TrainingControl, train
 
-            `n_unlabeled` must not be the number of rows of `X`: scikit-learn's cross-validation
-            takes an argument with as many rows as the data to hold one value a row, and splits
-            it with the data.
-
-        Returns
-        -------
-        self : object
-            The fitted estimator.
-
-        Raises
-        ------
-        ValueError
-            For parameters or data out of range, the message names them; and for `X_unlabeled`
-            with a method that counts nothing.
-        """
-        return self._fit(X, y, sample_weight, X_unlabeled, incremental=False)
-
-    def _fit(self, X, y, sample_weight, X_unlabeled, incremental):
         check_device(self.device)
-        check_init_estimator(self.init_estimator)
-        resume = hasattr(self, "net_") and (incremental or self.warm_start)
-        n_rows = None if X_unlabeled is None or incremental else _num_samples(X)
-        X, y, sample_weight = self._check_fit_input(X, y, sample_weight, resume, incremental)
-        if X_unlabeled is not None:
-            X_unlabeled = check_unlabeled(self, X_unlabeled, X.dtype, n_rows)
         task = {"estimator": self, "X": X, "y": y}
         if sample_weight is not None:
             task["metadata"] = {"sample_weight": sample_weight}
@@ -132,7 +85,9 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
         pruner = self._new_pruner(X_unlabeled)
         if resume:
             self._check_goes_on()
-        net = self._initialized_net(pruner, X.dtype, resume, with_optimizer=incremental)
+            net = self._rebuilt_net(pruner, with_optimizer=incremental)
+        else:
+            net = self._new_net(pruner, X.dtype)
         rows, validate = self._split(X, y, sample_weight, incremental)
         control = TrainingControl(
             self.get_params(False), pruner, self._progress, validate, on_epoch
@@ -141,7 +96,7 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
         net.set_params(
             batch_size=min(200 if self.batch_size == "auto" else self.batch_size, len(rows))
         )
-        pruner.prepare(net)
+        pruner.run_.goes_on = incremental
         if resume and not incremental:
             pruner.start_schedule()
         if resume and pruner.pending:
@@ -149,8 +104,7 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
                 new_progress()
                 | {name: self._progress[name] for name in ("t", "loss_curve", "validation_scores")}
             )
-        train(net, rows, control, pruner, 1 if incremental else self.max_iter, not incremental)
-        pruner.finalize(net, cut=not incremental)
+        train(net, rows, pruner, 1 if incremental else self.max_iter, not incremental)
         net.callbacks_.pop(0)
         pruner.unlabeled = None
         self.n_iter_ = control.n_iter_
@@ -160,22 +114,51 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
             self._callback_fit_ctx.call_on_fit_task_end(**task, reconstruction_attributes={})
         return self
 
-    def _initialized_net(self, pruner, dtype, resume=False, with_optimizer=False):
-        """Net with random weights, those of `init_estimator`, or those of the fitted net."""
-        if resume:
-            state = dump(self.net_, self._pruner)
-            sizes = state["layer_sizes"]
-        else:
-            state = None
-            sizes = [self.n_features_in_, *hidden_sizes(self), self.n_outputs_]
-        random = state is None and self.init_estimator is None
-        net = new_net(self, sizes, dtype, [("pruner", pruner)], self._rng, draw=random)
-        net.initialize()
-        if state is not None:
-            restore(net, pruner, state, with_optimizer=with_optimizer)
-        elif not random:
-            load_weights(net, self.init_estimator.coefs_, self.init_estimator.intercepts_)
+    # -- nets -------------------------------------------------------------------------------
+
+    def _new_net(self, pruner, dtype):
+        """Net with random weights, or those of `init_estimator`."""
+        from skactprune.estimators._building import new_net
+        from skactprune.estimators._state import load_weights
+
+        sizes = [self.n_features_in_, *hidden_sizes(self), self._task.n_outputs]
+        init = self.init_estimator
+        callbacks = [("pruner", pruner)]
+        net = new_net(self, self._task, sizes, dtype, callbacks, self._rng, draw=init is None)
+        if init is not None:
+            load_weights(net, init.coefs_, init.intercepts_)
+        pruner.prepare(net)
         return net
+
+    def _rebuilt_net(self, pruner, with_optimizer):
+        """Net with the weights of the fitted one, that goes on where it was."""
+        from skactprune.estimators._building import new_net
+        from skactprune.estimators._state import load_state, load_weights
+
+        sizes = [self.coefs_[0].shape[0], *(coef.shape[1] for coef in self.coefs_)]
+        dtype, callbacks = self.coefs_[0].dtype, [("pruner", pruner)]
+        net = new_net(self, self._task, sizes, dtype, callbacks, self._rng, draw=False)
+        load_weights(net, self.coefs_, self.intercepts_)
+        load_state(net, self._state, with_optimizer=with_optimizer)
+        pruner.prepare(net, self._state["pruner"])
+        return net
+
+    @property
+    def net_(self):
+        """The trained skorch net, in its compact size; made on first use after unpickling."""
+        if not hasattr(self, "_state"):
+            raise AttributeError(f"This {type(self).__name__} has no net_: it is not fitted.")
+        if "_net" not in vars(self):
+            from skactprune.nets.batches import batch_weight
+            from skactprune.pruning.pruner import Pruner
+
+            pruner = Pruner(
+                **self._state["pruner"]["params"],
+                sample_weight=batch_weight,
+                random_state=self._rng,
+            )
+            self._net = self._rebuilt_net(pruner, with_optimizer=True)
+        return self._net
 
     def _check_goes_on(self):
         """Refuse parameters, changed since the last fit, that the fitted net cannot follow."""
@@ -209,6 +192,9 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
                 f"n_components={self.n_components!r} needs a hidden layer; "
                 f"hidden_layer_sizes={self.hidden_layer_sizes!r} has none."
             )
+        from skactprune.nets.batches import batch_weight
+        from skactprune.pruning.pruner import Pruner
+
         return Pruner(
             method=self.method,
             prune_fraction=self.prune_fraction,
@@ -222,20 +208,25 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
 
     def _split(self, X, y, sample_weight, incremental):
         """Rows to train on, and a function that scores a net on the validation rows or None."""
-        encoded = self._encode(y)
+        from skactprune.nets.batches import TrainingData
+
+        task = self._task
+        encoded = task.encode(y)
         if not self.early_stopping:
             return TrainingData(X, encoded, sample_weight), None
         if incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
-        rows, validation_rows = split_rows(encoded, self.validation_fraction, self._rng)
+        rows, validation_rows = task.split(y, self.validation_fraction, self._rng)
         weights = [
             None if sample_weight is None else sample_weight[r] for r in (rows, validation_rows)
         ]
-        held_out = X[validation_rows], y[validation_rows], weights[1]
-        return (
-            TrainingData(X[rows], encoded[rows], weights[0]),
-            lambda net: self._score_weights(*net.module_.numpy_parameters(), *held_out),
-        )
+        held_out, y_held_out = X[validation_rows], y[validation_rows]
+
+        def validate(net):
+            logits = logits_of(held_out, *net.module_.numpy_parameters(), self.activation)
+            return task.score(y_held_out, task.predict(logits), weights[1])
+
+        return TrainingData(X[rows], encoded[rows], weights[0]), validate
 
     def _begin_callbacks(self, task, incremental):
         """Function that tells scikit-learn's callbacks of an epoch; True asks to stop."""
@@ -269,8 +260,8 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
 
     def _store(self, net, pruner):
         """Set the fitted attributes from the net."""
-        self.net_ = net
-        self._pruner = pruner
+        from skactprune.estimators._state import state_of
+
         net.module__layer_sizes = tuple(
             [net.module_.layers[0].in_features]
             + [layer.out_features for layer in net.module_.layers]
@@ -281,6 +272,8 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
                 "Solver produced non-finite parameter weights. The input data may contain large "
                 "values and need to be preprocessed."
             )
+        # Arrays are what is kept: the net can be made from them, and is at hand until then.
+        self._state, self._net = state_of(net, pruner), net
         progress, masks = self._progress, pruner.masks_
         self.n_layers_ = len(self.coefs_) + 1
         self.t_ = progress["t"]
@@ -294,9 +287,7 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
         known_score = self.early_stopping and np.isfinite(best_score)
         self.best_validation_score_ = best_score if known_score else None
         self.masks_ = [mask.T for mask in masks.full()]
-        self.live_neurons_ = [
-            live[mask.any(axis=1)] for live, mask in zip(masks.live, masks.current, strict=True)
-        ]
+        self.live_neurons_ = masks.live_neurons
         self.sparsity_ = masks.sparsity
         used = self.masks_[0].any(axis=1) if self.masks_ else np.ones(self.n_features_in_, bool)
         self.unused_features_ = np.flatnonzero(~used)
@@ -315,45 +306,17 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
     def __sklearn_is_fitted__(self):
         return hasattr(self, "coefs_")
 
-    def __copy__(self):
-        """Shallow, unlike a pickle: scikit-learn's callbacks get a copy after every epoch."""
-        new = type(self).__new__(type(self))
-        vars(new).update(vars(self))
-        return new
-
     def __getstate__(self):
         state = super().__getstate__().copy()
-        if "net_" in state:
-            for name in ("coefs_", "intercepts_", "_pruner"):
-                state.pop(name)
-            state["net_"] = dump(self.net_, self._pruner)
+        state.pop("_net", None)
         return state
-
-    def __setstate__(self, state):
-        state = dict(state)
-        dumped = state.pop("net_", None)
-        super().__setstate__(state)
-        if dumped is None:
-            return
-        pruner = Pruner(
-            **dumped["pruner"]["params"], sample_weight=batch_weight, random_state=self._rng
-        )
-        dtype = dumped["parameters"][0].dtype
-        net = new_net(
-            self, dumped["layer_sizes"], dtype, [("pruner", pruner)], self._rng, draw=False
-        )
-        net.initialize()
-        restore(net, pruner, dumped, with_optimizer=True)
-        self.net_, self._pruner = net, pruner
-        self.coefs_, self.intercepts_ = net.module_.numpy_parameters()
 
     def _load_weights(self, dtype):
         """Become fitted, untrained, with the weights of `init_estimator`."""
         self._rng = _new_random_state(self.random_state)
         self._progress = new_progress()
         pruner = self._new_pruner()
-        net = self._initialized_net(pruner, dtype)
-        pruner.prepare(net)
+        net = self._new_net(pruner, dtype)
         self.n_iter_ = 0
         self._store(net, pruner)
         self._shown_depth = self._transform_depth(self.coefs_[:-1]) if self.masks_ else None
@@ -361,6 +324,23 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
 
     def _check_X(self, X):
         return check_rows(self, X, self.coefs_[0].dtype)
+
+    def _logits(self, X):
+        """Logits of rows, which are checked."""
+        check_is_fitted(self)
+        return logits_of(self._check_X(X), self.coefs_, self.intercepts_, self.activation)
+
+    def _resumes(self, incremental):
+        """Whether training is to go on with the fitted net."""
+        return hasattr(self, "_state") and (incremental or self.warm_start)
+
+    def _checked_unlabeled(self, X_unlabeled, dtype, n_rows):
+        """Rows without labels as the net takes them, or None."""
+        if X_unlabeled is None:
+            return None
+        from skactprune.estimators._unlabeled import check_unlabeled
+
+        return check_unlabeled(self, X_unlabeled, dtype, n_rows)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -1,0 +1,15 @@
+"""How far the training of an estimator is."""
+
+import numpy as np
+
+
+def new_progress():
+    """Progress of a net that has not been trained."""
+    return {
+        "t": 0,
+        "loss_curve": [],
+        "validation_scores": [],
+        "best_loss": np.inf,
+        "best_validation_score": -np.inf,
+        "no_improvement": 0,
+    }

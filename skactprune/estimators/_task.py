@@ -1,0 +1,150 @@
+"""What is learned: what of an estimator depends on the kind of its targets, as one value."""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.metrics import accuracy_score
+from sklearn.model_selection import train_test_split
+
+from skactprune.nets.outputs import get_output, output_for_classes
+
+
+class Task(ABC):
+    """Targets, loss and score of an estimator. One object for each kind of estimator and targets.
+
+    Attributes
+    ----------
+    out_activation : str
+        Name of the record in `skactprune.nets.outputs` that says what logits stand for.
+    n_outputs : int
+        Units of the output layer.
+    """
+
+    out_activation: str
+    n_outputs: int
+
+    @property
+    def output(self):
+        """What logits stand for: links in numpy and ONNX."""
+        return get_output(self.out_activation)
+
+    @abstractmethod
+    def net(self):
+        """Class of the skorch net, and its parameters that depend on the task; imports torch.
+
+        Returns
+        -------
+        net : type
+            A `skactprune.nets.net.LeanLoop` and ``skorch.NeuralNet``.
+        params : dict
+            Among them ``criterion`` and ``predict_nonlinearity``.
+        """
+
+    @abstractmethod
+    def encode(self, y):
+        """Targets as the loss wants them, an ndarray of shape (n_samples, ...)."""
+
+    @abstractmethod
+    def predict(self, logits):
+        """Predictions of shape (n_samples, ...) from logits of shape (n_samples, n_outputs)."""
+
+    @abstractmethod
+    def score(self, y, predicted, sample_weight):
+        """Score of predictions, the higher the better."""
+
+    @abstractmethod
+    def can_stratify(self, encoded, fraction):
+        """Whether rows can be split so that both parts have rows of every kind of target."""
+
+    def split(self, y, fraction, random_state):
+        """Choose rows to validate on.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n_samples, ...)
+            Targets.
+        fraction : float
+            Share of the rows to validate on, rounded up.
+        random_state : numpy.random.RandomState
+            Chooses.
+
+        Returns
+        -------
+        rows, validation_rows : ndarray of int
+            Indices of the rows to train on and of those to validate on; stratified where it can be.
+
+        Raises
+        ------
+        ValueError
+            If fewer than 2 rows would be left for validation, or none to train on.
+        """
+        n_rows = len(y)
+        n_validation = math.ceil(fraction * n_rows)
+        if not 2 <= n_validation < n_rows:
+            raise ValueError(
+                f"validation_fraction={fraction!r} of {n_rows} rows sets {n_validation} "
+                "aside for validation; with early_stopping=True these must be at least 2, but not "
+                "all."
+            )
+        encoded = self.encode(y)
+        return train_test_split(
+            np.arange(n_rows),
+            random_state=random_state,
+            test_size=fraction,
+            stratify=encoded if self.can_stratify(encoded, fraction) else None,
+        )
+
+
+@dataclass(frozen=True)
+class Classification(Task):
+    """One of two or more classes for every row.
+
+    Parameters
+    ----------
+    classes : ndarray of shape (n_classes,)
+        Class labels, sorted.
+    """
+
+    classes: np.ndarray
+
+    @property
+    def out_activation(self):
+        """Name of the output's record."""
+        return output_for_classes(len(self.classes)).name
+
+    @property
+    def n_outputs(self):
+        """Units of the output layer: 1 for two classes."""
+        return self.output.width(len(self.classes))
+
+    def net(self):
+        """Class of the net, its loss and its link."""
+        from skactprune.nets.losses import WeightedLogLoss, class_probabilities
+        from skactprune.nets.net import MLPNet
+
+        return MLPNet, {
+            "criterion": WeightedLogLoss,
+            "predict_nonlinearity": class_probabilities,
+            "classes": np.arange(len(self.classes)),
+        }
+
+    def encode(self, y):
+        """Indices of the classes."""
+        return np.searchsorted(self.classes, y)
+
+    def predict(self, logits):
+        """Labels of the most probable classes."""
+        return self.classes[self.output.indices(logits)]
+
+    def score(self, y, predicted, sample_weight):
+        """Accuracy."""
+        return accuracy_score(y, predicted, sample_weight=sample_weight)
+
+    def can_stratify(self, encoded, fraction):
+        """Whether both parts can have rows of every class."""
+        rows_a_class = np.bincount(encoded)
+        rows_a_class = rows_a_class[rows_a_class > 0]
+        smaller_part = min(fraction, 1 - fraction) * len(encoded)
+        return rows_a_class.min() > 1 and len(rows_a_class) <= smaller_part

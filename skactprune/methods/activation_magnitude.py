@@ -1,0 +1,29 @@
+"""Activation-based pruning, second score (Ganguli & Chong, Algorithms 17(1):48, 2024)."""
+
+import numpy as np
+
+from skactprune.methods.base import CountingMethod
+from skactprune.pruning.method import register
+
+
+@register("activation_magnitude")
+class ActivationMagnitude(CountingMethod):
+    """Remove the lowest products of firing count and abs(w).
+
+    Parameters
+    ----------
+    {granularity}
+    {scope}
+    {schedule}
+    {regrow}
+    {reset_counts}
+
+    References
+    ----------
+    Ganguli & Chong, "Activation-Based Pruning of Neural Networks", Algorithms 17(1):48, 2024.
+    """
+
+    def scores(self, run):
+        """Firing count of the neuron times abs(w) (second score of the paper)."""
+        pairs = zip(self.firing_.counts, run.weights(), strict=False)
+        return [counts[:, None] * np.abs(weight) for counts, weight in pairs]

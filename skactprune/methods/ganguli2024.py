@@ -1,0 +1,71 @@
+"""The protocol of Ganguli & Chong (Algorithms 17(1):48, 2024), as they ran it."""
+
+import numpy as np
+
+from skactprune.methods.base import ScoredMethod, n_weights
+from skactprune.pruning.method import register
+
+SCORES = {
+    "activation": lambda counts, weight: counts[:, None],
+    "activation_magnitude": lambda counts, weight: counts[:, None] * np.abs(weight),
+}
+
+
+@register("ganguli2024")
+class Ganguli2024(ScoredMethod):
+    """The authors' ranking and counting: all hidden weights together, the fraction of the net.
+
+    `prune_fraction` is a share of all weights of the net, output layer included, and counts the
+    weights that were ranked out. Weights of neurons that died of it go on top, so that
+    ``sparsity_``, the share of the hidden weights, ends above `prune_fraction`.
+
+    Parameters
+    ----------
+    criterion : {"activation", "activation_magnitude"}, default="activation"
+        The first or the second score of the paper.
+    counting : {"training", "sample"}, default="training"
+        Count in training's own forward passes, as the paper says, or on 32 random training rows
+        after each epoch, as the authors' code does.
+    {regrow}
+
+    References
+    ----------
+    Ganguli & Chong, "Activation-Based Pruning of Neural Networks", Algorithms 17(1):48, 2024.
+    """
+
+    granularity = "weight"
+    scope = "global"
+    schedule = "geometric"
+
+    def __init__(self, criterion="activation", counting="training", regrow=False):
+        self.criterion = criterion
+        self.counting = counting
+        self.regrow = regrow
+
+    def validated(self):
+        """Return self after checking the options; see `Method.validated`."""
+        self.check_option("criterion", list(SCORES))
+        self.check_option("counting", ("training", "sample"))
+        return super().validated()
+
+    def begin(self, run):
+        """Count who fires."""
+        from skactprune.pruning.probes import Firing
+
+        super().begin(run)
+        self.firing_ = run.watch(Firing(self.counting))
+
+    def scores(self, run):
+        """Firing count of the neuron, times abs(w) for the second score."""
+        score = SCORES[self.criterion]
+        return [score(*pair) for pair in zip(self.firing_.counts, run.weights(), strict=False)]
+
+    def n_counted(self, run):
+        """Number of weights that the fraction is taken of: all of the net before any round."""
+        return run.n_weights
+
+    def amount(self, run, fraction):
+        """How many weights are ranked out, not counting those that die of it."""
+        before = 0.0 if self.regrow else run.fraction_done
+        whole = run.n_weights
+        return {"n_removed": n_weights(fraction, whole) - n_weights(before, whole)}

@@ -1,0 +1,32 @@
+"""Magnitude pruning, without which no pruning claim is honest."""
+
+import numpy as np
+
+from skactprune.methods.base import ScoredMethod
+from skactprune.pruning.method import register
+
+
+@register("magnitude")
+class Magnitude(ScoredMethod):
+    """Remove the smallest abs(w).
+
+    Parameters
+    ----------
+    {granularity}
+    {scope}
+    {schedule}
+    {regrow}
+
+    References
+    ----------
+    Zhu & Gupta, "To prune, or not to prune: exploring the efficacy of pruning for model
+    compression", 2017 (score and cubic schedule). Han et al., "Learning both weights and
+    connections for efficient neural networks", 2015 (score).
+    """
+
+    def __init__(self, granularity="weight", scope="layer", schedule="cubic", regrow=False):
+        super().__init__(granularity, scope, schedule, regrow)
+
+    def scores(self, run):
+        """abs(w)."""
+        return [np.abs(weight) for weight in run.weights()[:-1]]

@@ -1,0 +1,107 @@
+"""Pruning by a score of the user's own."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from skactprune.methods.base import CountingMethod
+from skactprune.pruning.method import get_method
+
+
+@dataclass(frozen=True)
+class LayerState:
+    """What a score function sees of one hidden layer.
+
+    Attributes
+    ----------
+    weight : ndarray of shape (n_out, n_in)
+        Current weights; of a convolution, all weights into a channel in one row.
+    mask : bool ndarray of shape (n_out, n_in)
+        Weights not yet pruned.
+    counts : ndarray of shape (n_out,)
+        How often each neuron fired (z > 0), sample-weighted.
+    n_counted : float
+        Weight of the rows in which firing was counted, so that ``counts / n_counted`` is the
+        firing rate; 0 where nothing was counted.
+    input_deviation : ndarray of shape (n_in,) or None
+        Standard deviation of every input: of a feature that of its values, of a neuron that of
+        whether it fires. None where it is not known.
+    random_state : numpy.random.RandomState
+        For scores that draw.
+    """
+
+    weight: np.ndarray
+    mask: np.ndarray
+    counts: np.ndarray
+    n_counted: float
+    input_deviation: np.ndarray | None
+    random_state: np.random.RandomState
+
+
+class ScorePruning(CountingMethod):
+    """Pruning in rounds by any score.
+
+    Parameters
+    ----------
+    criterion : str or callable, default="activation"
+        The name of a method whose scores to take, or a function of a
+        `skactprune.methods.LayerState` that returns scores of shape (n_out, n_in), or (n_out, 1)
+        for scores of neurons. Low scores go first. Those of weights that are left must be finite.
+    {granularity}
+    {scope}
+    {schedule}
+    {regrow}
+    {reset_counts}
+    """
+
+    def __init__(
+        self,
+        criterion="activation",
+        granularity="neuron",
+        scope="layer",
+        schedule="geometric",
+        regrow=False,
+        reset_counts=False,
+    ):
+        super().__init__(granularity, scope, schedule, regrow, reset_counts)
+        self.criterion = criterion
+
+    def validated(self):
+        """Return self after checking the options; see `Method.validated`."""
+        if not callable(self.criterion):
+            self._scorer()
+        return super().validated()
+
+    def _scorer(self):
+        """Method whose scores are taken."""
+        scorer = get_method(self.criterion) if isinstance(self.criterion, str) else None
+        if not hasattr(scorer, "scores"):
+            raise ValueError(
+                f"criterion={self.criterion!r} must be a callable, or the name of a method that "
+                "has scores."
+            )
+        return scorer
+
+    def begin(self, run):
+        """Watch what a function may see, or what the method of a name needs."""
+        from skactprune.pruning.probes import Features
+
+        if callable(self.criterion):
+            super().begin(run)
+            self.features_ = run.watch(Features())
+        else:
+            self.scorer_ = self._scorer()
+            self.scorer_.begin(run)
+            self.firing_ = run.probe("Firing")
+            run.hold_masks(not self.regrow)
+
+    def scores(self, run):
+        """What the function, or the method, gives."""
+        if not callable(self.criterion):
+            return self.scorer_.scores(run)
+        firing = self.firing_
+        inputs = run.layout.per_input(self.features_.deviation, firing.deviations)
+        layers = zip(
+            run.weights(), run.masks.current, firing.counts, firing.seen, inputs, strict=False
+        )
+        return [self.criterion(LayerState(*layer, run.random_state)) for layer in layers]

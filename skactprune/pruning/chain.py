@@ -1,0 +1,321 @@
+"""Who feeds whom: layers that are a chain, and layers of which that is not known."""
+
+import numpy as np
+import torch
+from torch import nn
+
+from skactprune.nets.mlp import MLP
+from skactprune.pruning import surgery
+from skactprune.pruning.masks import cascade
+from skactprune.pruning.paths import highest, widest_paths
+from skactprune.pruning.probes.base import Probe
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+PRUNABLE = (nn.Linear, *CONVOLUTIONS)
+
+
+def layout_of(module):
+    """Layout of the hidden layers of a module.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Any module.
+
+    Returns
+    -------
+    Chain or Loose
+
+    Raises
+    ------
+    ValueError
+        If there is no hidden layer; a multi-layer perceptron of this package may have none.
+    """
+    layout = Chain if isinstance(module, MLP) else Loose
+    hidden = layout.layers(module)[:-1]
+    return layout([matrix(layer.weight).shape for layer in hidden])
+
+
+def matrix(weight):
+    """Weights as (n_out, n_in), all weights into a channel of a convolution in one row."""
+    return weight.detach().reshape(len(weight), -1)
+
+
+class Chain:
+    """Layers each of which feeds the next, so that neurons can leave.
+
+    Parameters
+    ----------
+    shapes : list of (int, int)
+        Original shapes (n_out, n_in) of the hidden weights.
+    """
+
+    def __init__(self, shapes):
+        self.shapes = [tuple(int(n) for n in shape) for shape in shapes]
+
+    def of_shapes(self, shapes):
+        """Layout of the same kind."""
+        return type(self)(shapes)
+
+    @staticmethod
+    def layers(module):
+        """Hidden layers in order, then the output layer."""
+        return list(module.layers)
+
+    def columns(self, depth, live):
+        """Original indices of the inputs that layer `depth` has now."""
+        return live[depth - 1] if depth else np.arange(self.shapes[0][1])
+
+    def cascade(self, masks):
+        """Masks without what no path from input to output uses."""
+        return cascade(masks)
+
+    def last_paths(self, ranks, floors):
+        """True for the weights that must stay so that `floors` neurons stay connected."""
+        return widest_paths(ranks, floors)
+
+    def fewest_weights(self, granularity, floors):
+        """Number of weights that selection never removes.
+
+        Parameters
+        ----------
+        granularity : {"neuron", "weight"}
+            What leaves together.
+        floors : list of int
+            Neurons that each layer keeps at least.
+
+        Returns
+        -------
+        int
+        """
+        if granularity == "weight":
+            return _fewest_single(floors)
+        fan_in = [self.shapes[0][1], *floors[:-1]] if self.shapes else []
+        return sum(floor * n_in for floor, n_in in zip(floors, fan_in, strict=True))
+
+    def require_chain(self, method, module):
+        """Raise nothing: this is one."""
+
+    def read_by_first(self, rows):
+        """What the first hidden layer reads of rows: their features."""
+        return rows
+
+    def per_input(self, features, neurons):
+        """What is known of the inputs of each hidden layer.
+
+        Parameters
+        ----------
+        features : ndarray of shape (n_features,) or None
+            A value for each feature.
+        neurons : list of ndarray of shape (n_out,)
+            A value for each neuron of each hidden layer.
+
+        Returns
+        -------
+        list of ndarray of shape (n_in,) or None
+            All None where nothing is known of the features.
+        """
+        return [None] * len(neurons) if features is None else [features, *neurons[:-1]]
+
+    def forward(self, net, X):
+        """Forward pass in evaluation mode; returns the pre-activations of the hidden layers."""
+        trace = []
+        net.infer(X, trace=trace)
+        return trace
+
+    def watch(self, module, listener):
+        """Tell a listener of nothing: what it would hear comes with the step."""
+        return []
+
+    def checks(self):
+        """Probes that make sure that the module is what it is taken for."""
+        return []
+
+    def prune(self, net, masks, *, cut, refit=None):
+        """Mask weights, fold dead neurons into biases, and `cut` them out.
+
+        Parameters
+        ----------
+        net : skorch.NeuralNet
+            Its module and optimizer are changed.
+        masks : Masks
+            What is to be left.
+        cut : bool
+            Whether neurons without weights leave the layers.
+        refit : callable, optional
+            See `skactprune.pruning.surgery.fold_and_mask`.
+
+        Returns
+        -------
+        masks : Masks
+            What is left.
+        keep : list of bool ndarray
+            Neurons that stayed in the layers.
+        """
+        layers, module = self.layers(net.module_), net.module_
+        weights, biases, final = surgery.fold_and_mask(
+            layers, masks.current, module.activate, refit
+        )
+        surgery.replace(layers, net.optimizer_, weights, biases, final)
+        keep = [mask.any(axis=1) | (not cut) for mask in final]
+        if cut:
+            surgery.cut(layers, net.optimizer_, keep)
+        return masks.replaced(final).without(keep), keep
+
+
+class Loose:
+    """Linear and convolutional layers of any module, of which only the order is known.
+
+    The one that is defined last is taken for the output layer. Neurons do not leave: nothing is
+    known of who would miss them.
+
+    Parameters
+    ----------
+    shapes : list of (int, int)
+        Shapes (n_out, n_in) of the hidden weights.
+    """
+
+    def __init__(self, shapes):
+        self.shapes = [tuple(int(n) for n in shape) for shape in shapes]
+
+    def of_shapes(self, shapes):
+        """Layout of the same kind."""
+        return type(self)(shapes)
+
+    @staticmethod
+    def layers(module):
+        """Hidden layers in order of definition, then the output layer."""
+        layers = [part for part in module.modules() if isinstance(part, PRUNABLE)]
+        if len(layers) < 2:
+            raise ValueError(
+                "Pruner needs a module with at least one hidden layer before its output layer; "
+                f"{type(module).__name__} has {len(layers)} linear or convolutional layers."
+            )
+        return layers
+
+    def columns(self, depth, live):
+        """Original indices of the inputs of layer `depth`."""
+        return np.arange(self.shapes[depth][1])
+
+    def cascade(self, masks):
+        """The masks: nothing is known of paths."""
+        return masks
+
+    def last_paths(self, ranks, floors):
+        """True for the highest weight of every layer."""
+        return [highest(rank, 1) for rank in ranks]
+
+    def fewest_weights(self, granularity, floors):
+        """Number of weights that selection never removes, as in `Chain`."""
+        if granularity == "weight":
+            return _fewest_single(floors)
+        return sum(floor * n_in for floor, (_, n_in) in zip(floors, self.shapes, strict=True))
+
+    def read_by_first(self, rows):
+        """Nothing: it is not known which layer reads the features."""
+        return None
+
+    def per_input(self, features, neurons):
+        """None for every layer: nothing is known of inputs."""
+        return [None] * len(self.shapes)
+
+    def require_chain(self, method, module):
+        """Raise ValueError for a `method` that must know who feeds whom."""
+        raise ValueError(
+            f"method={method} needs to know which layer feeds which, as in the nets of "
+            f"PrunedMLPClassifier; for {type(module).__name__} use another method, such as "
+            "'firing_deviation'."
+        )
+
+    def forward(self, net, X):
+        """Forward pass in evaluation mode; listeners hear of the pre-activations in it."""
+        net.infer(X)
+        return []
+
+    def watch(self, module, listener):
+        """Call ``listener(depth, z)`` with the pre-activations of hidden layers, as rows.
+
+        A channel of a convolution is a neuron with a row for every position.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            The module.
+        listener : callable
+            Called at once, before the module may overwrite them.
+
+        Returns
+        -------
+        list of callable
+            Each ends it for a layer.
+        """
+        hidden = self.layers(module)[:-1]
+        return [
+            layer.register_forward_hook(
+                lambda layer, inputs, z, depth=depth: listener(depth, _rows(layer, z.detach()))
+            ).remove
+            for depth, layer in enumerate(hidden)
+        ]
+
+    def checks(self):
+        """Probes that make sure that the module is what it is taken for."""
+        return [OutputLayerCheck()]
+
+    def prune(self, net, masks, *, cut, refit=None):
+        """Mask weights; parameters and return values as in `Chain`."""
+        layers = self.layers(net.module_)[:-1]
+        with torch.no_grad():
+            weights = [
+                layer.weight * torch.from_numpy(mask).to(layer.weight).reshape(layer.weight.shape)
+                for layer, mask in zip(layers, masks.current, strict=True)
+            ]
+        surgery.replace(layers, net.optimizer_, weights, masks=masks.current)
+        return masks, [np.ones(len(mask), dtype=bool) for mask in masks.current]
+
+
+class OutputLayerCheck(Probe):
+    """Refuses a module that calls another layer after the one that is taken for its output.
+
+    It watches the first batch of a training that is to prune.
+    """
+
+    def attach(self, run):
+        """Watch from now on."""
+        self._called, self._module = None, run.net.module_
+        layers = run.layout.layers(self._module) if run.pending else []
+        self._handles = [layer.register_forward_hook(self._note) for layer in layers]
+
+    def _note(self, layer, inputs, output):
+        self._called = layer
+
+    def detach(self):
+        """Watch no longer."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles, self._called, self._module = [], None, None
+
+    def end_batch(self, batch, pre_activations):
+        """Raise ValueError if another layer was called last."""
+        if not self._handles:
+            return
+        called, module = self._called, self._module
+        self.detach()
+        defined = Loose.layers(module)[-1]
+        if called not in (None, defined):
+            names = {layer: name for name, layer in module.named_modules()}
+            raise ValueError(
+                f"Pruner takes the layer that a module defines last, here {names[defined]!r}, for "
+                f"its output layer, but {names[called]!r} is called after it. Define the "
+                f"output layer of {type(module).__name__} last."
+            )
+
+
+def _fewest_single(floors):
+    return max(1, sum(floor for floor in floors if floor > 1)) * len(floors)
+
+
+def _rows(layer, z):
+    """Outputs of a layer as rows, one for every position at which its neurons fire or not."""
+    if isinstance(layer, CONVOLUTIONS):
+        z = z.movedim(1, -1)
+    return z.reshape(-1, z.shape[-1])

@@ -1,0 +1,108 @@
+"""What a method of pruning is to the run that it acts on."""
+
+from sklearn.base import BaseEstimator
+
+from skactprune._register import Register
+
+METHODS = Register("method", home="skactprune.methods")
+
+
+class Method(BaseEstimator):
+    """A way of pruning; base class of all methods. Every hook does nothing unless overridden.
+
+    A method is an object like scikit-learn's: its parameters are those of ``__init__`` and are not
+    changed, and what it notes in training has a name that ends in an underscore. It acts on a
+    `skactprune.pruning.run.Run`. Each training works on a new object with the same parameters, so
+    that what must outlive it, in pickles for instance, belongs into a probe; see
+    `skactprune.pruning.probes.base.Probe`.
+
+    Attributes
+    ----------
+    schedule : str or callable
+        Share of what is asked for that is gone after each round; see `skactprune.schedules`.
+    """
+
+    schedule = "geometric"
+
+    def validated(self):
+        """Return self after checking the parameters.
+
+        Raises
+        ------
+        ValueError
+            Naming the parameter, its value and what is allowed.
+        """
+        return self
+
+    def plan(self, run):
+        """Raise ValueError where the net cannot be pruned as far as ``run.target`` asks."""
+
+    def begin(self, run):
+        """Act before the first step, whenever training starts or goes on.
+
+        What the method needs it watches here. Pruning before training belongs here, too.
+        """
+
+    def on_gradient(self, run):
+        """Act after the backward pass of a batch, before the optimizer's step."""
+
+    def on_step(self, run):
+        """Act after the optimizer's step; masked weights are set to zero afterwards."""
+
+    def on_epoch(self, run):
+        """Act at the end of an epoch, before a round that may follow."""
+
+    def round(self, run, share):
+        """Prune.
+
+        Parameters
+        ----------
+        run : Run
+            The run.
+        share : float
+            Share of ``run.target`` that is to be gone afterwards, in (0, 1].
+        """
+
+    def end(self, run):
+        """Act when training has ended; see ``run.goes_on``."""
+
+
+def get_method(method):
+    """Method of a name with its default options, or the `Method` itself.
+
+    Parameters
+    ----------
+    method : str or Method
+        A registered name or an object.
+
+    Returns
+    -------
+    Method
+
+    Raises
+    ------
+    ValueError
+        For an unknown name; the message lists the known ones.
+    TypeError
+        For anything that is neither a string nor a `Method`.
+    """
+    found = METHODS.make(method)
+    if not isinstance(found, Method):
+        raise TypeError(f"method={method!r} must be a name or a Method, not {type(method)}.")
+    return found
+
+
+def register(name):
+    """Class decorator: make a `Method` known as ``method=name``.
+
+    Parameters
+    ----------
+    name : str
+        The name, not taken yet.
+
+    Raises
+    ------
+    ValueError
+        If another class has the name.
+    """
+    return METHODS.add(name)

@@ -1,0 +1,21 @@
+"""What is watched in training: whatever has an entry for every neuron or weight."""
+
+import importlib
+
+_HOMES = {
+    "EarlyWeights": "weights",
+    "Features": "features",
+    "Firing": "firing",
+    "OutputMoments": "outputs",
+    "Probe": "base",
+    "WeightSums": "weights",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name):
+    # On first use, so that a method can be imported without torch.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,78 @@
+"""What a probe is."""
+
+from skactprune._transaction import attributes_of
+
+
+class Probe:
+    """Watches a training run; attached, cut, rolled back and saved by it. Does nothing itself.
+
+    Whatever has an entry for every neuron or every weight belongs into a probe: when neurons leave,
+    `cut` is called, and the entries stay aligned with the layers. A probe without parameters is
+    known to the run by the name of its class.
+
+    Attributes
+    ----------
+    reads_rows : bool
+        Whether what it learns comes from the rows that pruning looks at, which may be unlabelled
+        ones.
+    """
+
+    reads_rows = False
+
+    def attach(self, run):
+        """Begin to watch. Called whenever training starts, after `load` where it goes on.
+
+        Parameters
+        ----------
+        run : Run
+            The run.
+        """
+
+    def detach(self):
+        """Watch no longer; what was learned stays."""
+
+    def begin_batch(self, batch, weight):
+        """Hear of a batch of training before its forward pass.
+
+        Parameters
+        ----------
+        batch : tuple
+            Rows and targets.
+        weight : torch.Tensor of shape (batch_size,) or None
+            Weights of its rows.
+        """
+
+    def end_batch(self, batch, pre_activations):
+        """Hear of a batch of training after its step.
+
+        Parameters
+        ----------
+        batch : tuple
+            Rows and targets.
+        pre_activations : list of torch.Tensor of shape (n_rows, n_out)
+            Of the hidden layers, or what has their signs; empty where the net does not give them
+            and they were heard through hooks.
+        """
+
+    def end_epoch(self, run):
+        """Hear of the end of an epoch, before a round that may follow."""
+
+    def cut(self, keep):
+        """Forget neurons that have left; new arrays take the place of the old.
+
+        Parameters
+        ----------
+        keep : list of bool ndarray of shape (n_out,)
+            True for the neurons of each hidden layer that stay.
+        """
+
+    def state(self):
+        """What `load` needs: arrays, numbers, and lists and dicts of them."""
+        return {}
+
+    def load(self, state):
+        """Go on where `state` was taken."""
+
+    def snapshot(self):
+        """Function that gives the probe back what it holds now."""
+        return attributes_of(self)

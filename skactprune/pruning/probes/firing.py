@@ -1,0 +1,296 @@
+"""Who fires: counts z > 0 in the forward passes that happen anyway."""
+
+import numpy as np
+import torch
+
+from skactprune.pruning.probes.base import Probe
+
+HELD_VALUES = 2**17
+FULL_BYTE = 255
+
+
+class Firing(Probe):
+    """Counts, for every hidden neuron, the (weighted) rows in which it fires.
+
+    A neuron fires where its pre-activation z, the output of its linear or convolutional layer,
+    is positive. A channel of a convolution is a neuron that may fire once a position. Where
+    unlabelled rows are given, each epoch in which rounds are to come is followed by a forward pass
+    in evaluation mode over as many of them as there are training rows. They weigh 1.
+
+    Parameters
+    ----------
+    counting : {"training", "sample"}, default="training"
+        Count in training's own forward passes, or on `n_rows` rows, drawn anew, after each epoch.
+    n_rows : int, default=32
+        Rows of a sample.
+
+    References
+    ----------
+    Ganguli & Chong, "Activation-Based Pruning of Neural Networks", Algorithms 17(1):48, 2024.
+    """
+
+    reads_rows = True
+
+    def __init__(self, counting="training", n_rows=32):
+        self.counting, self.n_rows = counting, n_rows
+        self._totals = None
+        self._detach = []
+        self._active = False
+        self._weighted = False
+
+    # -- what it found ----------------------------------------------------------------------
+
+    @property
+    def counts(self):
+        """Counts, an array of shape (n_out,) a layer: int64, or float64 if weighted."""
+        return [self._typed(total.cpu().numpy()) for total in self._settled()]
+
+    @property
+    def seen(self):
+        """Weight of all rows (and positions) that were counted in each layer, a list of float."""
+        self._settled()
+        return self._seen
+
+    @property
+    def rates(self):
+        """Share of the rows in which each neuron fires; 0 where nothing was counted."""
+        return [
+            firing_rate(counts, seen) for counts, seen in zip(self.counts, self.seen, strict=True)
+        ]
+
+    @property
+    def deviations(self):
+        """Standard deviations of whether each neuron fires, an array of shape (n_out,) a layer."""
+        return [
+            deviation_of_firing(counts, seen)
+            for counts, seen in zip(self.counts, self.seen, strict=True)
+        ]
+
+    @property
+    def original_counts(self):
+        """Counts in the original sizes; a neuron that has left keeps its last count."""
+        return [self._typed(count) for count in self._merged()]
+
+    def _typed(self, counts):
+        return counts.astype(np.float64 if self._weighted else np.int64)
+
+    def restart(self):
+        """Count from zero."""
+        self._begin([torch.zeros_like(total) for total in self._settled()])
+        self._seen = [0.0] * len(self._totals)
+
+    # -- as a probe -------------------------------------------------------------------------
+
+    def attach(self, run):
+        """Count from now on, if there are rounds to count for."""
+        if self._totals is None:
+            sizes = [n_out for n_out, _ in run.layout.shapes]
+            self._begin([torch.zeros(size, dtype=torch.float64) for size in sizes])
+            self._seen = [0.0] * len(sizes)
+            self._last = [np.zeros(size) for size in sizes]
+            self._live = [np.arange(size) for size in sizes]
+        devices = [layer.weight.device for layer in run.hidden]
+        self._begin([total.to(at) for total, at in zip(self._totals, devices, strict=True)])
+        self._in_training = (
+            bool(run.shares) and self.counting == "training" and run.rows.unlabeled is None
+        )
+        if run.shares:
+            self._detach = run.layout.watch(run.net.module_, self._hear)
+
+    def detach(self):
+        """Stop counting; the counts stay."""
+        for detach in self._detach:
+            detach()
+        self._detach = []
+        # Buffers of the size of a batch go.
+        self._begin(self._settled())
+        self._active, self._sample_weight = False, None
+
+    def begin_batch(self, batch, weight):
+        """Count the coming forward pass."""
+        self._active, self._sample_weight = self._in_training, weight
+
+    def end_batch(self, batch, pre_activations):
+        """Count the pre-activations, if they were not heard of before."""
+        if self._active and pre_activations:
+            self._take(pre_activations)
+        self._active = False
+
+    def end_epoch(self, run):
+        """Count on rows that training's own forward passes do not count."""
+        if not run.shares or self._in_training:
+            return
+        if run.rows.unlabeled is not None and not run.pending:
+            return
+        if self.counting == "sample":
+            batches = [run.rows.sample(self.n_rows)]
+        else:
+            batches = run.rows.in_batches(run.rows.next_unlabeled())
+        self._active, self._sample_weight = True, None
+        for rows in batches:
+            pre_activations = run.forward(run.rows.watched[rows][0])
+            if pre_activations:
+                self._take(pre_activations)
+        self._active = False
+
+    def cut(self, keep):
+        """Forget neurons; their last counts stay in `original_counts`."""
+        last, totals = self._merged(), self._settled()
+        self._begin(
+            [
+                total[torch.from_numpy(kept).to(total.device)]
+                for total, kept in zip(totals, keep, strict=True)
+            ]
+        )
+        self._last = last
+        self._live = [live[kept] for live, kept in zip(self._live, keep, strict=True)]
+
+    def state(self):
+        """What `load` needs, as arrays."""
+        return {
+            "totals": [total.cpu().numpy() for total in self._settled()],
+            "seen": list(self._seen),
+            "weighted": self._weighted,
+            "last": self._merged(),
+            "live": self._live,
+        }
+
+    def load(self, state):
+        """Go on where `state` was taken."""
+        self._begin([torch.tensor(total) for total in state["totals"]])
+        self._seen, self._weighted = list(state["seen"]), state["weighted"]
+        self._last, self._live = state["last"], state["live"]
+
+    def snapshot(self):
+        """Function that gives back the counts of now."""
+        self._settled()
+        return super().snapshot()
+
+    # -- counting ---------------------------------------------------------------------------
+
+    def _begin(self, totals):
+        """Go on from these totals, with empty buffers."""
+        self._totals = totals
+        self._tallies = [_Tally(len(total)) for total in totals]
+        self._held, self._held_rows = [], 0
+        self._width = sum(map(len, totals))
+
+    def _settled(self):
+        """The totals, as float64 tensors, which hold whole numbers exactly up to 2 ** 53."""
+        self._count_held()
+        for depth in range(len(self._tallies)):
+            self._empty(depth)
+        return self._totals
+
+    def _merged(self):
+        merged = [count.copy() for count in self._last]
+        for count, live, total in zip(merged, self._live, self._settled(), strict=True):
+            count[live] = total.cpu().numpy()
+        return merged
+
+    def _hear(self, depth, z):
+        """Count the output of one layer, which may not be there later."""
+        if self._active and self._sample_weight is not None:
+            self._count_weighted(depth, z)
+        elif self._active:
+            self._count(depth, [z])
+
+    def _take(self, pre_activations):
+        """Take the outputs of all layers; few are left until there are more, which is faster."""
+        if self._sample_weight is not None:
+            for depth, z in enumerate(pre_activations):
+                self._count_weighted(depth, z.detach())
+            return
+        self._held.append(pre_activations)
+        self._held_rows += len(pre_activations[0])
+        if self._held_rows * self._width >= HELD_VALUES:
+            self._count_held()
+
+    def _count_held(self):
+        held, self._held, self._held_rows = self._held, [], 0
+        for depth, outputs in enumerate(zip(*held, strict=True)):
+            self._count(depth, [z.detach() for z in outputs])
+
+    def _count(self, depth, outputs):
+        n_rows = sum(map(len, outputs))
+        if outputs[0].device.type != "cpu":
+            self._totals[depth].add_(sum((z > 0).sum(dim=0) for z in outputs))
+            self._seen[depth] += n_rows
+            return
+        if not self._tallies[depth].has_room(n_rows):
+            self._empty(depth)
+        self._tallies[depth].add(outputs, n_rows)
+
+    def _count_weighted(self, depth, z):
+        self._weighted = True
+        weight = self._sample_weight.to(z.device, torch.float64)
+        weight = weight.repeat_interleave(len(z) // len(weight))
+        self._totals[depth].add_((z > 0).to(torch.float64).t() @ weight)
+        self._seen[depth] += float(weight.sum())
+
+    def _empty(self, depth):
+        counts, n_rows = self._tallies[depth].take()
+        self._totals[depth].add_(torch.from_numpy(counts).to(self._totals[depth].device))
+        self._seen[depth] += n_rows
+
+
+def firing_rate(counts, n_counted):
+    """Share of the rows in which a neuron fires; 0 where nothing was counted."""
+    # The sums of weights behind them round differently, and 1 must not be exceeded.
+    return np.minimum(counts / (n_counted or 1.0), 1.0)
+
+
+def deviation_of_firing(counts, n_counted):
+    """Standard deviation sqrt(p (1 - p)) of whether a neuron with firing rate p fires."""
+    rate = firing_rate(counts, n_counted)
+    return np.sqrt(rate * (1.0 - rate))
+
+
+class _Tally:
+    """Who fired in the last batches, a byte for every neuron and place in a group of batches.
+
+    The bytes of a group are added to those before it, and are summed over the places only when
+    they are full: numpy does both several times as fast as torch, and torch's own sum of a batch
+    takes longer than all of this.
+
+    Parameters
+    ----------
+    size : int
+        Neurons.
+    """
+
+    def __init__(self, size):
+        self._fires = np.empty((0, size), bool)
+        self._sums = np.empty((0, size), np.uint8)
+        self._n_added, self._n_rows = 0, 0
+
+    def has_room(self, n_rows):
+        """Whether a group of so many rows can be added before `take`."""
+        return n_rows <= len(self._sums) and self._n_added < FULL_BYTE
+
+    def add(self, outputs, n_rows):
+        """Add a group of pre-activations, `n_rows` rows in all."""
+        if n_rows > len(self._sums):
+            self._fires = np.empty((n_rows, self._sums.shape[1]), bool)
+            self._sums = np.zeros(self._fires.shape, np.uint8)
+        start = 0
+        for z in outputs:
+            stop = start + len(z)
+            np.greater(_array(z), 0, out=self._fires[start:stop])
+            start = stop
+        sums = self._sums[:n_rows]
+        np.add(sums, self._fires[:n_rows].view(np.uint8), out=sums)
+        self._n_added += 1
+        self._n_rows += n_rows
+
+    def take(self):
+        """Counts, an int64 array of shape (n_neurons,), and rows since the last call."""
+        counts, n_rows = self._sums.sum(axis=0, dtype=np.int64), self._n_rows
+        self._sums[:] = 0
+        self._n_added, self._n_rows = 0, 0
+        return counts, n_rows
+
+
+def _array(z):
+    """CPU tensor as an array, which knows no bfloat16."""
+    return (z.float() if z.dtype == torch.bfloat16 else z).numpy()

@@ -1,0 +1,94 @@
+"""What the neurons of a layer put out together."""
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from skactprune.pruning.probes.base import Probe
+
+# A net that has diverged gives infinities here without a warning: its scores are refused later.
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Moments of the outputs of a hidden layer over rows.
+
+    Attributes
+    ----------
+    mean : ndarray of shape (n_out,)
+        Mean output of every neuron.
+    covariance : ndarray of shape (n_out, n_out)
+        Covariances of the outputs, in float64.
+    """
+
+    mean: np.ndarray
+    covariance: np.ndarray
+
+
+class OutputMoments(Probe):
+    """Moments of the outputs of the hidden layers of a chain, in evaluation mode.
+
+    Parameters
+    ----------
+    n_rows : int
+        They are of so many of the watched rows, drawn anew whenever they are taken.
+    """
+
+    reads_rows = True
+
+    def __init__(self, n_rows):
+        self.n_rows = n_rows
+
+    def attach(self, run):
+        """Raise ValueError where it is not known which layer feeds which."""
+        run.require_chain()
+
+    def take(self, run):
+        """Moments of the weights of now.
+
+        Parameters
+        ----------
+        run : Run
+            The run. Rows with weights count with them.
+
+        Returns
+        -------
+        list of Moments
+            One for every hidden layer.
+        """
+        dataset = run.rows.watched
+        batches = run.rows.in_batches(run.rows.sample(self.n_rows))
+        weight = getattr(dataset, "sample_weight", None)
+        if weight is not None:
+            weight = np.asarray(weight, dtype=np.float64)[np.concatenate(batches)]
+            weight = weight if weight.any() else None
+        with _inputs(run.layers[1:]) as inputs:
+            for rows in batches:
+                run.forward(dataset[rows][0])
+        return [_moments(torch.cat(h).cpu().double().numpy(), weight) for h in inputs]
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def _moments(h, weight):
+    mean = np.average(h, axis=0, weights=weight)
+    centered = h - mean
+    weighted = centered if weight is None else centered * weight[:, None]
+    n_rows = len(h) if weight is None else weight.sum()
+    return Moments(mean, centered.T @ weighted / n_rows)
+
+
+@contextmanager
+def _inputs(layers):
+    """What each layer gets in forward passes, a list of tensors a layer that grows."""
+    got = [[] for _ in layers]
+    handles = [
+        layer.register_forward_pre_hook(lambda _, args, taken=taken: taken.append(args[0]))
+        for layer, taken in zip(layers, got, strict=True)
+    ]
+    try:
+        yield got
+    finally:
+        for handle in handles:
+            handle.remove()

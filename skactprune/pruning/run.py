@@ -1,0 +1,378 @@
+"""What a method sees of a training run, and what it may do to the net."""
+
+from contextlib import contextmanager
+from time import perf_counter
+
+import numpy as np
+import torch
+from skorch.utils import to_device
+
+from skactprune._transaction import attributes_of, transaction
+from skactprune.pruning import surgery
+from skactprune.pruning.chain import layout_of, matrix
+from skactprune.pruning.masks import Masks
+from skactprune.pruning.probes.rows import Rows
+
+# What belongs to one call of fit and is not kept.
+OF_A_FIT = ("net", "rows", "_held")
+STATE = ("n_weights", "shares", "done", "fraction_done", "epoch", "history", "moving", "holds")
+
+
+class Run:
+    """One run of training and pruning: masks, probes, rows, and how far it is.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        Initialized net.
+    target : float
+        Share of the hidden weights that is to be gone in the end; 0 where nothing is to be pruned.
+    label : str
+        How the user named the method, for messages.
+    random_state : numpy.random.RandomState
+        Draws whatever a method draws.
+
+    Attributes
+    ----------
+    net : skorch.NeuralNet
+        The net in training; gone between fits.
+    layout : Chain or Loose
+        Who feeds whom.
+    masks : Masks
+        What is left.
+    floors : list of int
+        Neurons that each hidden layer keeps at least.
+    rows : Rows
+        Rows of training and unlabelled ones; there from the first step of a fit on.
+    n_weights : int
+        Weights of the whole net before pruning, output layer included.
+    shares : list of float
+        Share of `target` that is to be gone after each round.
+    done : int
+        Rounds done.
+    fraction_done : float
+        Share of the weights that rounds were asked to remove so far.
+    epoch : int
+        Epochs of this fit, or of all calls of ``partial_fit``, that have ended.
+    max_epochs : int
+        Epochs that the fit has at most.
+    history : list of dict
+        A row a round.
+    moving : bool
+        Whether masks change between rounds, too. While they do, neither early stopping nor `tol`
+        ends training, and no weights are remembered as the best.
+    holds : bool
+        Whether masked weights are held at zero.
+    goes_on : bool
+        Whether more training may follow on this one: neurons that may regrow stay then.
+    """
+
+    def __init__(self, net, target, label, random_state):
+        self.net = net
+        self.target, self.label, self.random_state = target, label, random_state
+        self.layout = layout_of(net.module_)
+        self.masks = Masks(self.layout)
+        self.n_weights = sum(layer.weight.numel() for layer in self.layers)
+        self.floors = [1] * len(self.layout.shapes)
+        self.shares, self.done, self.fraction_done = [], 0, 0.0
+        self.epoch, self.history = 0, []
+        self.moving, self.holds, self.goes_on = False, True, True
+        self.rows = None
+        self._probes, self._saved = {}, {}
+        self._held = []
+
+    # -- how far ----------------------------------------------------------------------------
+
+    @property
+    def pending(self):
+        """Whether rounds are still to come, or masks are still moving."""
+        return self.done < len(self.shares) or self.moving
+
+    @property
+    def max_epochs(self):
+        """Epochs that the fit has at most."""
+        return self.net.max_epochs
+
+    def fraction(self, done):
+        """Share of the weights that is to be gone after `done` rounds."""
+        return self.shares[done - 1] * self.target
+
+    @contextmanager
+    def round(self, done, train_score=float("nan")):
+        """Do the rounds up to number `done`, all of it or nothing.
+
+        Gives the share of what is asked for that is to be gone. At the end the round counts as
+        done, and has a row in `history`.
+        """
+        start = perf_counter()
+        with self.transaction():
+            yield self.shares[done - 1]
+            self.fraction_done, self.done = self.fraction(done), done
+            epoch = self.net.history[-1]
+            row = {
+                "round": done,
+                "epoch": self.epoch,
+                "sparsity": self.masks.sparsity,
+                "live_neurons": [len(live) for live in self.masks.live_neurons],
+                "train_score": train_score,
+                "validation_score": epoch.get("valid_score", epoch.get("valid_acc")),
+                "seconds": perf_counter() - start,
+            }
+            self.history = [*self.history, row]
+
+    @contextmanager
+    def transaction(self):
+        """Whatever is done to net, masks and probes inside is done entirely, or not at all."""
+        restores = [probe.snapshot() for probe in self._probes.values()]
+        net = surgery.snapshot(self.net.module_, self.net.optimizer_)
+        with transaction(net, attributes_of(self), *restores):
+            yield
+
+    # -- what there is ----------------------------------------------------------------------
+
+    @property
+    def layers(self):
+        """Hidden layers in order, then the output layer: torch modules."""
+        return self.layout.layers(self.net.module_)
+
+    @property
+    def hidden(self):
+        """Hidden layers: torch modules."""
+        return self.layers[:-1]
+
+    def weights(self):
+        """Weights of all layers, arrays of shape (n_out, n_in), output layer last.
+
+        On the CPU they share memory with the net.
+        """
+        return [matrix(layer.weight).cpu().numpy() for layer in self.layers]
+
+    def copied_weights(self):
+        """Copies of weight and bias, or None, of every layer: arrays in the layers' shapes."""
+        return [
+            (_copy(layer.weight), None if layer.bias is None else _copy(layer.bias))
+            for layer in self.layers
+        ]
+
+    def nonzero(self):
+        """Masks of the hidden weights that are not zero."""
+        return self.masks.replaced([weight != 0 for weight in self.weights()[:-1]])
+
+    def require_chain(self):
+        """Raise ValueError where it is not known which layer feeds which."""
+        self.layout.require_chain(self.label, self.net.module_)
+
+    @torch.no_grad()
+    def forward(self, X):
+        """Forward pass of a batch in evaluation mode.
+
+        Parameters
+        ----------
+        X : tensor or array of shape (batch_size, ...)
+            Rows.
+
+        Returns
+        -------
+        list of torch.Tensor of shape (n_rows, n_out)
+            Pre-activations of the hidden layers, or what has their signs; empty where the net does
+            not give them and probes hear them through hooks.
+        """
+        self.net.module_.eval()
+        return self.layout.forward(self.net, X)
+
+    def gradients(self, rows):
+        """Gradient of the mean loss of training rows in the hidden weights, in evaluation mode.
+
+        Parameters
+        ----------
+        rows : int ndarray of shape (n_rows,)
+            Which rows of ``run.rows.training``; they are taken in batches of the net's size.
+
+        Returns
+        -------
+        list of ndarray of shape (n_out, n_in)
+            One for every hidden layer, in the dtype of the weights.
+        """
+        net, weights = self.net, [layer.weight for layer in self.hidden]
+        net.module_.eval()
+        sums = [torch.zeros_like(weight) for weight in weights]
+        for some in self.rows.in_batches(rows):
+            X, y = self.rows.training[some]
+            loss = net.get_loss(net.infer(X), to_device(y, net.device), X=X, training=False)
+            share = len(some) / len(rows)
+            for total, gradient in zip(sums, torch.autograd.grad(loss, weights), strict=True):
+                total.add_(gradient, alpha=share)
+        return [matrix(total).cpu().numpy() for total in sums]
+
+    def step_gradients(self):
+        """Gradients of the current step, after the backward pass: tensors (n_out, n_in).
+
+        Those of masked weights are there, too.
+        """
+        return [matrix(layer.weight.grad) for layer in self.hidden]
+
+    # -- what may be done -------------------------------------------------------------------
+
+    def watch(self, probe, name=None):
+        """Watch a probe from now on, or go on with the one that is watched under its name.
+
+        A method watches what it needs in `Method.begin`, which is called whenever training starts,
+        and keeps what is returned.
+
+        Parameters
+        ----------
+        probe : Probe
+            What to watch.
+        name : str, default=None
+            Its name in the run; None is the name of its class.
+
+        Returns
+        -------
+        Probe
+            `probe`, or the one that the run has already.
+        """
+        name = name or type(probe).__name__
+        found = self._probes.get(name, probe)
+        if name in self._saved:
+            found.load(self._saved[name])
+        self._saved = {key: state for key, state in self._saved.items() if key != name}
+        self._probes = self._probes | {name: found}
+        found.attach(self)
+        return found
+
+    def probe(self, name):
+        """Probe that is watched under a name, or None."""
+        return self._probes.get(name)
+
+    @property
+    def reads_rows(self):
+        """Whether any probe looks at rows that may be unlabelled."""
+        return any(probe.reads_rows for probe in self._probes.values())
+
+    def keep(self, masks, *, cut=True, hold=True, refit=None):
+        """Set the weights to zero that `masks` do not have, with what the optimizer knows of them.
+
+        Where the layers are a chain, neurons that lose all their weights are folded into the next
+        biases. It is done entirely, or not at all.
+
+        Parameters
+        ----------
+        masks : Masks or list of bool ndarray of shape (n_out, n_in)
+            What is to be left.
+        cut : bool, default=True
+            Whether neurons without weights leave the layers of a chain.
+        hold : bool, default=True
+            Whether masked weights stay zero from now on, whatever a step of training does.
+        refit : callable, optional
+            How others take over from neurons that leave; see
+            `skactprune.pruning.surgery.fold_and_mask`.
+        """
+        if not isinstance(masks, Masks):
+            masks = self.masks.replaced(masks)
+        with self.transaction():
+            self.masks, stayed = self.layout.prune(self.net, masks, cut=cut, refit=refit)
+            for probe in self._probes.values():
+                probe.cut(stayed)
+            self.hold_masks(hold)
+
+    def hold_masks(self, holds=True):
+        """Hold the masked weights of now at zero after every step, or none of them."""
+        self.holds = holds
+        self._held = [
+            (parameter, torch.from_numpy(mask).to(parameter).reshape(parameter.shape))
+            for layer, mask in zip(self.hidden, self.masks.current, strict=True)
+            if holds and not mask.all()
+            for parameter in layer.parameters()
+            if parameter.shape == layer.weight.shape
+        ]
+
+    def zero_masked(self):
+        """Set the masked weights that are held to zero."""
+        if self._held:
+            with torch.no_grad():
+                for parameter, mask in self._held:
+                    parameter.mul_(mask)
+
+    def restore(self, weights):
+        """Give all layers these weights and biases, as `copied_weights` gave them."""
+        layers = self.layers
+        with self.transaction(), torch.no_grad():
+            values = [
+                torch.tensor(weight).to(layer.weight)
+                for layer, (weight, _) in zip(layers, weights, strict=True)
+            ]
+            surgery.replace(layers, self.net.optimizer_, values)
+            for layer, (_, bias) in zip(layers, weights, strict=True):
+                if bias is not None:
+                    layer.bias.data = torch.tensor(bias).to(layer.bias)
+
+    def forget_optimizer(self, masks=None):
+        """Let the optimizer start anew, for all weights or, with `masks`, for single ones.
+
+        Parameters
+        ----------
+        masks : list of bool ndarray of shape (n_out, n_in), default=None
+            True for the hidden weights whose moments become zero.
+        """
+        optimizer = self.net.optimizer_
+        if masks is None:
+            surgery.forget(optimizer, list(self.net.module_.parameters()))
+            return
+        kept = [~mask for mask in masks]
+        hidden = self.hidden
+        surgery.replace(hidden, optimizer, [layer.weight.data for layer in hidden], masks=kept)
+
+    # -- for the pruner ---------------------------------------------------------------------
+
+    def start(self, net):
+        """Begin a fit with `net`."""
+        self.net = net
+        self.hold_masks(self.holds)
+        for probe in self.layout.checks():
+            self.watch(probe)
+
+    def see(self, training, unlabeled):
+        """Hear of the rows of this fit."""
+        self.rows = Rows(training, unlabeled, self.random_state, self.net.batch_size)
+
+    def begin_batch(self, batch, weight):
+        """Tell the probes of a batch of training."""
+        for probe in self._probes.values():
+            probe.begin_batch(batch, weight)
+
+    def end_batch(self, batch, pre_activations):
+        """Tell the probes that its step is done."""
+        for probe in self._probes.values():
+            probe.end_batch(batch, pre_activations)
+
+    def end_epoch(self):
+        """Tell the probes of the end of an epoch."""
+        self.epoch += 1
+        for probe in self._probes.values():
+            probe.end_epoch(self)
+
+    def end(self):
+        """End a fit: what belongs to it alone goes."""
+        for probe in self._probes.values():
+            probe.detach()
+        self.zero_masked()
+
+    def state(self):
+        """What `load` needs: arrays, numbers, and lists and dicts of them."""
+        probes = {name: probe.state() for name, probe in self._probes.items()}
+        state = {name: getattr(self, name) for name in STATE}
+        return state | {"masks": self.masks.state(), "probes": self._saved | probes}
+
+    def load(self, state):
+        """Go on where `state` was taken, with a net of the same sizes."""
+        vars(self).update({name: state[name] for name in STATE})
+        self.masks = self.masks.load(state["masks"])
+        self.layout = self.masks.layout
+        self._saved = dict(state["probes"])
+
+    def __getstate__(self):
+        return vars(self) | dict.fromkeys(OF_A_FIT)
+
+
+def _copy(parameter):
+    return np.array(parameter.detach().cpu().numpy())

@@ -1,0 +1,249 @@
+"""Changes weights, and cuts neurons out: layers and optimizer, all their tensors, together.
+
+Nothing here writes into a tensor that was there before: new ones take the place of the old, so that
+`snapshot` keeps the old state without copying it.
+"""
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+
+from skactprune.pruning.masks import cascade
+
+
+@torch.no_grad()
+def fold_and_mask(layers, masks, activate, refit=None):
+    """Weights and biases of a masked chain after its constants have been folded.
+
+    A neuron without incoming weights gives the constant f(b). Its outgoing weights are removed
+    and what they carried is added to the biases of the next layer, the output layer included.
+
+    Parameters
+    ----------
+    layers : list of torch.nn.Linear
+        Hidden layers and output layer; not changed.
+    masks : list of bool ndarray of shape (n_out, n_in)
+        Masks of the hidden layers.
+    activate : callable
+        Hidden activation, on a tensor that it may change.
+    refit : callable, optional
+        Instead of folding, ``refit(depth, gone, outgoing, mask)`` says how the neurons that stay
+        take over from those that are `gone`, a bool ndarray of shape (n_out,): it gets their
+        outgoing weights in float64, of shape (n_next, n_out), and the mask of these or None for
+        the output layer, and returns new ones and what is to be added to the next biases.
+
+    Returns
+    -------
+    weights, biases : list of torch.Tensor
+        New tensors.
+    masks : list of bool ndarray
+        Masks without the weights that lie on no path from input to output.
+    """
+    device = layers[0].weight.device
+    tensors = [torch.from_numpy(mask).to(device) for mask in masks]
+    weights = [layer.weight * mask for layer, mask in zip(layers, tensors, strict=False)]
+    weights.append(layers[-1].weight.clone())
+    biases = [layer.bias.clone() for layer in layers]
+    for depth, mask in enumerate(tensors):
+        constant = ~mask.any(dim=1)
+        if constant.any():
+            outgoing, bias = weights[depth + 1], biases[depth + 1]
+            if refit is None:
+                bias += outgoing[:, constant] @ activate(biases[depth][constant])
+                outgoing[:, constant] = 0
+            else:
+                gone = constant.cpu().numpy()
+                allowed = masks[depth + 1] if depth + 1 < len(masks) else None
+                new, change = refit(depth, gone, outgoing.double().cpu().numpy(), allowed)
+                outgoing.copy_(torch.from_numpy(new))
+                bias += torch.from_numpy(change).to(bias)
+            if depth + 1 < len(tensors):
+                tensors[depth + 1][:, constant] = False
+    masks = cascade([mask.cpu().numpy() for mask in tensors])
+    for weight, mask in zip(weights, masks, strict=False):
+        weight *= torch.from_numpy(mask).to(device)
+    return weights, biases, masks
+
+
+@torch.no_grad()
+def replace(layers, optimizer, weights, biases=None, masks=()):
+    """Give layers other weights and biases.
+
+    Moments of masked weights are cleared, so that momentum does not revive them. Where an
+    optimizer keeps statistics of another shape than the parameter, which cannot be masked, it
+    starts anew for that parameter.
+
+    Parameters
+    ----------
+    layers : list of torch.nn.Module
+        Layers with a ``weight``; their parameters keep their identity.
+    optimizer : torch.optim.Optimizer
+        Its per-parameter state of the shape of a weight is masked likewise.
+    weights : list of torch.Tensor
+        What the layers hold afterwards, in the shape of their weights.
+    biases : list of torch.Tensor, default=None
+        None leaves the biases as they are.
+    masks : list of bool ndarray, default=()
+        Masks of the hidden weights, with as many entries as these; other layers have none.
+
+    Raises
+    ------
+    ValueError
+        For a parametrized layer that cannot hold the weights that it is given.
+    """
+    for depth, layer in enumerate(layers):
+        shape = layer.weight.shape
+        mask = None
+        if depth < len(masks):
+            mask = torch.from_numpy(masks[depth]).to(layer.weight.device).reshape(shape)
+        _assign(layer, weights[depth])
+        if biases is not None:
+            layer.bias.data = biases[depth]
+        for parameter in layer.parameters():
+            parameter.grad = None
+            _map_state(
+                optimizer,
+                parameter,
+                lambda value, mask=mask, shape=shape: (
+                    value * mask if mask is not None and value.shape == shape else value
+                ),
+            )
+
+
+def _assign(layer, weight):
+    """Give a layer a weight, through its parametrization where it has one."""
+    if not parametrize.is_parametrized(layer, "weight"):
+        layer.weight.data = weight
+        return
+    try:
+        layer.weight = weight
+    except (NotImplementedError, RuntimeError) as error:
+        raise ValueError(
+            f"{layer} computes its weight from other parameters in a way that cannot be inverted, "
+            "so that it cannot be pruned."
+        ) from error
+    if not torch.allclose(layer.weight, weight, rtol=1e-3, atol=1e-6):
+        raise ValueError(
+            f"{layer} computes its weight from other parameters and cannot hold pruned weights."
+        )
+
+
+@torch.no_grad()
+def cut(layers, optimizer, keep):
+    """Cut neurons out of a chain of layers: every tensor that has an entry for each of them.
+
+    Parameters
+    ----------
+    layers : list of torch.nn.Linear
+        Hidden layers and output layer; their parameters keep their identity.
+    optimizer : torch.optim.Optimizer
+        Its per-parameter state of the shape of a parameter is cut likewise.
+    keep : list of bool ndarray of shape (n_out,)
+        True for the neurons of each hidden layer that stay.
+    """
+    device = layers[0].weight.device
+    rows = [torch.from_numpy(np.flatnonzero(kept)).to(device) for kept in keep]
+    rows.append(torch.arange(layers[-1].out_features, device=device))
+    columns = [torch.arange(layers[0].in_features, device=device), *rows[:-1]]
+    for layer, kept_rows, kept_columns in zip(layers, rows, columns, strict=True):
+        _cut_layer(layer, optimizer, _Cutter(layer, kept_rows, kept_columns))
+
+
+def _cut_layer(layer, optimizer, cutter):
+    for parameter in layer.parameters():
+        _map_state(optimizer, parameter, cutter)
+        parameter.grad = None
+        parameter.data = cutter(parameter.data)
+    for module in layer.modules():
+        for name, buffer in module.named_buffers(recurse=False):
+            setattr(module, name, cutter(buffer))
+    layer.out_features, layer.in_features = len(cutter.rows), len(cutter.columns)
+
+
+class _Cutter:
+    """Takes rows and columns out of the tensors of a layer, by their shapes."""
+
+    def __init__(self, layer, rows, columns):
+        self.rows, self.columns = rows, columns
+        self._n_out, self._n_in = layer.out_features, layer.in_features
+
+    def __call__(self, tensor):
+        shape = tuple(tensor.shape)
+        if shape[:1] == (self._n_out,):
+            tensor = tensor.index_select(0, self.rows)
+        elif shape == (self._n_in,):
+            tensor = tensor.index_select(0, self.columns)
+        if shape[1:2] == (self._n_in,):
+            tensor = tensor.index_select(1, self.columns)
+        return tensor
+
+
+def _map_state(optimizer, parameter, change):
+    """Change what an optimizer keeps for every entry of a parameter."""
+    before = optimizer.state.get(parameter)
+    if not before:
+        return
+    if not all(_belongs(value, parameter) for value in before.values()):
+        optimizer.state.pop(parameter)
+        return
+    optimizer.state[parameter] = {
+        name: (
+            change(value) if torch.is_tensor(value) and value.shape == parameter.shape else value
+        )
+        for name, value in before.items()
+    }
+
+
+def _belongs(value, parameter):
+    """Whether a piece of optimizer state is a number or has an entry for every weight."""
+    return not torch.is_tensor(value) or value.numel() == 1 or value.shape == parameter.shape
+
+
+def forget(optimizer, parameters):
+    """Let an optimizer start anew for these parameters."""
+    for parameter in parameters:
+        optimizer.state.pop(parameter, None)
+
+
+def snapshot(module, optimizer):
+    """Function that gives a module and its optimizer back what they hold now.
+
+    Nothing is copied, as surgery puts new tensors in place of the old.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Module under surgery.
+    optimizer : torch.optim.Optimizer
+        Its optimizer.
+
+    Returns
+    -------
+    callable
+    """
+    parameters = [(p, p.data, optimizer.state.get(p)) for p in module.parameters()]
+    buffers = [
+        (part, name, buffer)
+        for part in module.modules()
+        for name, buffer in part.named_buffers(recurse=False)
+    ]
+    sizes = [
+        (part, part.in_features, part.out_features)
+        for part in module.modules()
+        if isinstance(part, nn.Linear)
+    ]
+
+    def restore():
+        for parameter, data, state in parameters:
+            parameter.grad = None
+            parameter.data = data
+            optimizer.state.pop(parameter, None)
+            if state is not None:
+                optimizer.state[parameter] = state
+        for part, name, buffer in buffers:
+            setattr(part, name, buffer)
+        for part, n_in, n_out in sizes:
+            part.in_features, part.out_features = n_in, n_out
+
+    return restore

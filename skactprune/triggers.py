@@ -1,0 +1,5 @@
+"""When: after which epochs the rounds are done."""
+
+from skactprune.pruning.triggers import AccuracyTrigger, EpochTrigger
+
+__all__ = ["AccuracyTrigger", "EpochTrigger"]
