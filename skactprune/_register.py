@@ -1,0 +1,146 @@
+"""What families have in common: members that are known by a name."""
+
+import importlib
+import pkgutil
+
+
+class Register:
+    """Members of a family by name: methods, schedules, triggers, storages.
+
+    Parameters
+    ----------
+    what : str
+        Name of the parameter whose values are looked up, for error messages.
+    home : str, default=None
+        Package, or module, that is imported before anything is looked up. All modules of a
+        package are, except those whose name starts with an underscore: a member need not be
+        mentioned anywhere but in its own file.
+
+    Examples
+    --------
+    >>> from skactprune._register import Register
+    >>> colours = Register("colour")
+    >>> @colours.add("red")
+    ... class Red:
+    ...     pass
+    >>> colours.look_up("red") is Red
+    True
+    >>> colours.look_up("blue")
+    Traceback (most recent call last):
+        ...
+    ValueError: colour='blue' is unknown. Known names: 'red'.
+    """
+
+    def __init__(self, what, home=None):
+        self.what = what
+        self.home = home
+        self._members = {}
+        self._undiscovered = home is not None
+
+    def add(self, name):
+        """Decorator: make a class, function or other object known as `name`.
+
+        Parameters
+        ----------
+        name : str
+            The name, not taken yet.
+
+        Returns
+        -------
+        callable
+            Takes the member and returns it.
+
+        Raises
+        ------
+        ValueError
+            By what is returned, if another member has the name.
+        """
+
+        def add(member):
+            known = self._members.setdefault(name, member)
+            if known is not member:
+                raise ValueError(f"name={name!r} is taken by {_title(known)}.")
+            return member
+
+        return add
+
+    def look_up(self, value):
+        """Member of a name, or the value itself if it is none.
+
+        Parameters
+        ----------
+        value : object
+            A name, or an object that needs no looking up.
+
+        Returns
+        -------
+        object
+            What was added under the name, for instance a class; or `value`.
+
+        Raises
+        ------
+        ValueError
+            If `value` is an unknown name; the message lists the known ones.
+        TypeError
+            If `value` is a class, not an object of it.
+        """
+        if isinstance(value, type):
+            raise TypeError(f"{self.what}={value!r} must be an object: {value.__name__}(...).")
+        if not isinstance(value, str):
+            return value
+        if value not in self:
+            names = ", ".join(repr(name) for name in sorted(self))
+            raise ValueError(f"{self.what}={value!r} is unknown. Known names: {names}.")
+        return self._members[value]
+
+    def make(self, value):
+        """Object of the class of a name, with default options, or the value if it is no name.
+
+        Parameters
+        ----------
+        value : object
+            As for `look_up`; what was added under a name must be callable without arguments.
+
+        Returns
+        -------
+        object
+
+        Raises
+        ------
+        ValueError
+            As `look_up`.
+        TypeError
+            As `look_up`.
+        """
+        found = self.look_up(value)
+        return found() if isinstance(value, str) else found
+
+    def __contains__(self, name):
+        self._discover()
+        return isinstance(name, str) and name in self._members
+
+    def __iter__(self):
+        """Names in the order in which they were added."""
+        self._discover()
+        return iter(list(self._members))
+
+    def __len__(self):
+        self._discover()
+        return len(self._members)
+
+    def __repr__(self):
+        return f"<Register of {self.what}: {', '.join(self._members)}>"
+
+    def _discover(self):
+        if not self._undiscovered:
+            return
+        home = importlib.import_module(self.home)
+        for module in pkgutil.iter_modules(getattr(home, "__path__", ())):
+            if not module.name.startswith("_"):
+                importlib.import_module(f"{self.home}.{module.name}")
+        # Last: neither a failed import nor another thread's look-up meanwhile shall hide members.
+        self._undiscovered = False
+
+
+def _title(member):
+    return getattr(member, "__name__", None) or repr(member)
