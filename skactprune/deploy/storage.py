@@ -11,7 +11,7 @@ import skactprune
 from skactprune.deploy._files import write_atomically
 from skactprune.deploy.model import CompactMLPClassifier
 from skactprune.deploy.packing import STORAGES, compute_dtype
-from skactprune.nets.inference import HIDDEN_ACTIVATIONS
+from skactprune.nets.activations import ACTIVATIONS
 
 FORMAT = "skactprune.CompactMLPClassifier"
 FORMAT_VERSION = 1
@@ -198,7 +198,7 @@ def _check_metadata(meta):
     shows = type(layer) is int and 0 <= layer < n_hidden
     valid = {
         "layer_sizes": are_sizes and n_hidden >= 0,
-        "activation": meta["activation"] in HIDDEN_ACTIVATIONS,
+        "activation": meta["activation"] in ACTIVATIONS,
         "storage": meta["storage"] in STORAGES,
         "transform_layer": shows if n_hidden else layer is None,
         "prefix": isinstance(meta["prefix"], str),

@@ -1,19 +1,7 @@
 """Forward pass in numpy: what a fitted network computes, without torch."""
 
-import numpy as np
-from scipy.special import expit, log_expit, log_softmax, softmax
-
-
-def _relu(z):
-    return np.maximum(z, 0, out=z)
-
-
-HIDDEN_ACTIVATIONS = {
-    "identity": lambda z: z,
-    "logistic": lambda z: expit(z, out=z),
-    "tanh": lambda z: np.tanh(z, out=z),
-    "relu": _relu,
-}
+from skactprune.nets.activations import get_activation
+from skactprune.nets.outputs import output_of_classifier
 
 
 def hidden_representation(X, coefs, intercepts, activation):
@@ -34,7 +22,7 @@ def hidden_representation(X, coefs, intercepts, activation):
     -------
     ndarray of shape (n_samples, n_out of the last layer)
     """
-    f = HIDDEN_ACTIVATIONS[activation]
+    f = get_activation(activation).apply
     h = X
     for coef, intercept in zip(coefs, intercepts, strict=True):
         z = h @ coef
@@ -53,23 +41,16 @@ def class_logits(X, coefs, intercepts, activation):
 def class_probabilities(X, coefs, intercepts, activation):
     """Class probabilities of shape (n_samples, n_classes); parameters as above, output last."""
     logits = class_logits(X, coefs, intercepts, activation)
-    if logits.shape[1] == 1:
-        positive = expit(logits)
-        return np.hstack([1 - positive, positive])
-    return softmax(logits, axis=1)
+    return output_of_classifier(logits.shape[1]).link(logits)
 
 
 def class_log_probabilities(X, coefs, intercepts, activation):
     """Logarithms of the class probabilities, also of those that round to 0; as above."""
     logits = class_logits(X, coefs, intercepts, activation)
-    if logits.shape[1] == 1:
-        return log_expit(np.hstack([-logits, logits]))
-    return log_softmax(logits, axis=1)
+    return output_of_classifier(logits.shape[1]).log_link(logits)
 
 
 def class_indices(X, coefs, intercepts, activation):
     """Index of the most probable class of every row; parameters as above, output last."""
     logits = class_logits(X, coefs, intercepts, activation)
-    if logits.shape[1] == 1:
-        return (logits[:, 0] > 0).astype(np.intp)
-    return logits.argmax(axis=1)
+    return output_of_classifier(logits.shape[1]).indices(logits)

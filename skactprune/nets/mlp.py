@@ -6,13 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import skip_init
 
-# What overwrites z must keep its sign, for watchers look at it later: sigmoid cannot.
-ACTIVATIONS = {
-    "identity": lambda z: z,
-    "logistic": torch.sigmoid,
-    "tanh": torch.tanh_,
-    "relu": torch.relu_,
-}
+from skactprune.nets.activations import get_activation
 
 
 class WatchedLinear(nn.Linear):
@@ -95,7 +89,7 @@ class MLP(nn.Module):
 
     def activate(self, z):
         """Apply the hidden activation to `z`, in place where it can."""
-        return ACTIVATIONS[self.activation](z)
+        return get_activation(self.activation).apply_to_tensor(z)
 
     def numpy_parameters(self):
         """Weights of shape (n_in, n_out) and biases as arrays; on the CPU they share memory."""

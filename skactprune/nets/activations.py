@@ -1,0 +1,126 @@
+"""One record for each activation of hidden layers, in numpy, torch and ONNX."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from operator import attrgetter
+
+import numpy as np
+from scipy.special import expit
+
+from skactprune._register import Register
+
+ACTIVATIONS = Register("activation")
+
+
+@dataclass(frozen=True)
+class HiddenActivation:
+    """A function that hidden layers apply to their outputs. Making one imports no torch.
+
+    Attributes
+    ----------
+    name : str
+        What parameters call it.
+    apply : callable
+        Takes an ndarray, overwrites it where it can, and returns the result.
+    derivative : callable
+        Takes the function's output ``h``, not its input, and returns the derivative, which
+        broadcasts with ``h``; it may be bool.
+    torch_name : str or None
+        Name, within the package torch, of the function for tensors. What overwrites its input
+        must keep the sign, for watchers look at it later. None for the identity.
+    onnx_operator : str or None
+        Operator of the same meaning. None for the identity.
+    """
+
+    name: str
+    apply: Callable
+    derivative: Callable
+    torch_name: str | None
+    onnx_operator: str | None
+
+    @cached_property
+    def apply_to_tensor(self):
+        """Function of a tensor, which it may overwrite; the first use imports torch."""
+        if self.torch_name is None:
+            return _unchanged
+        import torch
+
+        return attrgetter(self.torch_name)(torch)
+
+
+def add_activation(activation):
+    """Make a `HiddenActivation` known by its name, and return it.
+
+    Parameters
+    ----------
+    activation : HiddenActivation
+        Record of a name that is not taken.
+
+    Returns
+    -------
+    HiddenActivation
+
+    Raises
+    ------
+    ValueError
+        If another record has the name.
+    """
+    return ACTIVATIONS.add(activation.name)(activation)
+
+
+def get_activation(activation):
+    """Record of a name.
+
+    Parameters
+    ----------
+    activation : str or HiddenActivation
+        A known name, or the record itself.
+
+    Returns
+    -------
+    HiddenActivation
+
+    Raises
+    ------
+    ValueError
+        For an unknown name; the message lists the known ones.
+    """
+    return ACTIVATIONS.look_up(activation)
+
+
+def _unchanged(z):
+    return z
+
+
+def _logistic(z):
+    return expit(z, out=z)
+
+
+def _tanh(z):
+    return np.tanh(z, out=z)
+
+
+def _relu(z):
+    return np.maximum(z, 0, out=z)
+
+
+def _logistic_derivative(h):
+    return h * (1 - h)
+
+
+def _tanh_derivative(h):
+    return 1 - h**2
+
+
+def _relu_derivative(h):
+    return h > 0
+
+
+IDENTITY = add_activation(HiddenActivation("identity", _unchanged, np.ones_like, None, None))
+LOGISTIC = add_activation(
+    # torch.sigmoid_ would lose the sign.
+    HiddenActivation("logistic", _logistic, _logistic_derivative, "sigmoid", "Sigmoid")
+)
+TANH = add_activation(HiddenActivation("tanh", _tanh, _tanh_derivative, "tanh_", "Tanh"))
+RELU = add_activation(HiddenActivation("relu", _relu, _relu_derivative, "relu_", "Relu"))

@@ -1,0 +1,184 @@
+"""One record for each meaning of what the output layer gives, in numpy and ONNX.
+
+That two classes have one output, and more classes one each, is decided here.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit, log_expit, log_softmax, softmax
+
+from skactprune._register import Register
+
+OUTPUTS = Register("out_activation")
+
+
+@dataclass(frozen=True)
+class Output:
+    """What is made of the numbers of the output layer, the logits.
+
+    Attributes
+    ----------
+    name : str
+        What scikit-learn's `out_activation_` calls it.
+    width : callable
+        Takes the number of targets, for a classifier of its classes; returns that of outputs.
+    link : callable
+        Takes logits of shape (n_samples, n_outputs); returns what is predicted of them: for a
+        classifier probabilities of shape (n_samples, n_classes).
+    onnx_link : callable
+        The same as nodes of a graph: takes the graph, which has methods `add` and `constant`,
+        the names of the logits and of the result.
+    log_link : callable or None
+        As `link`, but returns the logarithms, also of what rounds to 0. None but for classifiers.
+    indices : callable or None
+        Takes logits; returns the index of the most probable class of every row, of shape
+        (n_samples,) and type intp. None but for classifiers.
+    onnx_indices : callable or None
+        The same as nodes of a graph: takes the graph and the name of the logits; returns the name
+        of the indices.
+    """
+
+    name: str
+    width: Callable
+    link: Callable
+    onnx_link: Callable
+    log_link: Callable | None = None
+    indices: Callable | None = None
+    onnx_indices: Callable | None = None
+
+
+def add_output(output):
+    """Make an `Output` known by its name, and return it.
+
+    Parameters
+    ----------
+    output : Output
+        Record of a name that is not taken.
+
+    Returns
+    -------
+    Output
+
+    Raises
+    ------
+    ValueError
+        If another record has the name.
+    """
+    return OUTPUTS.add(output.name)(output)
+
+
+def get_output(output):
+    """Record of a name.
+
+    Parameters
+    ----------
+    output : str or Output
+        A known name, or the record itself.
+
+    Returns
+    -------
+    Output
+
+    Raises
+    ------
+    ValueError
+        For an unknown name; the message lists the known ones.
+    """
+    return OUTPUTS.look_up(output)
+
+
+def output_for_classes(n_classes):
+    """Output of a classifier of `n_classes` classes."""
+    return LOGISTIC if n_classes == 2 else SOFTMAX
+
+
+def output_of_classifier(n_outputs):
+    """Output of a classifier whose output layer has `n_outputs` neurons."""
+    return LOGISTIC if n_outputs == LOGISTIC.width(2) else SOFTMAX
+
+
+# -- one column, the logit of the second of two classes --------------------------------------
+
+
+def _one(n_classes):
+    return 1
+
+
+def _logistic(logits):
+    positive = expit(logits)
+    return np.hstack([1 - positive, positive])
+
+
+def _log_logistic(logits):
+    return log_expit(np.hstack([-logits, logits]))
+
+
+def _is_positive(logits):
+    return (logits[:, 0] > 0).astype(np.intp)
+
+
+def _onnx_logistic(graph, logits, result):
+    positive = graph.add("Sigmoid", [logits])
+    negative = graph.add("Sub", [graph.constant("one", np.ones(1, graph.dtype)), positive])
+    graph.add("Concat", [negative, positive], result, axis=1)
+
+
+def _onnx_is_positive(graph, logits):
+    above = graph.add("Greater", [logits, graph.constant("zero", np.zeros(1, graph.dtype))])
+    index = graph.cast(above, np.int64)
+    return graph.add("Reshape", [index, graph.constant("column", np.array([-1]))])
+
+
+LOGISTIC = add_output(
+    Output(
+        "logistic",
+        width=_one,
+        link=_logistic,
+        onnx_link=_onnx_logistic,
+        log_link=_log_logistic,
+        indices=_is_positive,
+        onnx_indices=_onnx_is_positive,
+    )
+)
+
+
+# -- one column for each class ----------------------------------------------------------------
+
+
+def _one_each(n_classes):
+    return n_classes
+
+
+def _softmax(logits):
+    return softmax(logits, axis=1)
+
+
+def _log_softmax(logits):
+    return log_softmax(logits, axis=1)
+
+
+def _largest(logits):
+    return logits.argmax(axis=1)
+
+
+def _onnx_softmax(graph, logits, result):
+    graph.add("Softmax", [logits], result, axis=1)
+
+
+def _onnx_largest(graph, logits):
+    return graph.add("ArgMax", [logits], axis=1, keepdims=0)
+
+
+SOFTMAX = add_output(
+    Output(
+        "softmax",
+        width=_one_each,
+        link=_softmax,
+        onnx_link=_onnx_softmax,
+        log_link=_log_softmax,
+        indices=_largest,
+        onnx_indices=_onnx_largest,
+    )
+)
