@@ -88,7 +88,8 @@ class Register:
             raise TypeError(f"{self.what}={value!r} must be an object: {value.__name__}(...).")
         if not isinstance(value, str):
             return value
-        if value not in self:
+        self._discover()
+        if value not in self._members:
             names = ", ".join(repr(name) for name in sorted(self))
             raise ValueError(f"{self.what}={value!r} is unknown. Known names: {names}.")
         return self._members[value]

@@ -5,15 +5,17 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from skactprune import Activation, PrunedMLPClassifier
-from skactprune.deploy.build import freeze
-from skactprune.nets.inference import class_logits
+from skactprune import Activation, CompactMLPClassifier, PrunedMLPClassifier
+from skactprune.deploy.storages import STORAGES as KNOWN_STORAGES
+from skactprune.deploy.weights import CompactWeights
+from skactprune.nets.activations import ACTIVATIONS as KNOWN_ACTIVATIONS
+from skactprune.nets.inference import logits_of
 
-ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
-STORAGES = ("float64", "float32", "float16", "int8")
+ACTIVATIONS = tuple(KNOWN_ACTIVATIONS)
+STORAGES = tuple(KNOWN_STORAGES)
 
 
-def random_estimator(
+def random_net(
     sizes=(8, 6, 5, 3),
     *,
     activation="relu",
@@ -23,7 +25,7 @@ def random_estimator(
     seed=0,
     components=None,
 ):
-    """Stand-in for a fitted PrunedMLPClassifier: what `freeze` reads of one."""
+    """Weights, biases and whatever else a compact model is made of; tests may change them."""
     rng = np.random.default_rng(seed)
     coefs, intercepts = [], []
     for n_in, n_out in zip(sizes, sizes[1:], strict=False):
@@ -33,29 +35,33 @@ def random_estimator(
         intercepts.append(rng.normal(size=n_out).astype(dtype))
     # Every class shall be predicted for some rows.
     X = rng.normal(size=(200, sizes[0])).astype(dtype)
-    intercepts[-1] -= class_logits(X, coefs, intercepts, activation).mean(axis=0)
+    intercepts[-1] -= logits_of(X, coefs, intercepts, activation).mean(axis=0)
     n_classes = 2 if sizes[-1] == 1 else sizes[-1]
-    estimator = SimpleNamespace(
-        activation=activation,
-        classes_=np.arange(n_classes) if classes is None else np.asarray(classes),
-        n_features_in_=sizes[0],
-        coefs_=coefs,
-        intercepts_=intercepts,
-        _shown_depth=len(sizes) - 3 if len(sizes) > 2 else None,
-        _components=None,
-        n_components=components,
-    )
+    shown = {"transform_layer": len(sizes) - 3 if len(sizes) > 2 else None}
     if components is not None:
         width = sizes[-2]
         directions = np.linalg.qr(rng.normal(size=(width, width)))[0][:components]
-        estimator._components = SimpleNamespace(
-            components=directions.astype(dtype), mean=rng.normal(size=width).astype(dtype)
-        )
-    return estimator
+        shown["components"] = directions.astype(dtype)
+        shown["mean"] = rng.normal(size=width).astype(dtype)
+    return SimpleNamespace(
+        coefs=coefs,
+        intercepts=intercepts,
+        activation=activation,
+        classes=np.arange(n_classes) if classes is None else np.asarray(classes),
+        shown=shown,
+    )
+
+
+def model_of(net, storage=None):
+    """Compact model of a `random_net`."""
+    weights = CompactWeights.of(
+        net.coefs, net.intercepts, activation=net.activation, storage=storage, **net.shown
+    )
+    return CompactMLPClassifier.of(weights, net.classes, output_prefix="net")
 
 
 def random_model(*args, storage=None, **kwargs):
-    return freeze(random_estimator(*args, **kwargs), storage)
+    return model_of(random_net(*args, **kwargs), storage)
 
 
 def rows(n_rows, n_features, dtype=np.float32, seed=1):

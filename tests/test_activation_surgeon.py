@@ -5,6 +5,14 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
+from skactprune.pruning.criteria import Criterion, LayerState, surgeon_neuron, surgeon_weight
+from skactprune.pruning.outputs import (
+    Moments,
+    elimination_costs,
+    outgoing_weights,
+    output_moments,
+    take_over,
+)
 from sklearn.datasets import load_digits
 from skorch import NeuralNetClassifier
 
@@ -19,16 +27,8 @@ from skactprune import (
     Pruner,
 )
 from skactprune.nets.batches import TrainingData
-from skactprune.nets.inference import class_logits
+from skactprune.nets.inference import logits_of
 from skactprune.pruning import compaction, layers, outputs
-from skactprune.pruning.criteria import Criterion, LayerState, surgeon_neuron, surgeon_weight
-from skactprune.pruning.outputs import (
-    Moments,
-    elimination_costs,
-    outgoing_weights,
-    output_moments,
-    take_over,
-)
 
 X, y = load_digits(return_X_y=True)
 X = X[:400] / 16
@@ -272,7 +272,7 @@ def fit(method, fraction=0.5, **params):
 
 def change_of_the_logits(method, **params):
     nets = [fit(method, fraction, **params) for fraction in (0.0, 0.5)]
-    dense, pruned = (class_logits(X, net.coefs_, net.intercepts_, "relu") for net in nets)
+    dense, pruned = (logits_of(X, net.coefs_, net.intercepts_, "relu") for net in nets)
     return np.square(pruned - dense).mean()
 
 

@@ -15,9 +15,10 @@ from compact_nets import (
     QUICK,
     STORAGES,
     fitted,
+    model_of,
     problem,
-    random_estimator,
     random_model,
+    random_net,
     rows,
 )
 from hypothesis import given
@@ -31,7 +32,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import FeatureUnion
 
 from skactprune import CompactMLPClassifier, PrunedMLPClassifier, compact
-from skactprune.nets.inference import class_logits
+from skactprune.nets.inference import logits_of
 
 TOLERANCE = {np.float32: 1e-5, np.float64: 1e-12}
 
@@ -118,8 +119,8 @@ def test_predict_is_the_most_probable_class(n_outputs):
 
 @pytest.mark.parametrize("n_outputs", [1, 4])
 def test_log_probabilities_are_finite_where_probabilities_round_to_zero(n_outputs):
-    estimator = random_estimator((6, 5, n_outputs), dtype=np.float64)
-    model = compact_of(estimator)
+    net = random_net((6, 5, n_outputs), dtype=np.float64)
+    model = model_of(net)
     X = rows(50, 6, np.float64)
     assert_allclose(model.predict_log_proba(X), np.log(model.predict_proba(X)), atol=1e-12)
     assert model.predict_proba(X * 1e4).min() == 0
@@ -139,23 +140,17 @@ def test_sparse_rows_give_what_dense_rows_give(density):
 
 @given(density=st.sampled_from([0.0, 0.01, 0.05, 0.3, 1.0]), seed=st.integers(0, 99))
 def test_features_without_weights_are_neither_read_nor_missed(density, seed):
-    estimator = random_estimator((30, 4, 3), density=density, seed=seed, dtype=np.float64)
-    model = compact_of(estimator)
+    net = random_net((30, 4, 3), density=density, seed=seed, dtype=np.float64)
+    model = model_of(net)
     X = rows(9, 30, np.float64)
-    expected = class_logits(X, estimator.coefs_, estimator.intercepts_, "relu")
+    expected = logits_of(X, net.coefs, net.intercepts, "relu")
     assert_array_equal(model.predict(X), expected.argmax(axis=1))
-    unused = np.flatnonzero((estimator.coefs_[0] == 0).all(axis=1))
+    unused = np.flatnonzero((net.coefs[0] == 0).all(axis=1))
     assert_array_equal(model.unused_features_, unused)
     other = X.copy()
     other[:, unused] = 1e6
     assert_array_equal(model.predict_proba(other), model.predict_proba(X))
     assert_array_equal(model.transform(other), model.transform(X))
-
-
-def compact_of(estimator, dtype=None):
-    from skactprune.deploy.build import freeze
-
-    return freeze(estimator, dtype)
 
 
 def test_training_on_does_not_change_a_compact_model():
@@ -305,18 +300,18 @@ def test_feature_names_are_kept_and_checked():
 
 @given(seed=st.integers(0, 999), exponent=st.integers(-3, 3))
 def test_rounding_is_as_fine_as_the_type(seed, exponent):
-    estimator = random_estimator((7, 5, 3), seed=seed, dtype=np.float64)
-    estimator.coefs_[0] *= 10.0**exponent
-    estimator.coefs_[0][:, 1] = 0
-    exact = compact_of(estimator, "float64")
-    for W, V in zip(estimator.coefs_, exact.coefs_, strict=True):
+    net = random_net((7, 5, 3), seed=seed, dtype=np.float64)
+    net.coefs[0] *= 10.0**exponent
+    net.coefs[0][:, 1] = 0
+    exact = model_of(net, "float64")
+    for W, V in zip(net.coefs, exact.coefs_, strict=True):
         assert_array_equal(V, W)
-    for W, V in zip(estimator.coefs_, exact.compact("float32").coefs_, strict=True):
+    for W, V in zip(net.coefs, exact.compact("float32").coefs_, strict=True):
         assert_array_equal(V, W.astype(np.float32))
-    for W, V in zip(estimator.coefs_, exact.compact("float16").coefs_, strict=True):
+    for W, V in zip(net.coefs, exact.compact("float16").coefs_, strict=True):
         assert V.dtype == np.float32
         assert_allclose(V, W, rtol=2.0**-11, atol=2.0**-25)
-    for W, V in zip(estimator.coefs_, exact.compact("int8").coefs_, strict=True):
+    for W, V in zip(net.coefs, exact.compact("int8").coefs_, strict=True):
         assert V.dtype == np.float32
         step = np.abs(W).max(axis=0) / 127
         assert (np.abs(V - W) <= 0.5001 * step).all()
@@ -343,16 +338,16 @@ def test_matrices_of_few_weights_are_kept_sparse(storage):
 
 
 def test_weights_too_large_for_float16_are_refused():
-    estimator = random_estimator()
-    estimator.coefs_[1][2, 2] = 70000
-    compact_of(estimator, "int8")
+    net = random_net()
+    net.coefs[1][2, 2] = 70000
+    model_of(net, "int8")
     with pytest.raises(ValueError, match="dtype='float16' cannot hold the weights.* 7e\\+04"):
-        compact_of(estimator, "float16")
+        model_of(net, "float16")
 
 
 def test_report_says_what_rounding_changed():
-    estimator = random_estimator((8, 20, 4), seed=3)
-    exact, rough = compact_of(estimator), compact_of(estimator, "int8")
+    net = random_net((8, 20, 4), seed=3)
+    exact, rough = model_of(net), model_of(net, "int8")
     X = rows(300, 8)
     y = exact.predict(X)
     y[:30] = (y[:30] + 1) % 4
@@ -424,11 +419,12 @@ for m in (model, other, compact(other, "int8")):
 save(model, sys.argv[2])
 assert (model.predict(X) == other.predict(X)).all()
 heavy = {"torch", "skorch", "onnx", "onnxruntime", "matplotlib"}
-print(sorted(heavy & {name.partition(".")[0] for name in sys.modules}))
+loaded = {name.partition(".")[0] for name in sys.modules} & heavy
+print(sorted(loaded | {name for name in sys.modules if name.startswith("skactprune.est")}))
 """
 
 
-def test_loading_and_predicting_import_no_torch(tmp_path):
+def test_loading_and_predicting_import_neither_torch_nor_estimators(tmp_path):
     model = fitted().compact()
     paths = [tmp_path / "model.pickle", tmp_path / "model.npz"]
     paths[0].write_bytes(pickle.dumps(model))

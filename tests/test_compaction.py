@@ -8,13 +8,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from skactprune.pruning.compaction import fold_and_mask, replace_parameters
 from sklearn.datasets import make_classification
 from skorch.callbacks import Callback
 
 from skactprune import Activation, Magnitude, PrunedMLPClassifier, Random
 from skactprune.nets.mlp import ACTIVATIONS, MLP
 from skactprune.pruning import pruner
-from skactprune.pruning.compaction import fold_and_mask, replace_parameters
 from skactprune.pruning.masks import cascade
 from skactprune.pruning.selection import select
 

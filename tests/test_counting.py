@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from skactprune.pruning.activations import ActivationCounter
 from sklearn.datasets import make_classification
 from sklearn.neural_network import MLPClassifier
 from skorch import NeuralNetClassifier, NeuralNetRegressor
@@ -12,7 +13,6 @@ from skorch.dataset import ValidSplit
 from skactprune import Activation, Ganguli2024, Magnitude, PrunedMLPClassifier, Pruner
 from skactprune.nets.mlp import MLP
 from skactprune.pruning import activations
-from skactprune.pruning.activations import ActivationCounter
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 from scipy import sparse
+from skactprune.pruning.criteria import LayerState, firing_deviation
+from skactprune.pruning.features import CHUNK, FeatureMoments
 from sklearn.datasets import load_digits
 from skorch import NeuralNetClassifier
 
 from skactprune import EpochTrigger, FiringDeviation, PrunedMLPClassifier, Pruner
 from skactprune.nets.batches import TrainingData
-from skactprune.pruning.criteria import LayerState, firing_deviation
-from skactprune.pruning.features import CHUNK, FeatureMoments
 
 X, y = load_digits(return_X_y=True)
 X = X / 16

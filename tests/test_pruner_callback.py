@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from skactprune.pruning.criteria import LayerState
 from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.model_selection import GridSearchCV
@@ -12,7 +13,6 @@ from skorch import NeuralNetClassifier, NeuralNetRegressor
 from skorch.callbacks import Callback
 
 from skactprune import AccuracyTrigger, Activation, EpochTrigger, Magnitude, Pruner, ScorePruning
-from skactprune.pruning.criteria import LayerState
 
 X, y = make_classification(
     n_samples=100, n_features=8, n_informative=6, n_redundant=0, class_sep=2.0, random_state=0

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from reproduce_digits import all_runs, digits_rows
+from skactprune.pruning.criteria import LayerState
 
 from benchmarks.reproduce import scores, variant
 from benchmarks.reproduce.protocol import Rows
 from benchmarks.reproduce.scores_page import SURGEON, TAKEN_OVER
 from benchmarks.reproduce.settings import FULL, QUICK
-from skactprune.pruning.criteria import LayerState
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 SETTINGS = replace(QUICK, score_seeds=2, variant_shares=(0.4,), variant_rows=400, variant_epochs=6)

@@ -1,17 +1,8 @@
 """Compact models of fitted estimators and pipelines."""
 
-from copy import copy
-
-import numpy as np
 from sklearn.pipeline import Pipeline
 
-from skactprune.deploy._scalers import shift_and_scale
-from skactprune.deploy.model import CompactMLPClassifier
-from skactprune.deploy.packing import LOSSY
-
-# Folding the mean of a feature loses digits when it is many times its scale away from zero. Up to
-# these ratios predictions stay within 1e-5 (float32) and 1e-12 (float64) of the largest logit.
-LARGEST_FOLDED_MEAN = {np.dtype(np.float32): 10.0, np.dtype(np.float64): 500.0}
+from skactprune.deploy.scalers import shift_and_scale
 
 
 def compact(model, dtype=None):
@@ -97,69 +88,10 @@ def _with_steps(pipeline, steps):
     return Pipeline(**pipeline.get_params(deep=False) | {"steps": steps})
 
 
-def freeze(estimator, dtype=None):
-    """Compact model of a fitted PrunedMLPClassifier; what its method `compact` does.
-
-    Parameters
-    ----------
-    estimator : PrunedMLPClassifier
-        Fitted.
-    dtype : {"float64", "float32", "float16", "int8"}, default=None
-        As for `compact`.
-
-    Returns
-    -------
-    CompactMLPClassifier
-    """
-    model = CompactMLPClassifier()
-    model.activation_ = estimator.activation
-    model.classes_ = estimator.classes_.copy()
-    model.n_features_in_ = estimator.n_features_in_
-    if hasattr(estimator, "feature_names_in_"):
-        model.feature_names_in_ = estimator.feature_names_in_.copy()
-    if hasattr(estimator, "_sklearn_output_config"):
-        model._sklearn_output_config = estimator._sklearn_output_config.copy()
-    model._input_scale = None
-    model._prefix = type(estimator).__name__.lower()
-    model.transform_layer_ = estimator._shown_depth
-    model.projection_ = model.projection_offset_ = None
-    components = estimator._components
-    if components is None and estimator.n_components is not None:
-        # An estimator made from another one's weights has learned none: it cannot transform either.
-        model.transform_layer_ = None
-    if components is not None:
-        model.projection_ = np.ascontiguousarray(components.components.T)
-        model.projection_offset_ = -components.components @ components.mean
-    model.intercepts_ = estimator.intercepts_
-    model._set_weights(estimator.coefs_, dtype or estimator.coefs_[0].dtype.name)
-    return model
-
-
 def _with_scaler(model, scaler):
     """Model that scales its input itself, or None where that would not be the same."""
-    if (known := shift_and_scale(scaler)) is None:
+    known = shift_and_scale(scaler)
+    weights = None if known is None else model.weights_.with_scaled_input(*known)
+    if weights is None:
         return None
-    mean, scale = known
-    dtype = model.coefs_[0].dtype
-    # Outside of these, products with the weights could leave the range of the type.
-    smallest = np.sqrt(np.finfo(dtype).tiny)
-    in_range = ((scale > smallest) & (scale < 1 / smallest)).all()
-    if not in_range or np.abs(mean / scale).max(initial=0) > LARGEST_FOLDED_MEAN[dtype]:
-        return None
-    folded = copy(model)
-    folded._input_scale = (1 / scale).astype(dtype)
-    if model._input_scale is not None:
-        folded._input_scale *= model._input_scale
-    if model.storage_ in LOSSY:
-        folded._unpack(model._packed())
-    else:
-        first = (model.coefs_[0] / scale[:, None]).astype(dtype)
-        folded._use([first, *model.coefs_[1:]])
-    weights = folded.coefs_[0]
-    folded.intercepts_[0] = (model.intercepts_[0] - mean @ weights.astype(np.float64)).astype(dtype)
-    if not all(np.isfinite(a).all() for a in (weights, folded.intercepts_[0], folded._input_scale)):
-        return None
-    folded.__dict__.pop("feature_names_in_", None)
-    if hasattr(scaler, "feature_names_in_"):
-        folded.feature_names_in_ = scaler.feature_names_in_
-    return folded
+    return model.with_weights(weights, getattr(scaler, "feature_names_in_", None))

@@ -1,61 +1,40 @@
-"""Weight matrices as few bytes, and back."""
+"""Weight matrices as few bytes, and back; and arrays that must be what they are said to be."""
 
 import numpy as np
 
-STORAGES = ("float64", "float32", "float16", "int8")
-LOSSY = ("float16", "int8")
 
-
-def compute_dtype(storage):
-    """Floating type in which weights kept as `storage` are computed with."""
-    return np.dtype("float32" if storage in LOSSY else storage)
-
-
-def quantize(W, storage, scales=None):
-    """Round a matrix to what its storage can hold.
+def take(arrays, name, dtype, shape):
+    """Take an array out of `arrays` when it is what it must be.
 
     Parameters
     ----------
-    W : ndarray of shape (n_in, n_out)
-        Weights.
-    storage : {"float64", "float32", "float16", "int8"}
-        Type to round to; "int8" is symmetric with a scale for each column, the largest
-        absolute weight of the column being 127.
-    scales : ndarray of shape (n_out,), default=None
-        Scales of "int8" to use instead.
+    arrays : dict of str to ndarray
+        The array is removed from it.
+    name : str
+        Its name.
+    dtype : dtype
+        Its type.
+    shape : tuple of {int, None}
+        Its shape; None fits any length but 0.
 
     Returns
     -------
-    values : ndarray of shape (n_in, n_out), dtype `storage`
-        Rounded weights.
-    scales : ndarray of shape (n_out,) or None
-        What the columns of `values` are to be multiplied with; for "int8" only.
+    ndarray
 
     Raises
     ------
     ValueError
-        If a weight is too large for `storage`.
+        If it is missing, or something else.
     """
-    if storage == "int8":
-        if scales is None:
-            scales = (np.abs(W).max(axis=0) / 127).astype(compute_dtype(storage))
-            scales[scales == 0] = 1
-        values = np.clip(np.rint(W / scales), -127, 127).astype(np.int8)
-    else:
-        with np.errstate(over="ignore"):
-            values = W.astype(storage)
-    if not (np.isfinite(values).all() and (scales is None or np.isfinite(scales).all())):
-        raise ValueError(
-            f"dtype={storage!r} cannot hold the weights, the largest of which is "
-            f"{np.abs(W).max():.3g}."
-        )
-    return values, scales
-
-
-def dequantize(values, scales):
-    """Weights to compute with, from what `quantize` returned."""
-    W = values.astype(compute_dtype(values.dtype.name), order="C")
-    return W if scales is None else np.multiply(W, scales, out=W)
+    if name not in arrays:
+        raise ValueError(f"{name} is missing")
+    array = arrays.pop(name)
+    fits = len(shape) == array.ndim and array.size > 0
+    if not fits or any(n not in (None, m) for n, m in zip(shape, array.shape, strict=True)):
+        raise ValueError(f"{name} has the shape {array.shape} instead of {shape}")
+    if array.dtype != dtype:
+        raise ValueError(f"{name} is of type {array.dtype} instead of {np.dtype(dtype)}")
+    return array
 
 
 def pack(matrices):
@@ -68,7 +47,7 @@ def pack(matrices):
     Parameters
     ----------
     matrices : list of ndarray of shape (n_in, n_out)
-        Of one type, from `quantize`.
+        Of one type.
 
     Returns
     -------
@@ -93,16 +72,18 @@ def _within_reach(positions):
     return np.sort(np.concatenate([positions, between]))
 
 
-def unpack(packed, shapes, storage):
+def unpack(values, gaps, shapes, dtype):
     """Matrices that `pack` described.
 
     Parameters
     ----------
-    packed : dict of str to ndarray
-        From `pack`.
+    values : ndarray of shape (n_stored,)
+        Entries.
+    gaps : ndarray of shape (n_stored,) or None
+        Zeros before each of them; None where all entries are stored.
     shapes : list of tuple of int
-        Their shapes.
-    storage : {"float64", "float32", "float16", "int8"}
+        Shapes of the matrices.
+    dtype : dtype
         Their type.
 
     Returns
@@ -112,13 +93,12 @@ def unpack(packed, shapes, storage):
     Raises
     ------
     ValueError
-        If `packed` is no such matrices.
+        If these are no such matrices.
     """
-    values, gaps = packed["values"], packed.get("gaps")
     sizes = [n_in * n_out for n_in, n_out in shapes]
     total = sum(sizes)
-    if values.dtype != np.dtype(storage) or values.ndim != 1:
-        raise ValueError(f"the weights are no list of {storage}")
+    if values.dtype != dtype or values.ndim != 1:
+        raise ValueError(f"the weights are no list of {np.dtype(dtype)}")
     if gaps is not None:
         if gaps.dtype != np.uint8 or gaps.shape != values.shape:
             raise ValueError("the positions of the weights are malformed")

@@ -463,10 +463,26 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         CompactMLPClassifier
             Model of the net as it is now.
         """
-        from skactprune.deploy.build import freeze
+        from skactprune.deploy.classifier import CompactMLPClassifier
+        from skactprune.deploy.weights import CompactWeights
 
         check_is_fitted(self)
-        return freeze(self, dtype)
+        shown, components = {}, self._components
+        if components is not None:
+            shown = {"components": components.components, "mean": components.mean}
+        if components is not None or self.n_components is None:
+            shown["transform_layer"] = self._shown_depth
+        weights = CompactWeights.of(
+            self.coefs_, self.intercepts_, activation=self.activation, storage=dtype, **shown
+        )
+        names = getattr(self, "feature_names_in_", None)
+        model = CompactMLPClassifier.of(
+            weights,
+            self.classes_.copy(),
+            output_prefix=type(self).__name__.lower(),
+            feature_names=None if names is None else names.copy(),
+        )
+        return model.set_output(**getattr(self, "_sklearn_output_config", {}))
 
     def to_onnx(self, path=None, *, input_dtype=None):
         """Convert to ONNX; see :func:`skactprune.to_onnx`.
@@ -483,7 +499,7 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         onnx.ModelProto
             The ONNX model.
         """
-        from skactprune.deploy.onnx_export import to_onnx
+        from skactprune.deploy.onnx import to_onnx
 
         return to_onnx(self, path, input_dtype=input_dtype)
 

@@ -28,8 +28,8 @@ class Output:
         Takes logits of shape (n_samples, n_outputs); returns what is predicted of them: for a
         classifier probabilities of shape (n_samples, n_classes).
     onnx_link : callable
-        The same as nodes of a graph: takes the graph, which has methods `add` and `constant`,
-        the names of the logits and of the result.
+        The same as nodes of a graph: takes the graph, which has methods `add`, `cast` and
+        `constant` and the `dtype` of the logits, and the names of the logits and of the result.
     log_link : callable or None
         As `link`, but returns the logarithms, also of what rounds to 0. None but for classifiers.
     indices : callable or None
@@ -127,7 +127,7 @@ def _onnx_logistic(graph, logits, result):
 
 def _onnx_is_positive(graph, logits):
     above = graph.add("Greater", [logits, graph.constant("zero", np.zeros(1, graph.dtype))])
-    index = graph.cast(above, np.int64)
+    index = graph.cast(above, np.dtype(np.int64))
     return graph.add("Reshape", [index, graph.constant("column", np.array([-1]))])
 
 

@@ -1,21 +1,23 @@
 """Compact models in files that run no code when they are read."""
 
+import contextlib
+import errno
 import io
 import json
 import os
+import secrets
 
 import numpy as np
 from sklearn.pipeline import Pipeline
 
 import skactprune
-from skactprune.deploy._files import write_atomically
-from skactprune.deploy.model import CompactMLPClassifier
-from skactprune.deploy.packing import STORAGES, compute_dtype
-from skactprune.nets.activations import ACTIVATIONS
+from skactprune.deploy.base import check_holds_model
+from skactprune.deploy.classifier import CompactMLPClassifier
+from skactprune.deploy.weights import CompactWeights
 
 FORMAT = "skactprune.CompactMLPClassifier"
 FORMAT_VERSION = 1
-OPTIONAL_ARRAYS = ("projection", "projection_offset", "input_scale")
+OF_WEIGHTS = ("activation", "storage", "layer_sizes", "transform_layer")
 
 
 def save(model, path):
@@ -60,12 +62,9 @@ def save(model, path):
             f"save stores compact models, got {type(model).__name__}; call skactprune.compact "
             "on it first."
         )
-    model._check_fitted()
-    arrays = {"metadata": np.frombuffer(json.dumps(_metadata(model)).encode(), np.uint8)}
-    arrays |= model._packed() | {"intercepts": np.concatenate(model.intercepts_)}
-    optional = (model.projection_, model.projection_offset_, model._input_scale)
-    named = zip(OPTIONAL_ARRAYS, optional, strict=True)
-    arrays |= {name: array for name, array in named if array is not None}
+    check_holds_model(model)
+    metadata = np.frombuffer(json.dumps(_metadata(model)).encode(), np.uint8)
+    arrays = {"metadata": metadata} | model.weights_.to_arrays()
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     write_atomically(path, buffer.getvalue())
@@ -112,11 +111,8 @@ def _metadata(model):
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "skactprune_version": skactprune.__version__,
-        "activation": model.activation_,
-        "storage": model.storage_,
-        "layer_sizes": [int(model.n_features_in_), *(len(b) for b in model.intercepts_)],
-        "transform_layer": model.transform_layer_,
-        "prefix": model._prefix,
+        **model.weights_.metadata(),
+        "prefix": model.output_prefix_,
         "classes": _describe_classes(model.classes_),
         "feature_names": None if names is None else [str(name) for name in names],
     }
@@ -158,86 +154,32 @@ def _read(file):
 
 def _build(meta, arrays):
     """Model of what a file holds, all of which is checked first."""
-    _check_metadata(meta)
-    n_features, *widths = meta["layer_sizes"]
-    dtype = compute_dtype(meta["storage"])
-    total = (sum(widths),)
-    model = CompactMLPClassifier()
-    model.activation_ = meta["activation"]
-    model.storage_ = meta["storage"]
-    model.n_features_in_ = n_features
-    model.transform_layer_ = meta["transform_layer"]
-    model._prefix = meta["prefix"]
-    model.classes_ = _restored_classes(**meta["classes"])
-    if widths[-1] != (1 if len(model.classes_) == 2 else len(model.classes_)):
-        raise ValueError(f"{len(model.classes_)} classes do not fit {widths[-1]} outputs")
-    if meta["feature_names"] is not None:
-        model.feature_names_in_ = np.array(meta["feature_names"], dtype=object)
-    model.intercepts_ = np.split(
-        _floats(arrays, "intercepts", dtype, total), np.cumsum(widths[:-1])
-    )
-    _restore_optional(model, arrays, dtype)
-    packed = {name: arrays.pop(name) for name in ("values", "gaps") if name in arrays}
-    if meta["storage"] == "int8":
-        packed["scales"] = _floats(arrays, "scales", dtype, total)
-    if "values" not in packed:
-        raise ValueError("values is missing")
-    if arrays:
-        raise ValueError(f"it has unknown arrays: {', '.join(sorted(arrays))}")
-    model._unpack(packed)
-    if not all(np.isfinite(W).all() for W in model.coefs_):
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} is not finite")
+    weights = CompactWeights.from_arrays(arrays, **{name: meta[name] for name in OF_WEIGHTS})
+    if not all(np.isfinite(W).all() for W in weights.coefs):
         raise ValueError("it has weights that are not finite")
-    return model
+    _check_names(meta, weights.n_features)
+    names = meta["feature_names"]
+    return CompactMLPClassifier.of(
+        weights,
+        _restored_classes(**meta["classes"]),
+        output_prefix=meta["prefix"],
+        feature_names=None if names is None else np.array(names, dtype=object),
+    )
 
 
-def _check_metadata(meta):
-    sizes, layer = meta["layer_sizes"], meta["transform_layer"]
+def _check_names(meta, n_features):
     names, classes = meta["feature_names"], meta["classes"]
-    are_sizes = isinstance(sizes, list) and all(type(n) is int and n > 0 for n in sizes)
-    n_hidden = len(sizes) - 2 if are_sizes else 0
-    shows = type(layer) is int and 0 <= layer < n_hidden
     valid = {
-        "layer_sizes": are_sizes and n_hidden >= 0,
-        "activation": meta["activation"] in ACTIVATIONS,
-        "storage": meta["storage"] in STORAGES,
-        "transform_layer": shows if n_hidden else layer is None,
         "prefix": isinstance(meta["prefix"], str),
-        "feature_names": names is None or (_strings(names) and len(names) == sizes[0]),
+        "feature_names": names is None or (_strings(names) and len(names) == n_features),
         "classes": isinstance(classes, dict) and set(classes) == {"dtype", "values"},
     }
     for name, is_valid in valid.items():
         if not is_valid:
             raise ValueError(f"its {name} is invalid")
-
-
-def _restore_optional(model, arrays, dtype):
-    hidden = None if model.transform_layer_ is None else model.intercepts_[model.transform_layer_]
-    model.projection_ = model.projection_offset_ = model._input_scale = None
-    if "projection" in arrays:
-        shape = None if hidden is None else (len(hidden), None)
-        model.projection_ = _floats(arrays, "projection", dtype, shape)
-        model.projection_offset_ = _floats(
-            arrays, "projection_offset", dtype, model.projection_.shape[1:]
-        )
-    if "input_scale" in arrays:
-        model._input_scale = _floats(arrays, "input_scale", dtype, (model.n_features_in_,))
-        if not model._input_scale.all():
-            raise ValueError("its input_scale has zeros")
-
-
-def _floats(arrays, name, dtype, shape):
-    """Take an array out of `arrays` when it is what it must be; None fits any length."""
-    if name not in arrays:
-        raise ValueError(f"{name} is missing")
-    array = arrays.pop(name)
-    fits = shape is not None and len(shape) == array.ndim and array.size > 0
-    if not fits or any(n not in (None, m) for n, m in zip(shape, array.shape, strict=True)):
-        raise ValueError(f"{name} has the shape {array.shape} instead of {shape}")
-    if array.dtype != dtype:
-        raise ValueError(f"{name} is of type {array.dtype} instead of {dtype}")
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} is not finite")
-    return array
 
 
 def _restored_classes(dtype, values):
@@ -259,3 +201,47 @@ def _strings(values):
 
 def _refuse_constant(name):
     raise ValueError(f"{name} in its metadata")
+
+
+def write_atomically(path, content):
+    """Put `content` into the file `path`, which holds its old content until all of it is on disk.
+
+    The new content goes into a file beside it, reaches the disk, and is then renamed. A process
+    killed in between leaves the old file, and perhaps a ``.tmp`` beside it.
+
+    Parameters
+    ----------
+    path : str or path-like
+        File to write; where it is a symbolic link, the file that this points to.
+    content : bytes
+        What it shall hold.
+
+    Raises
+    ------
+    IsADirectoryError
+        If `path` is a directory.
+    """
+    if os.path.isdir(path):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+    path = os.path.realpath(os.fspath(path))
+    folder, name = os.path.split(path)
+    temporary = os.path.join(folder, f".{name}.{secrets.token_hex(8)}.tmp")
+    try:
+        # Unlike tempfile's, this file has the permissions that a plain open() would give it.
+        with open(temporary, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileNotFoundError):
+            os.chmod(temporary, os.stat(path).st_mode & 0o7777)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(temporary)
+        raise
+    if os.name == "posix":
+        directory = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)

@@ -4,12 +4,14 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 import skactprune
-from skactprune.deploy._files import write_atomically
-from skactprune.deploy._scalers import flat_steps, shift_and_scale
+from skactprune.deploy.classifier import CompactMLPClassifier
+from skactprune.deploy.files import write_atomically
+from skactprune.deploy.scalers import flat_steps, shift_and_scale
+from skactprune.nets.activations import get_activation
+from skactprune.nets.outputs import output_for_classes
 
 # Old enough for most runtimes in use; nothing newer is needed.
 OPSET, IR_VERSION = 17, 8
-OPERATORS = {"identity": None, "logistic": "Sigmoid", "tanh": "Tanh", "relu": "Relu"}
 
 
 def to_onnx(model, path=None, *, input_dtype=None):
@@ -71,15 +73,16 @@ def to_onnx(model, path=None, *, input_dtype=None):
             f"in one, got {type(last).__name__}."
         )
     check_is_fitted(last)
-    dtype = last.coefs_[0].dtype
+    if not isinstance(last, CompactMLPClassifier):
+        last = last.compact()
+    weights, dtype = last.weights_, last.weights_.dtype
     input_dtype = dtype if input_dtype is None else np.dtype(input_dtype)
     if input_dtype.name not in ("float32", "float64"):
         raise ValueError(f"input_dtype={input_dtype.name!r} must be 'float32' or 'float64'.")
     graph = _Graph(onnx, input_dtype, dtype)
     rows = graph.scale("X", [step for step in before if step[1] not in (None, "passthrough")])
-    rows = graph.cast(rows)
-    graph.classify(graph.network(rows, last), last.classes_)
-    proto = graph.model(last.coefs_[0].shape[0], last.classes_)
+    graph.classify(graph.network(rows, weights), last.classes_)
+    proto = graph.model(weights.n_features, last.classes_)
     if path is not None:
         write_atomically(path, proto.SerializeToString())
     return proto
@@ -90,7 +93,6 @@ class _Graph:
 
     def __init__(self, onnx, input_dtype, dtype):
         self.onnx, self.input_dtype, self.dtype = onnx, input_dtype, dtype
-        self.current_dtype = input_dtype
         self.nodes, self.constants = [], []
 
     def add(self, operator, inputs, output=None, **attributes):
@@ -102,46 +104,38 @@ class _Graph:
         self.constants.append(self.onnx.numpy_helper.from_array(np.ascontiguousarray(array), name))
         return name
 
-    def cast(self, value, dtype=None):
-        dtype = np.dtype(dtype or self.dtype)
-        if dtype == self.current_dtype:
-            return value
-        self.current_dtype = dtype
+    def cast(self, value, dtype):
         return self.add("Cast", [value], to=self.onnx.helper.np_dtype_to_tensor_dtype(dtype))
 
     def scale(self, value, steps):
+        """Add scalers, which compute in float64, and the conversion to the type of the net."""
+        dtype = self.input_dtype
         for i, (name, scaler) in enumerate(steps):
             if (known := shift_and_scale(scaler)) is None:
                 raise TypeError(
                     f"The step {name!r} is a {type(scaler).__name__}; to_onnx converts only "
                     "StandardScaler and MinMaxScaler(clip=False) in front of the classifier."
                 )
-            value = self.cast(value, np.float64)
+            if dtype != np.float64:
+                value, dtype = self.cast(value, np.dtype(np.float64)), np.dtype(np.float64)
             value = self.add("Sub", [value, self.constant(f"mean_{i}", known[0])])
             value = self.add("Div", [value, self.constant(f"scale_{i}", known[1])])
-        return value
+        return value if dtype == self.dtype else self.cast(value, self.dtype)
 
-    def network(self, value, model):
-        activation = getattr(model, "activation_", None) or model.activation
-        for i, (W, b) in enumerate(zip(model.coefs_, model.intercepts_, strict=True)):
+    def network(self, value, weights):
+        operator = get_activation(weights.activation).onnx_operator
+        for i, (W, b) in enumerate(zip(weights.coefs, weights.intercepts, strict=True)):
             names = [self.constant(f"coef_{i}", W), self.constant(f"intercept_{i}", b)]
             value = self.add("Gemm", [value, *names])
-            if i < len(model.coefs_) - 1 and OPERATORS[activation] is not None:
-                value = self.add(OPERATORS[activation], [value])
+            if i < len(weights.coefs) - 1 and operator is not None:
+                value = self.add(operator, [value])
         return value
 
     def classify(self, logits, classes):
         """Add the outputs; the label is taken from the logits, as `predict` does."""
-        if len(classes) == 2:
-            positive = self.add("Sigmoid", [logits])
-            negative = self.add("Sub", [self.constant("one", np.ones(1, self.dtype)), positive])
-            self.add("Concat", [negative, positive], "probabilities", axis=1)
-            above = self.add("Greater", [logits, self.constant("zero", np.zeros(1, self.dtype))])
-            index = self.add("Cast", [above], to=self.onnx.TensorProto.INT64)
-            index = self.add("Reshape", [index, self.constant("column", np.array([-1]))])
-        else:
-            self.add("Softmax", [logits], "probabilities", axis=1)
-            index = self.add("ArgMax", [logits], axis=1, keepdims=0)
+        output = output_for_classes(len(classes))
+        output.onnx_link(self, logits, "probabilities")
+        index = output.onnx_indices(self, logits)
         self.add("Gather", [self.constant("classes", _labels(classes)), index], "label")
 
     def model(self, n_features, classes):

@@ -225,7 +225,7 @@ def parts(model):
     """Metadata and arrays of the model's file."""
     buffer = io.BytesIO()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("skactprune.deploy.storage.write_atomically", lambda _, c: buffer.write(c))
+        patch.setattr("skactprune.deploy.files.write_atomically", lambda _, c: buffer.write(c))
         save(model, "unused")
     buffer.seek(0)
     with np.load(buffer, allow_pickle=False) as archive:
@@ -328,7 +328,7 @@ TAMPERED_METADATA = {
         [9, 6, 5, 3],
         "8653",
     ],
-    "transform_layer": [2, -1, None, "1", True],
+    "transform_layer": [2, -1, "1", True],
     "prefix": [None, 3],
     "feature_names": [["a"], list(range(8)), "abcdefgh", {}],
     "classes": [

@@ -1,0 +1,266 @@
+"""What compact models of all tasks have in common: a value that they compute with, and no fit."""
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from skactprune._validation import check_rows
+from skactprune.deploy.weights import CompactWeights
+
+
+def check_holds_model(model):
+    """Raise a NotFittedError that says what makes compact models, if this one is empty."""
+    check_is_fitted(
+        model,
+        msg="This %(name)s holds no model. Get one from PrunedMLPClassifier.compact, "
+        "skactprune.compact or skactprune.load.",
+    )
+
+
+class BaseCompactMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Frozen model around `CompactWeights`; what it predicts with them is left to subclasses.
+
+    Attributes
+    ----------
+    weights_ : skactprune.deploy.weights.CompactWeights
+        All that it computes with; attributes show parts of it.
+    output_prefix_ : str
+        What the names of the columns of `transform` begin with.
+    """
+
+    def with_weights(self, weights, feature_names=None):
+        """Same model with other weights.
+
+        Parameters
+        ----------
+        weights : skactprune.deploy.weights.CompactWeights
+            With as many outputs.
+        feature_names : ndarray of shape (n_features,), default=None
+            Names of the features.
+
+        Returns
+        -------
+        object
+            New model of the same class.
+        """
+        model = type(self)()
+        vars(model).update(vars(self) | {"weights_": weights})
+        vars(model).pop("feature_names_in_", None)
+        # A copy of its own: what is set for one model is not set for the other.
+        settings = vars(model).pop("_sklearn_output_config", {})
+        if feature_names is not None:
+            model.feature_names_in_ = feature_names
+        return model.set_output(**settings)
+
+    # -- frozen -----------------------------------------------------------------------------
+
+    def fit(self, X, y=None, **fit_params):
+        """Do nothing: the model is frozen.
+
+        Parameters
+        ----------
+        X : object
+            Ignored.
+        y : object, default=None
+            Ignored.
+        **fit_params : dict
+            Ignored.
+
+        Returns
+        -------
+        self : object
+            The model as it was.
+
+        Raises
+        ------
+        NotFittedError
+            If the model was made by its constructor.
+        """
+        check_holds_model(self)
+        return self
+
+    def __sklearn_clone__(self):
+        return self
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "weights_")
+
+    def compact(self, dtype=None):
+        """Same model, its weights stored in another type.
+
+        Parameters
+        ----------
+        dtype : {"float64", "float32", "float16", "int8"}, default=None
+            Type of the weights in pickles and files; None keeps it.
+
+        Returns
+        -------
+        object
+            New model of the same class.
+        """
+        check_holds_model(self)
+        weights = self.weights_.stored_as(dtype or self.storage_)
+        return self.with_weights(weights, getattr(self, "feature_names_in_", None))
+
+    # -- hidden representation --------------------------------------------------------------
+
+    def transform(self, X):
+        """Hidden representation of the rows, as of the original estimator.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features_out)
+            Output of the hidden layer `transform_layer_`, or its principal components.
+        """
+        return self.transform_unchecked(self._check_X(X))
+
+    def transform_unchecked(self, X):
+        """Hidden representation of rows that are known to be valid.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+            As for `predict_unchecked`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features_out)
+            As of `transform`, but always an array.
+        """
+        return self.weights_.represent(X)
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the columns that `transform` returns.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            Checked against `feature_names_in_`, otherwise not used.
+
+        Returns
+        -------
+        ndarray of str objects
+            Those of the original estimator, so that the model can take its place.
+        """
+        check_holds_model(self)
+        names = super().get_feature_names_out(input_features)
+        return np.array([f"{self.output_prefix_}{i}" for i in range(len(names))], dtype=object)
+
+    # -- files ------------------------------------------------------------------------------
+
+    def save(self, path):
+        """Write the model to a file; see :func:`skactprune.save`.
+
+        Parameters
+        ----------
+        path : str or path-like
+            File to write.
+        """
+        from skactprune.deploy.files import save
+
+        save(self, path)
+
+    def to_onnx(self, path=None, *, input_dtype=None):
+        """Convert to ONNX; see :func:`skactprune.to_onnx`.
+
+        Parameters
+        ----------
+        path : str or path-like, default=None
+            File to write; None writes none.
+        input_dtype : {"float32", "float64"}, default=None
+            Type of the input; None takes that of the weights.
+
+        Returns
+        -------
+        onnx.ModelProto
+            The ONNX model.
+        """
+        from skactprune.deploy.onnx import to_onnx
+
+        check_holds_model(self)
+        return to_onnx(self, path, input_dtype=input_dtype)
+
+    # -- state ------------------------------------------------------------------------------
+
+    def __getstate__(self):
+        state = super().__getstate__().copy()
+        weights = state.pop("weights_", None)
+        if weights is not None:
+            state["arrays"], state["metadata"] = weights.to_arrays(), weights.metadata()
+        return state
+
+    def __setstate__(self, state):
+        state = dict(state)
+        if "arrays" in state:
+            arrays, metadata = state.pop("arrays"), state.pop("metadata")
+            state["weights_"] = CompactWeights.from_arrays(arrays, **metadata)
+        super().__setstate__(state)
+
+    @property
+    def coefs_(self):
+        return self.weights_.coefs
+
+    @property
+    def intercepts_(self):
+        return self.weights_.intercepts
+
+    @property
+    def activation_(self):
+        return self.weights_.activation
+
+    @property
+    def storage_(self):
+        return self.weights_.storage
+
+    @property
+    def nbytes_(self):
+        return self.weights_.nbytes
+
+    @property
+    def transform_layer_(self):
+        return self.weights_.transform_layer
+
+    @property
+    def projection_(self):
+        return self.weights_.projection
+
+    @property
+    def projection_offset_(self):
+        return self.weights_.projection_offset
+
+    @property
+    def unused_features_(self):
+        return self.weights_.unused_features
+
+    @property
+    def n_layers_(self):
+        return len(self.coefs_) + 1
+
+    @property
+    def n_outputs_(self):
+        return self.weights_.n_outputs
+
+    @property
+    def n_features_in_(self):
+        return self.weights_.n_features
+
+    @property
+    def _n_features_out(self):
+        return self.weights_.n_components
+
+    def _check_X(self, X):
+        check_holds_model(self)
+        return check_rows(self, X, self.weights_.dtype)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        is_fitted = self.__sklearn_is_fitted__()
+        dtype = self.weights_.dtype.name if is_fitted else "float64"
+        tags.transformer_tags.preserves_dtype = [dtype]
+        return tags

@@ -1,0 +1,246 @@
+"""CompactMLPClassifier."""
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
+
+from skactprune.deploy.base import BaseCompactMLP
+from skactprune.nets.outputs import output_for_classes
+
+
+class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
+    """What a fitted PrunedMLPClassifier predicts with, in a few small arrays and without torch.
+
+    Made by :meth:`skactprune.PrunedMLPClassifier.compact`, :func:`skactprune.compact` or
+    :func:`skactprune.load`, not by its constructor. It is frozen, as with
+    :class:`sklearn.frozen.FrozenEstimator`: `fit` does nothing and `sklearn.base.clone` returns
+    the model itself, so that it can take part in pipelines, ensembles and cross-validation
+    without being trained again. Neither importing, unpickling nor using it imports torch.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+    weights_ : skactprune.deploy.weights.CompactWeights
+        All that it computes with; the attributes below show parts of it.
+    coefs_ : list of ndarray of shape (n_in, n_out)
+        Weights, as computed with.
+    intercepts_ : list of ndarray of shape (n_out,)
+        Biases.
+    activation_ : {"identity", "logistic", "tanh", "relu"}
+        Activation of the hidden layers.
+    out_activation_ : {"logistic", "softmax"}
+        Activation of the output.
+    storage_ : {"float64", "float32", "float16", "int8"}
+        Type in which pickles and files hold the weights. "float16" and "int8" are computed
+        with in float32.
+    nbytes_ : int
+        Size of the arrays in pickles and, before compression, in files.
+    transform_layer_ : int or None
+        Index of the hidden layer that `transform` shows; None without hidden layers.
+    projection_ : ndarray of shape (n_neurons, n_components) or None
+        What `transform` multiplies the hidden representation with.
+    projection_offset_ : ndarray of shape (n_components,) or None
+        What `transform` adds to the product.
+    unused_features_ : ndarray of int
+        Indices of the features that have no weight.
+    n_layers_ : int
+        Number of layers, input and output included.
+    n_outputs_ : int
+        Number of outputs; 1 for two classes.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where the original has them.
+    output_prefix_ : str
+        What the names of the columns of `transform` begin with.
+
+    Notes
+    -----
+    Most of the time of a prediction for few rows is validation of the input.
+    ``sklearn.config_context(assume_finite=True)`` saves the search for NaN and infinity; the
+    methods `predict_unchecked`, `predict_proba_unchecked` and `transform_unchecked` do not look
+    at the input at all.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skactprune import PrunedMLPClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> clf = PrunedMLPClassifier(max_iter=60, tol=0.05, random_state=0).fit(X / 16, y)
+    >>> model = clf.compact("int8")
+    >>> model.predict(X[:3] / 16)
+    array([0, 1, 2])
+    >>> model.nbytes_ < clf.compact().nbytes_ / 5
+    True
+    """
+
+    # -- made of weights --------------------------------------------------------------------
+
+    @classmethod
+    def of(cls, weights, classes, *, output_prefix, feature_names=None):
+        """Model that computes with the given weights.
+
+        Parameters
+        ----------
+        weights : skactprune.deploy.weights.CompactWeights
+            What it computes with.
+        classes : ndarray of shape (n_classes,)
+            Class labels, two or more; the labels of its outputs.
+        output_prefix : str
+            What the names of the columns of `transform` begin with.
+        feature_names : ndarray of shape (n_features,), default=None
+            Names of the features.
+
+        Returns
+        -------
+        CompactMLPClassifier
+
+        Raises
+        ------
+        ValueError
+            If there is another number of outputs than such classes have.
+        """
+        n_classes, n_outputs = len(classes), weights.n_outputs
+        if n_outputs != output_for_classes(n_classes).width(n_classes):
+            raise ValueError(f"{n_classes} classes do not fit {n_outputs} outputs")
+        model = cls()
+        model.classes_, model.output_prefix_ = classes, output_prefix
+        return model.with_weights(weights, feature_names)
+
+    # -- prediction -------------------------------------------------------------------------
+
+    def predict(self, X):
+        """Predict class labels.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Labels.
+        """
+        return self.predict_unchecked(self._check_X(X))
+
+    def predict_proba(self, X):
+        """Predict class probabilities.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probabilities, columns in the order of `classes_`, in the dtype of the weights.
+        """
+        return self.predict_proba_unchecked(self._check_X(X))
+
+    def predict_log_proba(self, X):
+        """Predict logarithms of class probabilities.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Columns in the order of `classes_`.
+        """
+        X = self._check_X(X)
+        return self._output.log_link(self.weights_.logits(X))
+
+    def predict_unchecked(self, X):
+        """Predict class labels of rows that are known to be valid, as fast as possible.
+
+        Nothing is checked: not the type, shape or content of `X`, nor that the model is fitted.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+            Finite rows, best C-contiguous and in the dtype of ``coefs_[0]``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Labels.
+        """
+        return self.classes_[self._output.indices(self.weights_.logits(X))]
+
+    def predict_proba_unchecked(self, X):
+        """Predict class probabilities of rows that are known to be valid.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+            As for `predict_unchecked`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probabilities.
+        """
+        return self._output.link(self.weights_.logits(X))
+
+    def compression_report(self, reference, X, y=None):
+        """Compare with the model that this one was made from.
+
+        Parameters
+        ----------
+        reference : classifier
+            The original, or a compact model of it with more precise weights; with the same
+            classes.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to compare on.
+        y : array-like of shape (n_samples,), default=None
+            Their labels, where known.
+
+        Returns
+        -------
+        dict
+            "storage" and "nbytes" of this model; "max_probability_change" and
+            "mean_probability_change", absolute; "changed_predictions", a share of the rows; and
+            with `y` "accuracy" and "reference_accuracy".
+
+        Raises
+        ------
+        ValueError
+            If `reference` has other classes.
+        """
+        if not np.array_equal(reference.classes_, self.classes_):
+            raise ValueError(
+                f"reference has the classes {reference.classes_}, this model {self.classes_}."
+            )
+        before, after = reference.predict_proba(X), self.predict_proba(X)
+        change = np.abs(after.astype(np.float64) - before)
+        old, new = reference.predict(X), self.predict(X)
+        report = {
+            "storage": self.storage_,
+            "nbytes": self.nbytes_,
+            "max_probability_change": float(change.max()),
+            "mean_probability_change": float(change.mean()),
+            "changed_predictions": float(np.mean(old != new)),
+        }
+        if y is not None:
+            report["accuracy"] = float(accuracy_score(y, new))
+            report["reference_accuracy"] = float(accuracy_score(y, old))
+        return report
+
+    @property
+    def out_activation_(self):
+        return self._output.name
+
+    @property
+    def _output(self):
+        return output_for_classes(len(self.classes_))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = False
+        return tags

@@ -1,0 +1,404 @@
+"""What is deployed of a net: a value."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from scipy.sparse import issparse
+
+from skactprune.deploy.packing import take
+from skactprune.deploy.storages import STORAGES, get_storage
+from skactprune.nets.activations import ACTIVATIONS
+from skactprune.nets.inference import hidden_representation, logits_of
+
+# Folding the mean of a feature loses digits when it is many times its scale away from zero. Up to
+# these ratios predictions stay within 1e-5 (float32) and 1e-12 (float64) of the largest logit.
+LARGEST_FOLDED_MEAN = {np.dtype(np.float32): 10.0, np.dtype(np.float64): 500.0}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CompactWeights:
+    """Everything that a compact model computes with, whatever its task.
+
+    Made by `of` or `from_arrays`. It is not changed: its methods return new ones.
+
+    Attributes
+    ----------
+    activation : str
+        Activation of the hidden layers, a name in `skactprune.nets.activations.ACTIVATIONS`.
+    storage : str
+        Type in which weights are kept, a name in `skactprune.deploy.storages.STORAGES`.
+    stored : list of dict of str to ndarray
+        Weights of every layer as the storage keeps them.
+    intercepts : list of ndarray of shape (n_out,)
+        Biases.
+    input_scale : ndarray of shape (n_features,) or None
+        What the features are multiplied with in the first weights, if scalers are folded in.
+    transform_layer : int or None
+        Index of the hidden layer that `represent` shows; None where it shows none.
+    projection : ndarray of shape (n_neurons, n_components) or None
+        What `represent` multiplies the hidden representation with.
+    projection_offset : ndarray of shape (n_components,) or None
+        What `represent` adds to the product.
+    coefs : list of ndarray of shape (n_in, n_out)
+        Weights to compute with. All floating arrays have their type.
+    """
+
+    activation: str
+    storage: str
+    stored: list
+    intercepts: list
+    input_scale: np.ndarray | None = None
+    transform_layer: int | None = None
+    projection: np.ndarray | None = None
+    projection_offset: np.ndarray | None = None
+    coefs: list = field(init=False)
+    _used: np.ndarray | None = field(init=False)
+    _coefs_of_used: list = field(init=False)
+
+    def __post_init__(self):
+        first, *others = self.stored
+        storage = get_storage(self.storage)
+        coefs = [storage.decode(first, self.input_scale), *map(storage.decode, others)]
+        used = np.flatnonzero(coefs[0].any(axis=1))
+        # Measured: below half, picking the columns costs less than multiplying zeros.
+        few = 2 * len(used) <= len(coefs[0])
+        object.__setattr__(self, "coefs", coefs)
+        object.__setattr__(self, "_used", used if few else None)
+        object.__setattr__(self, "_coefs_of_used", [coefs[0][used], *coefs[1:]] if few else coefs)
+
+    @classmethod
+    def of(
+        cls,
+        coefs,
+        intercepts,
+        *,
+        activation,
+        storage=None,
+        transform_layer=None,
+        components=None,
+        mean=None,
+    ):
+        """Weights of a trained net.
+
+        Parameters
+        ----------
+        coefs : list of ndarray of shape (n_in, n_out)
+            Weights, output layer last; copied.
+        intercepts : list of ndarray of shape (n_out,)
+            Biases; copied.
+        activation : str
+            Activation of the hidden layers.
+        storage : str, default=None
+            Type in which to keep weights; None takes that of `coefs`.
+        transform_layer : int, default=None
+            Index of the hidden layer to show; None shows none.
+        components : ndarray of shape (n_components, n_neurons), default=None
+            Directions to project the shown layer on; None shows all of it.
+        mean : ndarray of shape (n_neurons,), default=None
+            What to subtract before; needed with `components`.
+
+        Returns
+        -------
+        CompactWeights
+
+        Raises
+        ------
+        ValueError
+            If `storage` is unknown or too small for the weights.
+        """
+        projection = offset = None
+        if components is not None:
+            projection, offset = np.ascontiguousarray(components.T), -components @ mean
+        return cls._rounded(
+            coefs,
+            storage or coefs[0].dtype.name,
+            activation=activation,
+            intercepts=intercepts,
+            input_scale=None,
+            transform_layer=transform_layer,
+            projection=projection,
+            projection_offset=offset,
+        )
+
+    @classmethod
+    def _rounded(
+        cls, coefs, storage, *, intercepts, input_scale, projection, projection_offset, **others
+    ):
+        storage = get_storage(storage)
+
+        def cast(array):
+            return None if array is None else array.astype(storage.compute_dtype)
+
+        input_scale = cast(input_scale)
+        first, *later = coefs
+        return cls(
+            storage=storage.name,
+            stored=[storage.encode(first, input_scale), *map(storage.encode, later)],
+            intercepts=[cast(intercept) for intercept in intercepts],
+            input_scale=input_scale,
+            projection=cast(projection),
+            projection_offset=cast(projection_offset),
+            **others,
+        )
+
+    # -- other weights ----------------------------------------------------------------------
+
+    def stored_as(self, storage):
+        """Weights rounded to another type, or to the same again.
+
+        Parameters
+        ----------
+        storage : str
+            Type in which to keep them.
+
+        Returns
+        -------
+        CompactWeights
+            Shares no memory with this one.
+
+        Raises
+        ------
+        ValueError
+            If `storage` is unknown or too small for the weights.
+        """
+        return self._rounded(
+            self.coefs,
+            storage,
+            activation=self.activation,
+            intercepts=self.intercepts,
+            input_scale=self.input_scale,
+            transform_layer=self.transform_layer,
+            projection=self.projection,
+            projection_offset=self.projection_offset,
+        )
+
+    def with_scaled_input(self, mean, scale):
+        """Weights for rows `X` that do with them what these do with ``(X - mean) / scale``.
+
+        Parameters
+        ----------
+        mean, scale : ndarray of shape (n_features,), float64
+            What is subtracted from the features, and what they are divided by.
+
+        Returns
+        -------
+        CompactWeights or None
+            None where digits would be lost: where what is subtracted is too many times what it is
+            divided by, or the numbers leave the range of the type.
+        """
+        dtype = self.dtype
+        # Outside of these, products with the weights could leave the range of the type.
+        smallest = np.sqrt(np.finfo(dtype).tiny)
+        in_range = ((scale > smallest) & (scale < 1 / smallest)).all()
+        if not in_range or np.abs(mean / scale).max(initial=0) > LARGEST_FOLDED_MEAN[dtype]:
+            return None
+        input_scale = (1 / scale).astype(dtype)
+        if self.input_scale is not None:
+            input_scale *= self.input_scale
+        first = get_storage(self.storage).divide_inputs(self.stored[0], scale)
+        scaled = replace(self, stored=[first, *self.stored[1:]], input_scale=input_scale)
+        shift = mean @ scaled.coefs[0].astype(np.float64)
+        intercept = (self.intercepts[0] - shift).astype(dtype)
+        if not all(np.isfinite(a).all() for a in (scaled.coefs[0], intercept, input_scale)):
+            return None
+        return replace(scaled, intercepts=[intercept, *self.intercepts[1:]])
+
+    # -- arrays -----------------------------------------------------------------------------
+
+    def to_arrays(self):
+        """State as arrays, the fewest bytes that hold it.
+
+        Returns
+        -------
+        dict of str to ndarray
+            "intercepts" of all layers, where they exist "projection", "projection_offset" and
+            "input_scale", and what the storage packs the weights into. With `metadata` they are
+            all that `from_arrays` needs.
+        """
+        arrays = get_storage(self.storage).pack(self.stored)
+        arrays["intercepts"] = np.concatenate(self.intercepts)
+        optional = {
+            "projection": self.projection,
+            "projection_offset": self.projection_offset,
+            "input_scale": self.input_scale,
+        }
+        return arrays | {name: array for name, array in optional.items() if array is not None}
+
+    def metadata(self):
+        """What the arrays of `to_arrays` mean.
+
+        Returns
+        -------
+        dict
+            "activation", "storage", "layer_sizes" and "transform_layer", of types that JSON knows.
+        """
+        return {
+            "activation": self.activation,
+            "storage": self.storage,
+            "layer_sizes": [self.n_features, *map(len, self.intercepts)],
+            "transform_layer": self.transform_layer,
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays, *, activation, storage, layer_sizes, transform_layer):
+        """Weights from what `to_arrays` and `metadata` returned.
+
+        Parameters
+        ----------
+        arrays : dict of str to ndarray
+            State.
+        activation : str
+            Activation of the hidden layers.
+        storage : str
+            Type in which weights are kept.
+        layer_sizes : list of int
+            Widths of all layers, input and output included.
+        transform_layer : int or None
+            Index of the hidden layer to show.
+
+        Returns
+        -------
+        CompactWeights
+            Computes what the original computes, to the last bit.
+
+        Raises
+        ------
+        ValueError
+            If the arrays are not those of such a net.
+        """
+        _check_metadata(activation, storage, layer_sizes, transform_layer)
+        arrays = dict(arrays)
+        n_features, *widths = layer_sizes
+        kept = get_storage(storage)
+        dtype = kept.compute_dtype
+        intercepts = take(arrays, "intercepts", dtype, (sum(widths),))
+        projection = offset = input_scale = None
+        if "projection" in arrays:
+            width = 0 if transform_layer is None else widths[transform_layer]
+            projection = take(arrays, "projection", dtype, (width, None))
+            offset = take(arrays, "projection_offset", dtype, projection.shape[1:])
+        if "input_scale" in arrays:
+            input_scale = take(arrays, "input_scale", dtype, (n_features,))
+            if not input_scale.all():
+                raise ValueError("its input_scale has zeros")
+        stored = kept.unpack(arrays, list(zip(layer_sizes, widths, strict=False)))
+        if arrays:
+            raise ValueError(f"it has unknown arrays: {', '.join(sorted(arrays))}")
+        return cls(
+            activation=activation,
+            storage=storage,
+            stored=stored,
+            intercepts=np.split(intercepts, np.cumsum(widths[:-1])),
+            input_scale=input_scale,
+            transform_layer=transform_layer,
+            projection=projection,
+            projection_offset=offset,
+        )
+
+    def __reduce__(self):
+        return _from_state, (self.to_arrays(), self.metadata())
+
+    # -- what they compute ------------------------------------------------------------------
+
+    def logits(self, X):
+        """Outputs of the last layer.
+
+        Parameters
+        ----------
+        X : {ndarray, sparse matrix} of shape (n_samples, n_features)
+            Rows, in the type of the weights.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_outputs)
+        """
+        X, coefs = self._without_unused(X)
+        return logits_of(X, coefs, self.intercepts, self.activation)
+
+    def represent(self, X):
+        """Hidden representation: outputs of the shown layer, or their projection.
+
+        Parameters
+        ----------
+        X : {ndarray, sparse matrix} of shape (n_samples, n_features)
+            Rows, in the type of the weights.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_neurons or n_components)
+
+        Raises
+        ------
+        ValueError
+            If no layer is shown.
+        """
+        depth = self.transform_depth
+        X, coefs = self._without_unused(X)
+        hidden = hidden_representation(X, coefs[:depth], self.intercepts[:depth], self.activation)
+        if self.projection is None:
+            return hidden
+        hidden = hidden @ self.projection
+        hidden += self.projection_offset
+        return hidden
+
+    def _without_unused(self, X):
+        if self._used is None or issparse(X):
+            return X, self.coefs
+        return X.take(self._used, axis=1), self._coefs_of_used
+
+    @property
+    def transform_depth(self):
+        """Number of layers that `represent` computes; a ValueError where there are none."""
+        if self.transform_layer is None:
+            raise ValueError("There is no hidden layer to transform to.")
+        return self.transform_layer + 1
+
+    @property
+    def n_components(self):
+        """Number of columns that `represent` returns; a ValueError where it cannot."""
+        depth = self.transform_depth
+        return len(self.intercepts[depth - 1] if self.projection is None else self.projection.T)
+
+    @property
+    def dtype(self):
+        """Type of the weights to compute with."""
+        return self.coefs[0].dtype
+
+    @property
+    def n_features(self):
+        """Number of features."""
+        return len(self.coefs[0])
+
+    @property
+    def n_outputs(self):
+        """Number of outputs."""
+        return len(self.intercepts[-1])
+
+    @property
+    def unused_features(self):
+        """Indices of the features that have no weight, an ndarray of int."""
+        return np.flatnonzero(~self.coefs[0].any(axis=1))
+
+    @property
+    def nbytes(self):
+        """Size of the arrays of `to_arrays`."""
+        return sum(array.nbytes for array in self.to_arrays().values())
+
+
+def _from_state(arrays, metadata):
+    return CompactWeights.from_arrays(arrays, **metadata)
+
+
+def _check_metadata(activation, storage, layer_sizes, transform_layer):
+    are_sizes = isinstance(layer_sizes, list) and all(type(n) is int and n > 0 for n in layer_sizes)
+    n_hidden = len(layer_sizes) - 2 if are_sizes else -1
+    is_layer = type(transform_layer) is int and 0 <= transform_layer < n_hidden
+    valid = {
+        "layer_sizes": n_hidden >= 0,
+        "activation": activation in ACTIVATIONS,
+        "storage": storage in STORAGES,
+        "transform_layer": is_layer or transform_layer is None,
+    }
+    for name, is_valid in valid.items():
+        if not is_valid:
+            raise ValueError(f"its {name} is invalid")
