@@ -16,14 +16,8 @@ from threadpoolctl import threadpool_limits
 
 from skactprune._cli.arguments import CURVE_FRACTIONS
 from skactprune._cli.errors import UserError
-from skactprune._measures import (
-    LowRankNet,
-    load_optimizers,
-    n_linear_parameters,
-    n_parameters,
-    timed_fit,
-)
 from skactprune.estimators import PrunedMLPClassifier
+from skactprune.inspection import LowRankNet, n_parameters, timed_fit
 from skactprune.pruning.selection import smallest_possible
 
 DENSE = "dense MLP"
@@ -214,11 +208,10 @@ def _fit_net(key, split, settings):
         n_iter_no_change=np.inf,
         random_state=seed,
     )
-    load_optimizers()
     seconds = _timed_fit(net, split)
     return key, Fit(
         *_accuracies(net, split),
-        parameters=n_parameters(net.coefs_, net.intercepts_),
+        parameters=n_parameters(net),
         seconds=seconds,
         sparsity=net.sparsity_,
         live=[len(live) for live in net.live_neurons_],
@@ -233,10 +226,9 @@ def _fit_pca(key, split, n_components):
         PCA(k, random_state=0), StandardScaler(), LogisticRegression(max_iter=1000)
     )
     seconds = _timed_fit(model, split)
-    n_features = split.X_train.shape[1]
     return key, Fit(
         *_accuracies(model, split),
-        parameters=k * n_features + n_features + n_linear_parameters(model),
+        parameters=n_parameters(model),
         seconds=seconds,
         ranks=[k],
     )
@@ -262,9 +254,9 @@ def _reconstructed(dense, ranks, split):
     seconds = dense.seconds + perf_counter() - start
     return Fit(
         *_accuracies(model, split),
-        parameters=model.n_parameters,
+        parameters=n_parameters(model),
         seconds=seconds,
         sparsity=dense.sparsity,
         live=dense.live,
-        ranks=model.ranks,
+        ranks=model.hidden_ranks_,
     )
