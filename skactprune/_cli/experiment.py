@@ -143,20 +143,18 @@ def run(data, settings, jobs, advance):
     total = len(seeds) * len(nets) + len(splits) * len(at)
     done = {}
 
-    def fit(parallel, models):
-        tasks = (delayed(_fit)(key, model, data.split(key[-1])) for key, model in models)
+    def fit(parallel, keys, make):
+        tasks = (delayed(_fit)(key, make(key), data.split(key[-1])) for key in keys)
         for key, fitted in parallel(tasks):
             done[key] = fitted
             advance(len(done) / total)
 
     with Parallel(min(jobs or cpu_count(), total), return_as="generator_unordered") as parallel:
         keys = [(*net, seed) for seed in seeds for net in nets]
-        fit(parallel, ((key, _net(key, data, settings)) for key in keys))
+        fit(parallel, keys, lambda key: _net(*key, data, settings))
         # No seed plays a part in a PCA: one fit a split.
         keys = [(PCA_CLASSIFIER, fraction, split) for split in splits for fraction in at]
-        fit(
-            parallel, ((key, _pca(done[ACTIVATION, *key[1:]], data.split(key[-1]))) for key in keys)
-        )
+        fit(parallel, keys, lambda key: _pca(done[ACTIVATION, *key[1:]], data.split(key[-1])))
     fits = {net: [done[(*net, seed)] for seed in seeds] for net in nets}
     for fraction in at:
         fits[PCA_CLASSIFIER, fraction] = [
@@ -169,8 +167,7 @@ def run(data, settings, jobs, advance):
     return fits
 
 
-def _net(key, data, settings):
-    name, fraction, seed = key
+def _net(name, fraction, seed, data, settings):
     return PrunedMLPClassifier(
         settings.hidden,
         method=METHODS[name],
