@@ -26,7 +26,7 @@ _HOMES = {
     "ScorePruning": "skactprune.methods",
     "WeightedNuclearNorm": "skactprune.penalties",
     "compact": "skactprune.deploy",
-    "compare_with_pca": "skactprune.comparison",
+    "compare_with_pca": "skactprune.inspection",
     "load": "skactprune.deploy",
     "register": "skactprune.methods",
     "save": "skactprune.deploy",

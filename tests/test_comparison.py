@@ -20,6 +20,7 @@ from sklearn.svm import SVC
 from skorch.callbacks import Callback
 
 from skactprune import PrunedMLPClassifier, compare_with_pca
+from skactprune.inspection import ArrayNet, LowRankNet, model_row, n_parameters, n_weights
 
 METHODS = [
     "pruned net",
@@ -102,6 +103,96 @@ def test_sizes_are_those_of_the_models(frame):
     assert rows.loc["pruned net", "sparsity"] == pytest.approx(net.sparsity_)
     assert rows.loc["pruned net", "live_neurons"] == [len(live) for live in net.live_neurons_]
     assert rows.loc["unpruned net", "sparsity"] == 0
+
+
+def random_net(rng, sizes, activation="tanh"):
+    shapes = zip(sizes[:-1], sizes[1:], strict=True)
+    coefs = [rng.normal(size=shape) for shape in shapes]
+    return ArrayNet(coefs, [rng.normal(size=n) for n in sizes[1:]], activation)
+
+
+@pytest.mark.parametrize("n_out", [1, 3])
+@pytest.mark.parametrize("rank", [0, 1, 4, 30])
+def test_a_low_rank_net_predicts_from_the_numbers_it_is_counted_with(rank, n_out):
+    rng = np.random.default_rng(rank)
+    net = random_net(rng, (30, 20, 10, n_out))
+    rows = rng.normal(size=(50, 30))
+    for kind in ("pca", "svd"):
+        low = LowRankNet(net, [rank, rank], kind)
+        h, stored = rows, 0
+        for kernel, bias in zip(net.coefs_[:-1], net.intercepts_[:-1], strict=True):
+            mean = kernel.mean(axis=0) * (kind == "pca")
+            U, s, Vt = np.linalg.svd(kernel - mean, full_matrices=False)
+            inner, outer = U[:, :rank] * s[:rank], Vt[:rank]
+            # The column that multiplies the mean row is all ones.
+            h = np.tanh(h @ inner @ outer + h.sum(axis=1, keepdims=True) * mean + bias)
+            factors = inner.size + outer.size + np.count_nonzero(mean)
+            stored += min(factors, kernel.size)
+        logits = h @ net.coefs_[-1] + net.intercepts_[-1]
+        expected = logits.argmax(axis=1) if n_out > 1 else logits[:, 0] > 0
+        np.testing.assert_array_equal(low.predict(rows), expected)
+        assert n_weights(low) == stored + 10 * n_out
+        assert n_parameters(low) == n_weights(low) + 30 + n_out
+    assert n_weights(low) <= n_weights(net)
+
+
+def test_a_kernel_of_lower_rank_than_asked_for_is_counted_with_its_own():
+    rng = np.random.default_rng(0)
+    low = rng.normal(size=(30, 2)) @ rng.normal(size=(2, 20))
+    net = ArrayNet([low, np.eye(20)], [np.zeros(20), np.zeros(20)])
+    for kind in ("pca", "svd"):
+        assert LowRankNet(net, [7], kind).kernel_sizes_ == [2 * 50, 20]
+    net.coefs_[0] = np.zeros((30, 20))
+    for kind in ("pca", "svd"):
+        assert LowRankNet(net, [7], kind).kernel_sizes_ == [0, 20]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kind": "nmf"}, r"kind='nmf' must be one of \['pca', 'svd'\]"),
+        ({"ranks": [1]}, r"ranks=\[1\] must have 2 numbers"),
+        ({"ranks": [-1, 1]}, "== -1, must be >= 0"),
+    ],
+)
+def test_errors_of_low_rank_nets(change, message):
+    net = random_net(np.random.default_rng(0), (6, 5, 4, 3))
+    with pytest.raises(ValueError, match=message):
+        LowRankNet(**{"net": net, "ranks": [1, 1], **change})
+
+
+def test_a_row_is_the_same_for_a_net_and_for_its_arrays():
+    net = small_net(method="magnitude").fit(X, y)
+    arrays = ArrayNet(net.coefs_, net.intercepts_, net.activation, net.classes_)
+    splits = {"train": (X, y), "validation": (X[::3], y[::3]), "test": None}
+    row = model_row(net, splits, method="a", seed=3)
+    assert list(row)[:5] == [
+        *("method", "seed"),
+        *(f"{name}_accuracy" for name in splits),
+    ]
+    assert row["sparsity"] == net.sparsity_
+    assert np.isnan([row["test_accuracy"], row["fit_seconds"]]).all()
+    other = model_row(arrays, splits, method="a", seed=3)
+    # Arrays do not tell what was there before.
+    assert np.isnan(other["sparsity"])
+    np.testing.assert_equal({**other, "sparsity": 0}, {**row, "sparsity": 0})
+    # A scaler before the net is no number to store: it can be multiplied into the weights.
+    model = make_pipeline(StandardScaler(), net)
+    assert n_parameters(model) == n_parameters(net) == row["parameters"]
+
+
+def test_steps_whose_size_cannot_be_told_have_none():
+    for model in (
+        KNeighborsClassifier(),
+        make_pipeline(FeatureUnion([("pca", PCA(2))]), LogisticRegression(max_iter=1000)),
+        make_pipeline(PCA(2), KNeighborsClassifier()),
+    ):
+        model.fit(X, y)
+        assert np.isnan(n_parameters(model))
+    few = LogisticRegression(l1_ratio=1, solver="saga", C=0.05, max_iter=5000).fit(X, y)
+    assert n_parameters(few) == np.count_nonzero(few.coef_) + 3 < few.coef_.size + 3
+    sparse = few.sparsify()
+    assert n_parameters(sparse) == sparse.coef_.nnz + 3
 
 
 def test_a_bare_net_and_a_given_classifier():

@@ -2,28 +2,18 @@
 
 import math
 import warnings
-from dataclasses import dataclass, field
-from time import perf_counter
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from joblib import Parallel, cpu_count, delayed
-from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from skactprune._cli.arguments import CURVE_FRACTIONS
 from skactprune._cli.errors import UserError
-from skactprune._measures import (
-    LowRankNet,
-    load_optimizers,
-    n_linear_parameters,
-    n_parameters,
-    timed_fit,
-)
 from skactprune.estimators import PrunedMLPClassifier
+from skactprune.inspection import LowRankNet, model_row, pca_classifier, timed_fit
 from skactprune.pruning.selection import smallest_possible
 
 DENSE = "dense MLP"
@@ -69,34 +59,24 @@ class Settings:
     seeds: int
 
 
-@dataclass(frozen=True)
-class Fit:
-    """One fitted model and how it did.
+class Fit(NamedTuple):
+    """A fitted model and its row of the comparison.
 
     Parameters
     ----------
-    train, test : float
-        Accuracies.
-    parameters : int
-        Numbers to store.
-    seconds : float
-        To fit, on one thread.
-    sparsity : float
-        Share of the hidden weights that is gone; NaN without hidden weights.
-    live, ranks : list of int
-        Neurons and rank of every hidden layer; empty without.
-    net : PrunedMLPClassifier or None
-        The net.
+    row : dict
+        See `skactprune.inspection.model_row`.
+    model : classifier
+        The model.
     """
 
-    train: float
-    test: float
-    parameters: int
-    seconds: float
-    sparsity: float = math.nan
-    live: list[int] = field(default_factory=list)
-    ranks: list[int] = field(default_factory=list)
-    net: PrunedMLPClassifier | None = None
+    row: dict[str, Any]
+    model: Any
+
+    @property
+    def ranks(self):
+        """Ranks of the hidden layers, or what PCA has instead: its components."""
+        return self.row["ranks"] or [self.model["pca"].n_components_]
 
 
 def batch_size(n_rows):
@@ -118,11 +98,7 @@ def fractions(settings, n_features):
     UserError
         If the layers are too small for that of the table.
     """
-    sizes = [n_features, *settings.hidden]
-    shapes = list(zip(sizes[1:], sizes[:-1], strict=True))
-    floors = [1] * len(shapes)
-    smallest = smallest_possible(shapes, granularity="neuron", chained=True, floors=floors)
-    highest = 1 - smallest / sum(n_out * n_in for n_out, n_in in shapes)
+    highest = _highest_fraction((n_features, *settings.hidden))
     if settings.prune_fraction > highest:
         raise UserError(
             f"--prune-fraction {settings.prune_fraction} cannot be reached with --hidden "
@@ -131,6 +107,13 @@ def fractions(settings, n_features):
         )
     wanted = {settings.prune_fraction, *CURVE_FRACTIONS}
     return sorted(fraction for fraction in wanted if fraction <= highest)
+
+
+def _highest_fraction(sizes):
+    shapes = list(zip(sizes[1:], sizes[:-1], strict=True))
+    floors = [1] * len(shapes)
+    smallest = smallest_possible(shapes, granularity="neuron", chained=True, floors=floors)
+    return 1 - smallest / sum(n_out * n_in for n_out, n_in in shapes)
 
 
 def run(data, settings, jobs, advance):
@@ -156,115 +139,67 @@ def run(data, settings, jobs, advance):
     at = fractions(settings, data.splits[0].X_train.shape[1])
     nets = [(DENSE, None), *((ACTIVATION, fraction) for fraction in at)]
     nets += [(name, settings.prune_fraction) for name in AT_ONE_FRACTION]
-    seeds = range(settings.seeds)
-    net_jobs = [(seed, *net) for seed in seeds for net in nets]
-    total = len(net_jobs) + len(at) * len(data.splits)
+    seeds, splits = range(settings.seeds), range(len(data.splits))
+    total = len(seeds) * len(nets) + len(splits) * len(at)
     done = {}
 
-    def collect(parallel, tasks):
-        for key, fit in parallel(tasks):
-            done[key] = fit
+    def fit(parallel, keys, make):
+        tasks = (delayed(_fit)(key, make(key), data.split(key[-1])) for key in keys)
+        for key, fitted in parallel(tasks):
+            done[key] = fitted
             advance(len(done) / total)
 
-    workers = min(jobs or cpu_count(), total)
-    with Parallel(workers, return_as="generator_unordered") as parallel:
-        collect(
-            parallel,
-            (
-                delayed(_fit_net)((name, fraction, seed), data.split(seed), settings)
-                for seed, name, fraction in net_jobs
-            ),
-        )
-        collect(
-            parallel,
-            (
-                delayed(_fit_pca)(
-                    (PCA_CLASSIFIER, fraction, split),
-                    data.splits[split],
-                    done[ACTIVATION, fraction, split].live[-1],
-                )
-                for split in range(len(data.splits))
-                for fraction in at
-            ),
-        )
+    with Parallel(min(jobs or cpu_count(), total), return_as="generator_unordered") as parallel:
+        keys = [(*net, seed) for seed in seeds for net in nets]
+        fit(parallel, keys, lambda key: _net(*key, data, settings))
+        # No seed plays a part in a PCA: one fit a split.
+        keys = [(PCA_CLASSIFIER, fraction, split) for split in splits for fraction in at]
+        fit(parallel, keys, lambda key: _pca(done[ACTIVATION, *key[1:]], data.split(key[-1])))
     fits = {net: [done[(*net, seed)] for seed in seeds] for net in nets}
     for fraction in at:
         fits[PCA_CLASSIFIER, fraction] = [
-            done[PCA_CLASSIFIER, fraction, seed % len(data.splits)] for seed in seeds
+            done[PCA_CLASSIFIER, fraction, seed % len(splits)] for seed in seeds
         ]
-        pairs = zip(fits[DENSE, None], fits[ACTIVATION, fraction], strict=True)
         fits[KERNEL_PCA, fraction] = [
-            _reconstructed(dense, pruned.ranks, data.split(seed))
-            for seed, (dense, pruned) in enumerate(pairs)
+            _reconstructed(done[DENSE, None, seed], pruned, data.split(seed))
+            for seed, pruned in enumerate(fits[ACTIVATION, fraction])
         ]
     return fits
 
 
-def _fit_net(key, split, settings):
-    name, fraction, seed = key
-    net = PrunedMLPClassifier(
+def _net(name, fraction, seed, data, settings):
+    return PrunedMLPClassifier(
         settings.hidden,
         method=METHODS[name],
         prune_fraction=fraction or 0,
         n_prune_rounds=settings.rounds,
         max_iter=settings.epochs,
-        batch_size=batch_size(len(split.X_train)),
+        batch_size=batch_size(len(data.split(seed).X_train)),
         # All nets train for the same number of epochs.
         tol=0,
         n_iter_no_change=np.inf,
         random_state=seed,
     )
-    load_optimizers()
-    seconds = _timed_fit(net, split)
-    return key, Fit(
-        *_accuracies(net, split),
-        parameters=n_parameters(net.coefs_, net.intercepts_),
-        seconds=seconds,
-        sparsity=net.sparsity_,
-        live=[len(live) for live in net.live_neurons_],
-        ranks=net.hidden_ranks_,
-        net=net,
-    )
 
 
-def _fit_pca(key, split, n_components):
-    k = min(n_components, *split.X_train.shape)
-    model = make_pipeline(
-        PCA(k, random_state=0), StandardScaler(), LogisticRegression(max_iter=1000)
-    )
-    seconds = _timed_fit(model, split)
-    n_features = split.X_train.shape[1]
-    return key, Fit(
-        *_accuracies(model, split),
-        parameters=k * n_features + n_features + n_linear_parameters(model),
-        seconds=seconds,
-        ranks=[k],
-    )
+def _pca(beside, split):
+    # As many components as the net beside it has neurons.
+    return pca_classifier(min(beside.row["live_neurons"][-1], *split.X_train.shape))
 
 
-def _timed_fit(model, split):
+def _fit(key, model, split):
     # One thread a fit: the cores are taken by other fits, and seconds can be compared.
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return timed_fit(model, split.X_train, split.y_train)[1]
+        model, seconds = timed_fit(model, split.X_train, split.y_train)
+    return key, Fit(model_row(model, _rows_of(split), seconds=seconds), model)
 
 
-def _accuracies(model, split):
-    return tuple(
-        float(np.mean(model.predict(X) == y))
-        for X, y in ((split.X_train, split.y_train), (split.X_test, split.y_test))
-    )
+def _reconstructed(dense, pruned, split):
+    net = LowRankNet(dense.model, pruned.row["ranks"], "pca")
+    seconds = dense.row["fit_seconds"] + net.seconds_
+    return Fit(model_row(net, _rows_of(split), seconds=seconds), net)
 
 
-def _reconstructed(dense, ranks, split):
-    start = perf_counter()
-    model = LowRankNet(dense.net, ranks, "pca")
-    seconds = dense.seconds + perf_counter() - start
-    return Fit(
-        *_accuracies(model, split),
-        parameters=model.n_parameters,
-        seconds=seconds,
-        sparsity=dense.sparsity,
-        live=dense.live,
-        ranks=model.ranks,
-    )
+def _rows_of(split):
+    return {"train": (split.X_train, split.y_train), "test": (split.X_test, split.y_test)}

@@ -64,20 +64,23 @@ def _accuracy(ax, fits, settings):
         fractions = sorted(f for method, f in fits if method == name)
         # A reconstruction stands beside the pruned net whose ranks it was given.
         beside = PCA_CLASSIFIER if name == PCA_CLASSIFIER else ACTIVATION
-        x = [np.mean([fit.ranks[-1] for fit in fits[beside, f]]) for f in fractions]
-        scores = [[100 * fit.test for fit in fits[name, f]] for f in fractions]
+        x = [_mean_rank(fits[beside, f]) for f in fractions]
+        scores = [_test_accuracies(fits[name, f]) for f in fractions]
         _band(ax, x, scores, name)
         if name == ACTIVATION:
             _write_fractions(ax, x, scores, fractions)
     for name in AT_ONE_FRACTION:
         fits_at = fits[name, settings.prune_fraction]
-        scores = [[100 * fit.test for fit in fits_at]]
-        rank = np.mean([fit.ranks[-1] for fit in fits_at])
-        label = f"{name} ({settings.prune_fraction:.0%})"
+        scores = [_test_accuracies(fits_at)]
         ax.errorbar(
-            rank, np.mean(scores), *_deviations(scores), label=label, capsize=2, **STYLE[name]
+            _mean_rank(fits_at),
+            np.mean(scores),
+            *_deviations(scores),
+            label=f"{name} ({settings.prune_fraction:.0%})",
+            capsize=2,
+            **STYLE[name],
         )
-    dense = 100 * np.mean([fit.test for fit in fits[DENSE, None]])
+    dense = np.mean(_test_accuracies(fits[DENSE, None]))
     ax.axhline(dense, label=DENSE, linewidth=1, **STYLE[DENSE])
     ax.set_xlabel("rank of the last hidden layer, or components of PCA")
     ax.set_ylabel("test accuracy (%)")
@@ -85,6 +88,14 @@ def _accuracy(ax, fits, settings):
     ax.set_title(f"accuracy, {spread}" if settings.seeds > 1 else "accuracy", fontsize=9)
     ax.legend(fontsize=8, loc="best")
     ax.grid(alpha=0.3)
+
+
+def _test_accuracies(fits):
+    return [100 * fit.row["test_accuracy"] for fit in fits]
+
+
+def _mean_rank(fits):
+    return np.mean([fit.ranks[-1] for fit in fits])
 
 
 def _band(ax, x, scores, name):
@@ -120,7 +131,7 @@ def _spectra(ax, fits, settings, layer):
         (f"after: {ACTIVATION}", (ACTIVATION, at)),
         (f"after: {MAGNITUDE}", (MAGNITUDE, at)),
     ):
-        kernel = fits[key][0].net.coefs_[layer]
+        kernel = fits[key][0].model.coefs_[layer]
         values = singular_values(kernel)[: numerical_rank(kernel)]
         style = {k: v for k, v in STYLE[key[0]].items() if k != "marker"}
         ax.plot(np.arange(1, len(values) + 1), values, label=name, **style)

@@ -65,15 +65,16 @@ def table_rows(fits, settings):
 
 
 def _cells(fits):
-    sparsity = np.mean([fit.sparsity for fit in fits])
+    rows = [fit.row for fit in fits]
+    sparsity = np.mean([row["sparsity"] for row in rows])
     return (
-        _mean_and_deviation([fit.train for fit in fits]),
-        _mean_and_deviation([fit.test for fit in fits]),
+        _mean_and_deviation([row["train_accuracy"] for row in rows]),
+        _mean_and_deviation([row["test_accuracy"] for row in rows]),
         "-" if np.isnan(sparsity) else f"{sparsity:.0%}",
-        _per_layer([fit.live for fit in fits]),
+        _per_layer([row["live_neurons"] or [] for row in rows]),
         _per_layer([fit.ranks for fit in fits]),
-        f"{np.mean([fit.parameters for fit in fits]):.0f}",
-        f"{np.mean([fit.seconds for fit in fits]):.2f}",
+        f"{np.mean([row['parameters'] for row in rows]):.0f}",
+        f"{np.mean([row['fit_seconds'] for row in rows]):.2f}",
     )
 
 

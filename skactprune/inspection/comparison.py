@@ -1,28 +1,22 @@
 """Pruned nets beside PCA, fold by fold."""
 
 from numbers import Integral
-from time import perf_counter
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score
 from sklearn.model_selection import StratifiedKFold, check_cv
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils import _safe_indexing, check_scalar
 from sklearn.utils.validation import check_is_fitted, indexable
 
-from skactprune._measures import (
-    LowRankNet,
-    load_optimizers,
-    n_linear_parameters,
-    n_parameters,
-    n_representation_parameters,
+from skactprune.estimators import PrunedMLPClassifier
+from skactprune.inspection.low_rank import LowRankNet
+from skactprune.inspection.rows import (
+    model_row,
+    pca_classifier,
+    standardized_logistic,
     timed_fit,
 )
-from skactprune.estimators import PrunedMLPClassifier
 
 __all__ = ["compare_with_pca"]
 
@@ -76,8 +70,8 @@ def compare_with_pca(estimator, X, y, *, cv=5, n_components=None, downstream=Non
         - ``sparsity``: share of the hidden layers' original weights that is gone; ``live_neurons``
           and ``ranks``: of every hidden layer; NaN and None for PCA;
         - ``parameters``: weights that are not zero, and biases. A reconstructed kernel counts as
-          the factors it can be stored as, if these are smaller. NaN where `downstream` is not
-          linear;
+          the factors it can be stored as, if these are smaller (see
+          `skactprune.inspection.LowRankNet`). NaN where `downstream` is not linear;
         - ``n_components``: columns that `downstream` sees, NaN without one;
         - ``fit_seconds``: preprocessing not counted, NaN for nets that were prefit.
 
@@ -123,7 +117,7 @@ def compare_with_pca(estimator, X, y, *, cv=5, n_components=None, downstream=Non
     if n_components is not None:
         check_scalar(n_components, "n_components", Integral, min_val=1)
     if downstream is None:
-        downstream = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+        downstream = standardized_logistic()
     if isinstance(cv, str):
         if cv != "prefit":
             raise ValueError(f"cv={cv!r} must be an integer, a splitter, an iterable or 'prefit'.")
@@ -134,28 +128,26 @@ def compare_with_pca(estimator, X, y, *, cv=5, n_components=None, downstream=Non
             "cross-validation fits the unpruned net itself."
         )
     before, net = _parts(estimator, "estimator")
-    load_optimizers()
     net = clone(net)
     if n_components is not None:
         net.set_params(n_components=n_components)
     rows = []
     for fold, (train, test) in enumerate(check_cv(cv, y, classifier=True).split(X, y)):
-        rows_train, y_train = _safe_indexing(X, train), y[train]
-        prepare = None if before is None else timed_fit(clone(before), rows_train, y_train)[0]
-        Z_train, Z_test = (
-            _prepared(prepare, rows_train),
-            _prepared(prepare, _safe_indexing(X, test)),
-        )
-        split = (Z_train, y_train, Z_test, y[test])
-        pruned, pruned_seconds = timed_fit(clone(net), Z_train, y_train)
-        dense, seconds = timed_fit(clone(net).set_params(prune_fraction=0), Z_train, y_train)
-        nets = [
-            _net_row("pruned net", pruned, pruned_seconds, split),
-            _net_row("unpruned net", dense, seconds, split),
-            *_low_rank_rows(dense, pruned.hidden_ranks_, seconds, split),
+        X_train, y_train = _safe_indexing(X, train), y[train]
+        prepare = None if before is None else timed_fit(clone(before), X_train, y_train)[0]
+        Z_train = _prepared(prepare, X_train)
+        splits = {
+            "train": (Z_train, y_train),
+            "test": (_prepared(prepare, _safe_indexing(X, test)), y[test]),
+        }
+        pruned, seconds = timed_fit(clone(net), Z_train, y_train)
+        dense, dense_seconds = timed_fit(clone(net).set_params(prune_fraction=0), Z_train, y_train)
+        found = [
+            model_row(pruned, splits, seconds=seconds, method="pruned net"),
+            *_unpruned_rows(dense, dense_seconds, pruned.hidden_ranks_, splits),
+            *_classifier_rows(pruned, seconds, n_components, downstream, splits),
         ]
-        classifiers = _classifier_rows(pruned, pruned_seconds, n_components, downstream, split)
-        rows += [{**row, "fold": fold} for row in (*nets, *classifiers)]
+        rows += _of_fold(fold, found)
     return rows
 
 
@@ -170,28 +162,19 @@ def _compare_prefit(estimator, unpruned, X, y, n_components, downstream):
         )
     Z = _prepared(before, X)
     if unpruned is not None:
-        before_dense, dense = _parts(unpruned, "unpruned")
-        check_is_fitted(dense)
-        sizes = [coef.shape[1] for coef in dense.coefs_[:-1]]
-        original = [mask.shape[1] for mask in net.masks_]
-        if sizes != original:
-            raise ValueError(
-                f"unpruned has hidden layers of the sizes {sizes}; they must be {original}, those "
-                "that the pruned net started from."
-            )
+        before_dense, dense = _unpruned_parts(unpruned, net)
         Z_dense = _prepared(before_dense, X)
     rows = []
     for fold, (train, test) in enumerate(StratifiedKFold(5).split(X, y)):
-        split = _safe_indexing(Z, train), y[train], _safe_indexing(Z, test), y[test]
         # No net was fitted here, so that none has training rows.
-        unseen = (None, None, *split[2:])
-        nets = [_net_row("pruned net", net, np.nan, unseen)]
+        unseen = {"train": None, "test": (_safe_indexing(Z, test), y[test])}
+        found = [model_row(net, unseen, method="pruned net")]
         if unpruned is not None:
-            unseen = None, None, _safe_indexing(Z_dense, test), y[test]
-            nets.append(_net_row("unpruned net", dense, np.nan, unseen))
-            nets += _low_rank_rows(dense, net.hidden_ranks_, np.nan, unseen)
-        classifiers = _classifier_rows(net, 0.0, n_components, downstream, split)
-        rows += [{**row, "fold": fold} for row in (*nets, *classifiers)]
+            unseen_dense = unseen | {"test": (_safe_indexing(Z_dense, test), y[test])}
+            found += _unpruned_rows(dense, np.nan, net.hidden_ranks_, unseen_dense)
+        splits = unseen | {"train": (_safe_indexing(Z, train), y[train])}
+        found += _classifier_rows(net, 0.0, n_components, downstream, splits)
+        rows += _of_fold(fold, found)
     return rows
 
 
@@ -211,75 +194,55 @@ def _parts(estimator, name):
     return (estimator[:-1] if has_steps else None), net
 
 
+def _unpruned_parts(unpruned, net):
+    before, dense = _parts(unpruned, "unpruned")
+    check_is_fitted(dense)
+    sizes = [coef.shape[1] for coef in dense.coefs_[:-1]]
+    original = [mask.shape[1] for mask in net.masks_]
+    if sizes != original:
+        raise ValueError(
+            f"unpruned has hidden layers of the sizes {sizes}; they must be {original}, those "
+            "that the pruned net started from."
+        )
+    return before, dense
+
+
 def _prepared(preprocessing, X):
     return X if preprocessing is None else preprocessing.transform(X)
 
 
-def _row(method, model, seconds, split, **columns):
-    X_train, y_train, X_test, y_test = split
-    known = {"sparsity": np.nan, "live_neurons": None, "ranks": None, "n_components": np.nan}
-    return {
-        "method": method,
-        "fold": None,
-        "train_accuracy": (
-            np.nan if X_train is None else accuracy_score(y_train, model.predict(X_train))
-        ),
-        "test_accuracy": accuracy_score(y_test, model.predict(X_test)),
-        **known,
-        **columns,
-        "fit_seconds": seconds,
-    }
+def _of_fold(fold, rows):
+    return [{"method": None, "fold": fold, "n_components": np.nan, **row} for row in rows]
 
 
-def _net_columns(net):
-    return {
-        "sparsity": net.sparsity_,
-        "live_neurons": [len(live) for live in net.live_neurons_],
-        "ranks": net.hidden_ranks_,
-    }
-
-
-def _net_row(method, net, seconds, split):
-    parameters = n_parameters(net.coefs_, net.intercepts_)
-    return _row(method, net, seconds, split, **_net_columns(net), parameters=parameters)
-
-
-def _low_rank_rows(net, ranks, seconds, split):
-    rows = []
-    for method, kind in (("kernel PCA", "pca"), ("truncated SVD", "svd")):
-        start = perf_counter()
-        model = LowRankNet(net, ranks, kind)
-        total = seconds + perf_counter() - start
-        columns = {**_net_columns(net), "ranks": model.ranks, "parameters": model.n_parameters}
-        rows.append(_row(f"unpruned net, {method}", model, total, split, **columns))
+def _unpruned_rows(net, seconds, ranks, splits):
+    rows = [model_row(net, splits, seconds=seconds, method="unpruned net")]
+    for name, kind in (("kernel PCA", "pca"), ("truncated SVD", "svd")):
+        low = LowRankNet(net, ranks, kind)
+        method, total = f"unpruned net, {name}", seconds + low.seconds_
+        rows.append(model_row(low, splits, seconds=total, method=method))
     return rows
 
 
-def _classifier_rows(net, net_seconds, n_components, downstream, split):
-    X_train, y_train, X_test, y_test = split
-    hidden_train, hidden_test = net.transform(X_train), net.transform(X_test)
+def _classifier_rows(net, net_seconds, n_components, downstream, splits):
+    X_train, y_train = splits["train"]
+    hidden = net.transform(X_train)
     most = min(X_train.shape)
     if n_components is not None and n_components > most:
         raise ValueError(
             f"n_components={n_components!r} must be at most {most}, the smaller of features and "
             "training rows."
         )
-    k = n_components or min(hidden_train.shape[1], most)
-    # Where PCA draws random directions, on large data, results must not differ from call to call.
-    pca, seconds = timed_fit(
-        make_pipeline(PCA(k, random_state=0), clone(downstream)), X_train, y_train
-    )
-    pca_parameters = k * X_train.shape[1] + X_train.shape[1] + n_linear_parameters(pca[-1])
-    on_hidden, hidden_seconds = timed_fit(clone(downstream), hidden_train, y_train)
+    k = n_components or min(hidden.shape[1], most)
+    pca, seconds = timed_fit(pca_classifier(k, downstream), X_train, y_train)
+    on_hidden, hidden_seconds = timed_fit(clone(downstream), hidden, y_train)
     return [
-        _row("PCA + classifier", pca, seconds, split, parameters=pca_parameters, n_components=k),
-        _row(
-            "transform + classifier",
-            on_hidden,
-            net_seconds + hidden_seconds,
-            (hidden_train, y_train, hidden_test, y_test),
-            **_net_columns(net),
-            parameters=n_representation_parameters(net) + n_linear_parameters(on_hidden),
-            n_components=hidden_train.shape[1],
+        model_row(pca, splits, seconds=seconds, method="PCA + classifier", n_components=k),
+        model_row(
+            make_pipeline(net, on_hidden),
+            splits,
+            seconds=net_seconds + hidden_seconds,
+            method="transform + classifier",
+            n_components=hidden.shape[1],
         ),
     ]

@@ -1,0 +1,17 @@
+"""Fitted models side by side: rows of a comparison, sizes, nets with low-rank kernels."""
+
+from skactprune.inspection.comparison import compare_with_pca
+from skactprune.inspection.low_rank import ArrayNet, LowRankNet
+from skactprune.inspection.rows import model_row, pca_classifier, timed_fit
+from skactprune.inspection.sizes import n_parameters, n_weights
+
+__all__ = [
+    "ArrayNet",
+    "LowRankNet",
+    "compare_with_pca",
+    "model_row",
+    "n_parameters",
+    "n_weights",
+    "pca_classifier",
+    "timed_fit",
+]

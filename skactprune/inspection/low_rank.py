@@ -1,0 +1,174 @@
+"""Nets that are only arrays, and nets whose hidden kernels are rebuilt at a low rank."""
+
+from time import perf_counter
+
+import numpy as np
+from sklearn.utils import check_array
+
+from skactprune.inspection.sizes import live_neurons
+from skactprune.nets.inference import class_indices
+from skactprune.spectra import numerical_rank, pca_reconstruct, svd_truncate
+
+__all__ = ["ArrayNet", "LowRankNet"]
+
+RECONSTRUCTIONS = {"pca": pca_reconstruct, "svd": svd_truncate}
+
+
+class ArrayNet:
+    """A fitted net made of its weights, wherever these are from.
+
+    Parameters
+    ----------
+    coefs : list of ndarray of shape (n_in, n_out)
+        Kernels in scikit-learn's orientation, the output layer last.
+    intercepts : list of ndarray of shape (n_out,)
+        Biases.
+    activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
+        Of the hidden layers.
+    classes : array-like, default=None
+        Class labels; None numbers them from 0.
+
+    Attributes
+    ----------
+    coefs_, intercepts_ : list of ndarray
+        As given.
+    classes_ : ndarray
+        Class labels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skactprune.inspection import ArrayNet
+    >>> net = ArrayNet([np.eye(2), np.eye(2)], [np.zeros(2), np.zeros(2)])
+    >>> print(net.predict([[3.0, 1.0], [0.0, 2.0]]))
+    [0 1]
+    """
+
+    def __init__(self, coefs, intercepts, activation="relu", classes=None):
+        self.coefs_ = list(coefs)
+        self.intercepts_ = list(intercepts)
+        self.activation = activation
+        # One output decides between two classes.
+        n_classes = max(2, self.coefs_[-1].shape[1])
+        self.classes_ = np.arange(n_classes) if classes is None else np.asarray(classes)
+
+    def predict(self, X):
+        """Class labels.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        X = check_array(X, accept_sparse="csr", dtype=self.coefs_[0].dtype)
+        return self.classes_[class_indices(X, self.coefs_, self.intercepts_, self.activation)]
+
+
+class LowRankNet:
+    """A fitted net whose hidden kernels are rebuilt from a few components each.
+
+    Parameters
+    ----------
+    net : estimator
+        A fitted net, such as `PrunedMLPClassifier`, `ArrayNet` or scikit-learn's `MLPClassifier`;
+        not changed.
+    ranks : list of int
+        Components to keep of every hidden kernel.
+    kind : {"pca", "svd"}, default="pca"
+        "pca" rebuilds a kernel from principal components and its mean row, as the authors of
+        activation-based pruning did; "svd" is its best approximation of that rank.
+
+    Attributes
+    ----------
+    coefs_, intercepts_ : list of ndarray
+        Kernels multiplied out, the output layer as it was; biases as they were.
+    classes_ : ndarray
+        Class labels.
+    hidden_ranks_ : list of int
+        Ranks of the hidden kernels; PCA adds the mean row back, which can be one more than
+        `ranks`.
+    kernel_sizes_ : list of int
+        Numbers that each kernel must be stored as; see the notes.
+    live_neurons_ : list of int ndarray
+        Those of `net`.
+    sparsity_ : float
+        That of `net`; NaN where it has none.
+    seconds_ : float
+        What the reconstruction took.
+
+    Raises
+    ------
+    ValueError
+        If `kind` is unknown, or `ranks` has not one number for every hidden layer.
+
+    See Also
+    --------
+    skactprune.spectra.pca_reconstruct : The reconstruction of one kernel.
+
+    Notes
+    -----
+    A kernel of shape (m, n) is counted as the fewest numbers that hold it: its weights that are
+    not zero; two factors of its rank r, r (m + n); or, from k principal components, the factors
+    and the mean row, k (m + n) + n. The last is less than two factors of rank k + 1, since the
+    column that multiplies the mean row is all ones and need not be stored.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skactprune.inspection import ArrayNet, LowRankNet, n_parameters
+    >>> rng = np.random.default_rng(0)
+    >>> net = ArrayNet([rng.normal(size=(20, 10)), np.eye(10)], [np.zeros(10), np.zeros(10)])
+    >>> for kind in ("pca", "svd"):
+    ...     small = LowRankNet(net, [3], kind)
+    ...     print(small.hidden_ranks_, small.kernel_sizes_, n_parameters(small))
+    [4] [100, 10] 130
+    [3] [90, 10] 120
+    """
+
+    def __init__(self, net, ranks, kind="pca"):
+        if kind not in RECONSTRUCTIONS:
+            raise ValueError(f"kind={kind!r} must be one of {sorted(RECONSTRUCTIONS)}.")
+        *kernels, last = net.coefs_
+        if len(ranks) != len(kernels):
+            raise ValueError(
+                f"ranks={ranks!r} must have {len(kernels)} numbers, one for every hidden layer."
+            )
+        start = perf_counter()
+        rebuilt = [RECONSTRUCTIONS[kind](*pair) for pair in zip(kernels, ranks, strict=True)]
+        self.seconds_ = perf_counter() - start
+        self.ranks, self.kind = list(ranks), kind
+        self.hidden_ranks_ = [numerical_rank(kernel) for kernel in rebuilt]
+        self.kernel_sizes_ = [
+            *map(self._stored_size, rebuilt, self.hidden_ranks_, self.ranks),
+            int(np.count_nonzero(last)),
+        ]
+        self.live_neurons_ = live_neurons(net)
+        self.sparsity_ = getattr(net, "sparsity_", np.nan)
+        self._rebuilt = ArrayNet([*rebuilt, last], net.intercepts_, net.activation, net.classes_)
+        self.coefs_, self.intercepts_ = self._rebuilt.coefs_, self._rebuilt.intercepts_
+        self.activation, self.classes_ = net.activation, self._rebuilt.classes_
+
+    def _stored_size(self, kernel, rank, n_components):
+        m, n = kernel.shape
+        sizes = [int(np.count_nonzero(kernel)), rank * (m + n)]
+        if self.kind == "pca":
+            sizes.append(n_components * (m + n) + n)
+        return min(sizes)
+
+    def predict(self, X):
+        """Class labels.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        return self._rebuilt.predict(X)

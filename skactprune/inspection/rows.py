@@ -1,0 +1,157 @@
+"""The row of a comparison: what is told of every fitted model, in one place."""
+
+import warnings
+from time import perf_counter
+
+import numpy as np
+import torch
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skactprune.inspection.sizes import hidden_ranks, live_neurons, n_parameters
+
+__all__ = ["model_row", "pca_classifier", "timed_fit"]
+
+
+def model_row(model, splits, *, seconds=np.nan, **labels):
+    """Describe a fitted model: accuracies, sparsity, live neurons, ranks, size, time.
+
+    Parameters
+    ----------
+    model : classifier
+        Fitted: a net, a `LowRankNet`, or any other. In a pipeline, the net is found.
+    splits : dict of str to (X, y) or None
+        Rows to score on by name, such as ``{"train": (X_train, y_train), "test": (X_test,
+        y_test)}``. None where there are none: the score is NaN.
+    seconds : float, default=NaN
+        What the fit took.
+    **labels
+        Further columns, such as ``method="pruned net"``; they come first.
+
+    Returns
+    -------
+    row : dict
+        With the labels and the keys
+
+        - ``{name}_accuracy`` for every split;
+        - ``sparsity``: share of the hidden layers' original weights that is gone, NaN where the
+          model does not tell; ``live_neurons`` and ``ranks``: of every hidden layer, None where
+          there is no net;
+        - ``parameters``: see `n_parameters`;
+        - ``fit_seconds``.
+
+    See Also
+    --------
+    compare_with_pca : Rows of a whole comparison.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skactprune.inspection import ArrayNet, model_row
+    >>> net = ArrayNet([np.eye(2), np.eye(2)], [np.zeros(2), np.zeros(2)])
+    >>> row = model_row(net, {"test": ([[3.0, 1.0], [0.0, 2.0]], [0, 0])}, method="identity")
+    >>> row["method"], row["test_accuracy"], row["ranks"], row["parameters"]
+    ('identity', 0.5, [2], 8)
+    """
+    scores = {
+        f"{name}_accuracy": np.nan if rows is None else _accuracy(model, *rows)
+        for name, rows in splits.items()
+    }
+    return {
+        **labels,
+        **scores,
+        **_net_columns(_net_of(model)),
+        "parameters": n_parameters(model),
+        "fit_seconds": seconds,
+    }
+
+
+def _accuracy(model, X, y):
+    return float(accuracy_score(y, model.predict(X)))
+
+
+def _net_of(model):
+    parts = [step for _, step in model.steps] if isinstance(model, Pipeline) else [model]
+    return next((part for part in parts if hasattr(part, "coefs_")), None)
+
+
+def _net_columns(net):
+    if net is None:
+        return {"sparsity": np.nan, "live_neurons": None, "ranks": None}
+    return {
+        "sparsity": getattr(net, "sparsity_", np.nan),
+        "live_neurons": [len(live) for live in live_neurons(net)],
+        "ranks": hidden_ranks(net),
+    }
+
+
+def pca_classifier(n_components, downstream=None):
+    """A classifier on principal components, not fitted yet.
+
+    Parameters
+    ----------
+    n_components : int
+        Components.
+    downstream : classifier, default=None
+        Is cloned. None is logistic regression on standardized components.
+
+    Returns
+    -------
+    Pipeline
+
+    Examples
+    --------
+    >>> from skactprune.inspection import pca_classifier
+    >>> [type(step).__name__ for step in pca_classifier(2)]
+    ['PCA', 'Pipeline']
+    """
+    downstream = standardized_logistic() if downstream is None else clone(downstream)
+    # Where PCA draws random directions, on large data, results must not differ from call to call.
+    return make_pipeline(PCA(n_components, random_state=0), downstream)
+
+
+def standardized_logistic():
+    """The classifier that components are given to where none is asked for."""
+    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+
+
+def timed_fit(model, X, y):
+    """Fit, and tell how long it took.
+
+    Parameters
+    ----------
+    model : estimator
+        Is fitted.
+    X, y : array-like
+        Rows and labels.
+
+    Returns
+    -------
+    model : estimator
+        The same, fitted.
+    seconds : float
+        Of the fit; what torch imports for its first optimizer is not counted.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        On an interrupt, which estimators of neural networks turn into a warning; a net that is
+        half trained must not be compared with others.
+    """
+    # Imports a lot the first time; the first fit must not look slower than the next.
+    torch.optim.Adam([torch.zeros(1, requires_grad=True)])
+    interrupted = "Training interrupted"
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=interrupted)
+        start = perf_counter()
+        try:
+            model.fit(X, y)
+        except UserWarning as warning:
+            if not str(warning).startswith(interrupted):
+                raise
+            raise KeyboardInterrupt from warning
+        return model, perf_counter() - start

@@ -1,0 +1,128 @@
+"""How many numbers a fitted model is: the one definition that every comparison uses."""
+
+import numpy as np
+from scipy.sparse import coo_array
+from sklearn.decomposition import PCA
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+
+from skactprune.spectra import numerical_rank
+
+__all__ = ["hidden_ranks", "live_neurons", "n_parameters", "n_weights"]
+
+
+def n_parameters(model):
+    """Numbers that must be stored to predict with a fitted model.
+
+    Weights that are not zero, and biases; of a `LowRankNet`, what its kernels can be stored as.
+    Before a classifier in a pipeline, PCA counts with its components and mean, and a net with the
+    part of it that `transform` needs. Scalers do not count: they can be multiplied into the
+    weights.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted net (with ``coefs_`` and ``intercepts_``), a fitted linear classifier, or a
+        pipeline that ends in one of them.
+
+    Returns
+    -------
+    int or float
+        NaN for all other models.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skactprune.inspection import n_parameters, pca_classifier
+    >>> n_parameters(pca_classifier(2).fit(*load_iris(return_X_y=True)))  # 2 * 4 + 4 + 2 * 3 + 3
+    21
+    """
+    if isinstance(model, Pipeline):
+        *before, last = (step for _, step in model.steps)
+        return sum(map(_n_transform_parameters, before)) + n_parameters(last)
+    if hasattr(model, "coefs_"):
+        return n_weights(model) + sum(intercept.size for intercept in model.intercepts_)
+    if hasattr(model, "coef_"):
+        return int(coo_array(model.coef_).count_nonzero()) + np.size(model.intercept_)
+    return np.nan
+
+
+def n_weights(net):
+    """Numbers that must be stored of a net's kernels: its parameters without the biases.
+
+    Parameters
+    ----------
+    net : estimator
+        A fitted net, with ``coefs_``; of a `LowRankNet`, ``kernel_sizes_`` is what counts.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skactprune.inspection import ArrayNet, n_weights
+    >>> n_weights(ArrayNet([np.eye(4), np.ones((4, 3))], [np.zeros(4), np.zeros(3)]))
+    16
+    """
+    return sum(getattr(net, "kernel_sizes_", None) or _dense_sizes(net.coefs_))
+
+
+def _dense_sizes(coefs):
+    return [int(np.count_nonzero(coef)) for coef in coefs]
+
+
+def _n_transform_parameters(step):
+    if step is None or step == "passthrough" or isinstance(step, (StandardScaler, MinMaxScaler)):
+        return 0
+    if isinstance(step, Pipeline):
+        return sum(_n_transform_parameters(inner) for _, inner in step.steps)
+    if isinstance(step, PCA):
+        return step.components_.size + step.mean_.size
+    if hasattr(step, "transform_layer"):
+        return _n_representation_parameters(step)
+    return np.nan
+
+
+def _n_representation_parameters(net):
+    stop = net.transform_layer % (len(net.coefs_) - 1) + 1
+    number = sum(_dense_sizes(net.coefs_[:stop])) + sum(b.size for b in net.intercepts_[:stop])
+    if net.n_components is not None:
+        number += net.components_.size + net.components_.shape[1]
+    return number
+
+
+def live_neurons(net):
+    """Indices of the neurons of every hidden layer that have an incoming weight.
+
+    Parameters
+    ----------
+    net : estimator
+        A fitted net. Its own ``live_neurons_`` is returned where it has one, with the indices of
+        the original layers; else those in its kernels.
+
+    Returns
+    -------
+    list of int ndarray
+    """
+    if hasattr(net, "live_neurons_"):
+        return net.live_neurons_
+    return [np.flatnonzero(coef.any(axis=0)) for coef in net.coefs_[:-1]]
+
+
+def hidden_ranks(net):
+    """Numerical rank of every hidden kernel of a fitted net.
+
+    Parameters
+    ----------
+    net : estimator
+        A fitted net. Its own ``hidden_ranks_`` is returned where it has one.
+
+    Returns
+    -------
+    list of int
+    """
+    if hasattr(net, "hidden_ranks_"):
+        return net.hidden_ranks_
+    return [numerical_rank(coef) for coef in net.coefs_[:-1]]
