@@ -14,7 +14,7 @@ from skactprune._cli.arguments import CURVE_FRACTIONS
 from skactprune._cli.errors import UserError
 from skactprune.estimators import PrunedMLPClassifier
 from skactprune.inspection import LowRankNet, model_row, pca_classifier, timed_fit
-from skactprune.pruning.selection import smallest_possible
+from skactprune.pruning.chain import Chain
 
 DENSE = "dense MLP"
 ACTIVATION = "activation-pruned"
@@ -110,10 +110,9 @@ def fractions(settings, n_features):
 
 
 def _highest_fraction(sizes):
-    shapes = list(zip(sizes[1:], sizes[:-1], strict=True))
-    floors = [1] * len(shapes)
-    smallest = smallest_possible(shapes, granularity="neuron", chained=True, floors=floors)
-    return 1 - smallest / sum(n_out * n_in for n_out, n_in in shapes)
+    chain = Chain(list(zip(sizes[1:], sizes[:-1], strict=True)))
+    fewest = chain.fewest_weights("neuron", [1] * len(chain.shapes))
+    return 1 - fewest / sum(n_out * n_in for n_out, n_in in chain.shapes)
 
 
 def run(data, settings, jobs, advance):

@@ -14,7 +14,6 @@ _BASES = {
     "LayerState": "skactprune.methods.scores",
     "ScorePruning": "skactprune.methods.scores",
     "ScoredMethod": "skactprune.methods.base",
-    "check_method": "skactprune.methods.checks",
 }
 
 

@@ -59,8 +59,7 @@ class LeanLoop:
         if not training:
             return super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
         begin, end = self._listeners("on_batch_begin"), self._listeners("on_batch_end")
-        # Whatever others write into weights, those who hold some at their values come last.
-        end.sort(key=lambda listener: hasattr(listener.__self__, "hold"))
+        strangers = [told for told in end if not hasattr(told.__self__, "hold")]
         step = self.new_step()
         # The one batch of the epoch that callbacks may write into; it is dropped at the end.
         self.history.new_batch()
@@ -82,6 +81,8 @@ class LeanLoop:
                     y_pred=done.logits,
                     pre_activations=done.pre_activations,
                 )
+            if strangers:
+                hold_weights(self)
         self.history[-1]["batches"] = []
         with torch.no_grad():
             norm = sum(float(p.square().sum()) for p in penalized_parameters(self.module_))

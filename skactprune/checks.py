@@ -1,0 +1,363 @@
+"""Checks that every method of pruning passes, for those of others, too."""
+
+import copy
+import pickle
+import warnings
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.datasets import make_classification
+from sklearn.utils import check_random_state
+
+from skactprune.estimators import PrunedMLPClassifier
+from skactprune.pruning.method import Method, get_method
+
+__all__ = ["check_method", "method_checks"]
+
+CHECKS = []
+N_FEATURES, HIDDEN, N_CLASSES, EPOCHS = 6, (10, 8), 3, 8
+
+
+def check_method(method, expected_failed_checks=None):
+    """Check that a method of pruning does what all of them do.
+
+    Parameters
+    ----------
+    method : str or Method
+        A registered name, or an object.
+    expected_failed_checks : dict of str to str, default=None
+        Names of checks that need not pass, each with the reason, as in
+        `sklearn.utils.estimator_checks.check_estimator`.
+
+    Raises
+    ------
+    AssertionError
+        If a check fails; the traceback names it.
+    TypeError, ValueError
+        If `method` is no method, or cannot be trained with.
+
+    See Also
+    --------
+    method_checks : The checks one by one, for ``pytest.mark.parametrize``.
+
+    Examples
+    --------
+    >>> from skactprune.checks import check_method
+    >>> check_method("magnitude")
+    """
+    for name, check in method_checks():
+        if name not in (expected_failed_checks or {}):
+            check(method)
+
+
+def method_checks():
+    """The checks of `check_method`.
+
+    Returns
+    -------
+    list of (str, callable)
+        Name of a check, and the check, a function of a method.
+    """
+    return [(check.__name__, check) for check in CHECKS]
+
+
+def one_of_them(check):
+    """Decorator: make a function one of the checks."""
+    CHECKS.append(check)
+    return check
+
+
+def data(seed=0):
+    """A small classification problem: rows and labels."""
+    return make_classification(
+        70,
+        N_FEATURES,
+        n_informative=5,
+        n_redundant=0,
+        n_classes=N_CLASSES,
+        random_state=seed,
+    )
+
+
+def estimator(method, **params):
+    """Estimator for the small problem."""
+    defaults = {"prune_fraction": 0.6, "n_prune_rounds": 3, "max_iter": EPOCHS, "batch_size": 20}
+    return PrunedMLPClassifier(
+        HIDDEN, method=method, learning_rate_init=0.01, random_state=0, **defaults | params
+    )
+
+
+def fitted(method, **params):
+    """Estimator after a fit, without its warnings of missing convergence."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return estimator(method, **params).fit(*data())
+
+
+def variants(method):
+    """The method, and copies with every value of the options that decide what leaves."""
+    method = get_method(method)
+    yield method
+    params = method.get_params(deep=False)
+    for name, values in (
+        ("granularity", ("neuron", "weight")),
+        ("scope", ("layer", "global")),
+        ("regrow", (True,)),
+    ):
+        for value in values:
+            if name in params and params[name] != value:
+                yield clone(method).set_params(**{name: value})
+
+
+def bits(clf):
+    """Everything that two equal trainings have in common, to the last bit."""
+    arrays = [*clf.coefs_, *clf.intercepts_, *clf.masks_, *(clf.activation_counts_ or [])]
+    history = [
+        {name: value for name, value in row.items() if name != "seconds"}
+        for row in clf.pruning_history_
+    ]
+    return [array.tobytes() for array in arrays], clf.loss_curve_, repr(history)
+
+
+# -- the checks ------------------------------------------------------------------------------
+
+
+@one_of_them
+def check_is_described(method):
+    """The class has a docstring that describes every parameter."""
+    method = get_method(method)
+    described = type(method).__doc__ or ""
+    assert described.strip(), f"{type(method).__name__} has no docstring"
+    for name in method.get_params(deep=False):
+        assert f"    {name} : " in described, f"{name} is not described"
+
+
+@one_of_them
+def check_is_a_method(method):
+    """It is a `Method` whose parameters are kept as they are, and which can be cloned."""
+    method = get_method(method)
+    assert isinstance(method, Method)
+    assert vars(method) == method.get_params(deep=False), "__init__ sets more than parameters"
+    assert repr(clone(method)) == repr(method)
+    assert method.validated() is method
+
+
+@one_of_them
+def check_refuses_wrong_options(method):
+    """An option that has no meaning is refused by its name."""
+    for name in get_method(method).get_params(deep=False):
+        wrong = clone(get_method(method)).set_params(**{name: "no such value"})
+        try:
+            wrong.validated()
+        except (TypeError, ValueError) as error:
+            assert name in str(error), f"the error does not name {name}: {error}"
+        else:
+            raise AssertionError(f"{name}='no such value' is accepted")
+
+
+@one_of_them
+def check_reaches_fraction(method):
+    """The fraction is reached, by no more than one unit; the layers hold what the masks say."""
+    units = [N_FEATURES, *HIDDEN, N_CLASSES]
+    total = sum(a * b for a, b in zip(units[:-2], units[1:-1], strict=True))
+    largest = max(units[depth - 1] + units[depth + 1] for depth in range(1, len(units) - 1))
+    for variant in variants(method):
+        clf = fitted(variant)
+        if not getattr(variant, "regrow", False):
+            assert clf.sparsity_ >= 0.6 - 1e-12, f"{variant}: {clf.sparsity_}"
+            assert clf.sparsity_ * total <= 0.6 * total + largest, f"{variant}: {clf.sparsity_}"
+        assert_consistent(clf)
+
+
+def assert_consistent(clf):
+    """Weights, masks, live neurons and sparsity tell the same."""
+    columns = [np.arange(N_FEATURES), *clf.live_neurons_]
+    for coef, mask, before, live in zip(
+        clf.coefs_, clf.masks_, columns, clf.live_neurons_, strict=False
+    ):
+        left = mask[np.ix_(before, live)]
+        assert coef.shape == left.shape
+        assert not coef[~left].any(), "a masked weight is not zero"
+        assert mask.sum() == left.sum()
+    n_left = sum(int(mask.sum()) for mask in clf.masks_)
+    np.testing.assert_allclose(clf.sparsity_, 1 - n_left / sum(mask.size for mask in clf.masks_))
+    assert np.isfinite(clf.predict_proba(data()[0])).all()
+    np.testing.assert_allclose(
+        clf.net_.predict_proba(data()[0]), clf.predict_proba(data()[0]), rtol=1e-9, atol=1e-12
+    )
+
+
+@one_of_them
+def check_masks_hold(method):
+    """Pruned weights are zero after every step, whatever the optimizer does."""
+    from skorch.callbacks import Callback
+
+    class Watch(Callback):
+        def __init__(self):
+            self.n_seen = 0
+
+        def on_batch_end(self, net, training=False, **kwargs):
+            run = dict(net.callbacks_)["pruner"].run_
+            if run.holds:
+                for weight, mask in zip(run.weights(), run.masks.current, strict=False):
+                    assert not weight[~mask].any(), "a masked weight is not zero"
+                self.n_seen += 1
+
+    for solver in (
+        {"solver": "adam"},
+        {"solver": "sgd", "momentum": 0.9, "nesterovs_momentum": True},
+        {"solver": "sgd", "momentum": 0.0, "alpha": 0.1},
+    ):
+        watch = Watch()
+        clf = fitted(method, net_params={"callbacks": [("watch", watch)]}, **solver)
+        assert watch.n_seen or getattr(get_method(method), "regrow", False)
+        assert_consistent(clf)
+
+
+@one_of_them
+def check_does_not_change(method):
+    """Training leaves the method object, and clones of the estimator, as they were."""
+    method = get_method(method)
+    before = copy.deepcopy(vars(method))
+    clf = fitted(method)
+    assert clf.method is method
+    assert repr(vars(method)) == repr(before), "fit changed the method object"
+    again = clone(clf)
+    assert repr(again.get_params()) == repr(clone(estimator(method)).get_params())
+    assert bits(again.fit(*data())) == bits(clf)
+
+
+@one_of_them
+def check_is_deterministic(method):
+    """The same seed gives the same bits, and numpy's and torch's generators stay as they are."""
+    import torch
+
+    shared = check_random_state(None)
+    before, torch_before = shared.get_state()[1].copy(), torch.get_rng_state()
+    assert bits(fitted(method)) == bits(fitted(method))
+    np.testing.assert_array_equal(shared.get_state()[1], before)
+    assert torch.equal(torch.get_rng_state(), torch_before)
+
+
+@one_of_them
+def check_survives_pickling(method):
+    """Training that is pickled between any two epochs goes on as without, to the last bit."""
+    X, y = data()
+    weight = np.random.RandomState(0).uniform(0.5, 2.0, len(y))
+    for params in ({}, {"solver": "sgd", "dropout": 0.1}):
+        plain, pickled = estimator(method, **params), estimator(method, **params)
+        for _ in range(EPOCHS):
+            for clf in (plain, pickled):
+                clf.partial_fit(X, y, sample_weight=weight, classes=np.unique(y))
+            pickled = pickle.loads(pickle.dumps(pickled))
+            assert bits(pickled) == bits(plain)
+            assert pickled.net_.history[-1]["train_loss"] == plain.net_.history[-1]["train_loss"]
+
+
+@one_of_them
+def check_warm_start(method):
+    """A warm start prunes nothing twice, and the rest where more is asked for."""
+    X, y = data()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        clf = fitted(method, warm_start=True)
+        sparsity, n_rows = clf.sparsity_, len(clf.pruning_history_)
+        clf.fit(X, y)
+        if not getattr(get_method(method), "regrow", False):
+            assert clf.sparsity_ == sparsity, "a warm start pruned again"
+            assert len(clf.pruning_history_) == n_rows
+        clf = pickle.loads(pickle.dumps(clf)).set_params(prune_fraction=0.75).fit(X, y)
+    assert clf.sparsity_ >= 0.75 - 1e-12
+    assert_consistent(clf)
+
+
+@one_of_them
+def check_survives_interrupts(method):
+    """An interrupt at any moment leaves an estimator that is consistent and can go on."""
+    from skorch.callbacks import Callback
+
+    class Interrupt(Callback):
+        def __init__(self, hook, epoch):
+            self.hook, self.epoch = hook, epoch
+
+        def _maybe(self, net, hook):
+            if hook == self.hook and len(net.history) == self.epoch:
+                self.epoch = -1
+                raise KeyboardInterrupt
+
+        def on_epoch_begin(self, net, **kwargs):
+            self._maybe(net, "epoch begin")
+
+        def on_grad_computed(self, net, **kwargs):
+            self._maybe(net, "gradient")
+
+        def on_batch_end(self, net, **kwargs):
+            self._maybe(net, "batch end")
+
+        def on_epoch_end(self, net, **kwargs):
+            self._maybe(net, "epoch end")
+
+    for hook in ("epoch begin", "gradient", "batch end", "epoch end"):
+        for epoch in (1, 3):
+            callbacks = {"callbacks": [("interrupt", Interrupt(hook, epoch))]}
+            clf = fitted(method, net_params=callbacks, warm_start=True)
+            assert clf.n_iter_ <= epoch
+            assert_consistent(clf)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                clf.fit(*data())
+            assert clf.n_iter_ == EPOCHS
+            if not getattr(get_method(method), "regrow", False):
+                assert clf.sparsity_ >= 0.6 - 1e-12
+            assert_consistent(clf)
+
+
+@one_of_them
+def check_does_nothing_without_fraction(method):
+    """``prune_fraction=0``, or no rounds, is an ordinary multi-layer perceptron."""
+    dense = fitted("magnitude", prune_fraction=0)
+    for params in ({"prune_fraction": 0}, {"n_prune_rounds": 0}):
+        clf = fitted(method, **params)
+        assert clf.sparsity_ == 0 and clf.pruning_history_ == []
+        for one, other in zip(clf.coefs_, dense.coefs_, strict=True):
+            assert one.tobytes() == other.tobytes()
+
+
+@one_of_them
+def check_prunes_any_net(method):
+    """It prunes any skorch net, or refuses those that it is not for with a ValueError."""
+    import torch
+    from skorch import NeuralNetClassifier
+
+    from skactprune.pruning.pruner import Pruner
+
+    X, y = data()
+    torch_state = torch.get_rng_state()
+    module = torch.nn.Sequential(
+        torch.nn.Unflatten(1, (1, N_FEATURES)),
+        torch.nn.Conv1d(1, 4, 3),
+        torch.nn.ReLU(),
+        torch.nn.Flatten(),
+        torch.nn.Linear(4 * (N_FEATURES - 2), 12),
+        torch.nn.ReLU(),
+        torch.nn.Linear(12, N_CLASSES),
+    )
+    pruner = Pruner(method, prune_fraction=0.5, n_prune_rounds=2, random_state=0)
+    net = NeuralNetClassifier(
+        module,
+        criterion=torch.nn.CrossEntropyLoss,
+        max_epochs=EPOCHS,
+        callbacks=[pruner],
+        verbose=0,
+    )
+    try:
+        net.fit(X.astype("float32"), y)
+    except ValueError as error:
+        assert repr(method) in str(error), f"the error does not name the method: {error}"
+    else:
+        n_zero = sum(int((layer.weight == 0).sum()) for layer in pruner.run_.layout.layers(module))
+        n_masked = sum(int((~mask).sum()) for mask in pruner.masks_.full())
+        assert n_masked == n_zero and pruner.masks_.sparsity > 0
+        clone(net)
+    finally:
+        torch.set_rng_state(torch_state)
