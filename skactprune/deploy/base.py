@@ -5,6 +5,8 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted
 
 from skactprune._validation import check_rows
+from skactprune.deploy.files import save
+from skactprune.deploy.onnx import to_onnx
 from skactprune.deploy.weights import CompactWeights
 
 
@@ -161,8 +163,6 @@ class BaseCompactMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         path : str or path-like
             File to write.
         """
-        from skactprune.deploy.files import save
-
         save(self, path)
 
     def to_onnx(self, path=None, *, input_dtype=None):
@@ -180,8 +180,6 @@ class BaseCompactMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         onnx.ModelProto
             The ONNX model.
         """
-        from skactprune.deploy.onnx import to_onnx
-
         check_holds_model(self)
         return to_onnx(self, path, input_dtype=input_dtype)
 

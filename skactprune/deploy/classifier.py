@@ -4,10 +4,12 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 
-from skactprune.deploy.base import BaseCompactMLP
+from skactprune.deploy.base import BaseCompactMLP, check_holds_model
+from skactprune.deploy.files import FORMATS
 from skactprune.nets.outputs import output_for_classes
 
 
+@FORMATS.add("skactprune.CompactMLPClassifier")
 class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
     """What a fitted PrunedMLPClassifier predicts with, in a few small arrays and without torch.
 
@@ -107,6 +109,51 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
         model = cls()
         model.classes_, model.output_prefix_ = classes, output_prefix
         return model.with_weights(weights, feature_names)
+
+    # -- in files ---------------------------------------------------------------------------
+
+    def file_metadata(self):
+        """What files hold of it besides its weights.
+
+        Returns
+        -------
+        dict
+            Fit for JSON.
+
+        Raises
+        ------
+        NotFittedError
+            If it holds no model.
+        ValueError
+            If the class labels are not integers, bools, floats or strings.
+        """
+        check_holds_model(self)
+        return {"classes": _described(self.classes_)}
+
+    @classmethod
+    def of_file(cls, weights, metadata):
+        """Model of what a file holds, which is checked.
+
+        Parameters
+        ----------
+        weights : skactprune.deploy.weights.CompactWeights
+            What it computes with.
+        metadata : dict
+            Contains what `file_metadata` gave.
+
+        Returns
+        -------
+        CompactMLPClassifier
+
+        Raises
+        ------
+        ValueError
+            If it gave no such classes, or there is another number of outputs.
+        """
+        classes = metadata["classes"]
+        if not isinstance(classes, dict) or set(classes) != {"dtype", "values"}:
+            raise ValueError("its classes is invalid")
+        return cls.of(weights, _restored(**classes), output_prefix="")
 
     # -- prediction -------------------------------------------------------------------------
 
@@ -244,3 +291,31 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = False
         return tags
+
+
+def _described(classes):
+    """Class labels, fit for JSON."""
+    values = classes.tolist()
+    if classes.dtype == object and all(type(value) is str for value in values):
+        return {"dtype": "object", "values": values}
+    if classes.dtype.kind not in "biufU":
+        raise ValueError(
+            f"Class labels must be integers, bools, floats or strings to be saved, got dtype "
+            f"{classes.dtype}: {classes!r}."
+        )
+    return {"dtype": classes.dtype.str, "values": values}
+
+
+def _restored(dtype, values):
+    """Class labels that `_described` described."""
+    valid = isinstance(values, list)
+    if dtype == "object":
+        valid = valid and all(type(value) is str for value in values)
+    else:
+        valid = valid and isinstance(dtype, str) and np.dtype(dtype).kind in "biufU"
+    classes = np.array(values, dtype=dtype) if valid else None
+    if classes is None or classes.tolist() != values or len(set(values)) != len(values):
+        raise ValueError("its classes are invalid")
+    if len(values) < 2:
+        raise ValueError("it has fewer than two classes")
+    return classes

@@ -11,11 +11,11 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 import skactprune
-from skactprune.deploy.base import check_holds_model
-from skactprune.deploy.classifier import CompactMLPClassifier
+from skactprune._register import Register
 from skactprune.deploy.weights import CompactWeights
 
-FORMAT = "skactprune.CompactMLPClassifier"
+# Classes of compact models by the name of their format.
+FORMATS = Register("format")
 FORMAT_VERSION = 1
 OF_WEIGHTS = ("activation", "storage", "layer_sizes", "transform_layer")
 
@@ -57,12 +57,11 @@ def save(model, path):
                 "again, or use skops for all of it."
             )
         model = model.steps[-1][1]
-    if not isinstance(model, CompactMLPClassifier):
+    if not hasattr(model, "file_metadata"):
         raise TypeError(
             f"save stores compact models, got {type(model).__name__}; call skactprune.compact "
             "on it first."
         )
-    check_holds_model(model)
     metadata = np.frombuffer(json.dumps(_metadata(model)).encode(), np.uint8)
     arrays = {"metadata": metadata} | model.weights_.to_arrays()
     buffer = io.BytesIO()
@@ -106,28 +105,17 @@ def load(path):
 
 
 def _metadata(model):
+    of_class = model.file_metadata()
     names = getattr(model, "feature_names_in_", None)
     return {
-        "format": FORMAT,
+        "format": next(name for name in FORMATS if FORMATS.look_up(name) is type(model)),
         "format_version": FORMAT_VERSION,
         "skactprune_version": skactprune.__version__,
         **model.weights_.metadata(),
         "prefix": model.output_prefix_,
-        "classes": _describe_classes(model.classes_),
+        **of_class,
         "feature_names": None if names is None else [str(name) for name in names],
     }
-
-
-def _describe_classes(classes):
-    values = classes.tolist()
-    if classes.dtype == object and all(type(value) is str for value in values):
-        return {"dtype": "object", "values": values}
-    if classes.dtype.kind not in "biufU":
-        raise ValueError(
-            f"Class labels must be integers, bools, floats or strings to be saved, got dtype "
-            f"{classes.dtype}: {classes!r}."
-        )
-    return {"dtype": classes.dtype.str, "values": values}
 
 
 def _read(file):
@@ -138,7 +126,7 @@ def _read(file):
         if "metadata" not in archive.files:
             raise ValueError("it has no metadata")
         meta = json.loads(archive["metadata"].tobytes(), parse_constant=_refuse_constant)
-        if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+        if not isinstance(meta, dict) or meta.get("format") not in FORMATS:
             raise ValueError("it was not written by skactprune")
         version = meta.get("format_version")
         if type(version) is not int or version > FORMAT_VERSION:
@@ -160,39 +148,14 @@ def _build(meta, arrays):
     weights = CompactWeights.from_arrays(arrays, **{name: meta[name] for name in OF_WEIGHTS})
     if not all(np.isfinite(W).all() for W in weights.coefs):
         raise ValueError("it has weights that are not finite")
-    _check_names(meta, weights.n_features)
-    names = meta["feature_names"]
-    return CompactMLPClassifier.of(
-        weights,
-        _restored_classes(**meta["classes"]),
-        output_prefix=meta["prefix"],
-        feature_names=None if names is None else np.array(names, dtype=object),
-    )
-
-
-def _check_names(meta, n_features):
-    names, classes = meta["feature_names"], meta["classes"]
-    valid = {
-        "prefix": isinstance(meta["prefix"], str),
-        "feature_names": names is None or (_strings(names) and len(names) == n_features),
-        "classes": isinstance(classes, dict) and set(classes) == {"dtype", "values"},
-    }
-    for name, is_valid in valid.items():
-        if not is_valid:
-            raise ValueError(f"its {name} is invalid")
-
-
-def _restored_classes(dtype, values):
-    if dtype == "object":
-        valid = _strings(values)
-    else:
-        valid = isinstance(dtype, str) and np.dtype(dtype).kind in "biufU"
-    classes = np.array(values, dtype=dtype) if valid and isinstance(values, list) else None
-    if classes is None or classes.tolist() != values or len(set(values)) != len(values):
-        raise ValueError("its classes are invalid")
-    if len(values) < 2:
-        raise ValueError("it has fewer than two classes")
-    return classes
+    names, prefix = meta["feature_names"], meta["prefix"]
+    if not isinstance(prefix, str):
+        raise ValueError("its prefix is invalid")
+    if names is not None and not (_strings(names) and len(names) == weights.n_features):
+        raise ValueError("its feature_names is invalid")
+    model = FORMATS.look_up(meta["format"]).of_file(weights, meta)
+    model.output_prefix_ = prefix
+    return model.with_weights(weights, None if names is None else np.array(names, dtype=object))
 
 
 def _strings(values):

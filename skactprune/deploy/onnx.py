@@ -4,7 +4,6 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 import skactprune
-from skactprune.deploy.classifier import CompactMLPClassifier
 from skactprune.deploy.files import write_atomically
 from skactprune.deploy.scalers import flat_steps, shift_and_scale
 from skactprune.nets.activations import get_activation
@@ -73,8 +72,7 @@ def to_onnx(model, path=None, *, input_dtype=None):
             f"in one, got {type(last).__name__}."
         )
     check_is_fitted(last)
-    if not isinstance(last, CompactMLPClassifier):
-        last = last.compact()
+    last = last.compact()
     weights, dtype = last.weights_, last.weights_.dtype
     input_dtype = dtype if input_dtype is None else np.dtype(input_dtype)
     if input_dtype.name not in ("float32", "float64"):

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from skactprune.nets.matrices import matrix
 from skactprune.nets.mlp import MLP
 from skactprune.pruning import surgery
 from skactprune.pruning.masks import cascade
@@ -34,11 +35,6 @@ def layout_of(module):
     layout = Chain if isinstance(module, MLP) else Loose
     hidden = layout.layers(module)[:-1]
     return layout([matrix(layer.weight).shape for layer in hidden])
-
-
-def matrix(weight):
-    """Weights as (n_out, n_in), all weights into a channel of a convolution in one row."""
-    return weight.detach().reshape(len(weight), -1)
 
 
 class Chain:

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from skactprune.nets.matrices import cut
+
 
 class Masks:
     """Masks of the hidden layers.
@@ -84,28 +86,6 @@ class Masks:
         new = Masks(self.layout.of_shapes(state["shapes"]))
         new.current, new.live = list(state["current"]), list(state["live"])
         return new
-
-
-def cut(matrices, keep):
-    """Matrices of a chain of layers without the rows and columns of neurons that leave.
-
-    Parameters
-    ----------
-    matrices : list of ndarray of shape (n_out, n_in)
-        One for every hidden layer.
-    keep : list of bool ndarray of shape (n_out,)
-        True for the neurons of each hidden layer that stay.
-
-    Returns
-    -------
-    list of ndarray
-        New arrays.
-    """
-    columns = [slice(None), *keep[:-1]]
-    return [
-        matrix[kept][:, kept_in]
-        for matrix, kept, kept_in in zip(matrices, keep, columns, strict=True)
-    ]
 
 
 def cascade(masks):

@@ -8,8 +8,9 @@ import torch
 from skorch.utils import to_device
 
 from skactprune._transaction import attributes_of, transaction
+from skactprune.nets.matrices import matrix
 from skactprune.pruning import surgery
-from skactprune.pruning.chain import layout_of, matrix
+from skactprune.pruning.chain import layout_of
 from skactprune.pruning.masks import Masks
 from skactprune.pruning.probes.rows import Rows
 

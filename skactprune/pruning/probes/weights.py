@@ -3,8 +3,7 @@
 import numpy as np
 import torch
 
-from skactprune.pruning.chain import matrix
-from skactprune.pruning.masks import cut
+from skactprune.nets.matrices import cut, matrix
 from skactprune.pruning.probes.base import Probe
 
 

@@ -1,0 +1,28 @@
+"""Weights of layers as matrices, a row for each neuron."""
+
+
+def matrix(weight):
+    """Weights as (n_out, n_in), all weights into a channel of a convolution in one row."""
+    return weight.detach().reshape(len(weight), -1)
+
+
+def cut(matrices, keep):
+    """Matrices of a chain of layers without the rows and columns of neurons that leave.
+
+    Parameters
+    ----------
+    matrices : list of ndarray of shape (n_out, n_in)
+        One for every hidden layer.
+    keep : list of bool ndarray of shape (n_out,)
+        True for the neurons of each hidden layer that stay.
+
+    Returns
+    -------
+    list of ndarray
+        New arrays.
+    """
+    columns = [slice(None), *keep[:-1]]
+    return [
+        matrix[kept][:, kept_in]
+        for matrix, kept, kept_in in zip(matrices, keep, columns, strict=True)
+    ]
