@@ -1,6 +1,6 @@
 """Warnings that point at the user's line."""
 
-import sys
+import inspect
 import warnings
 
 PASSED_OVER = {"skactprune", "sklearn", "skorch"}
@@ -19,7 +19,7 @@ def warn(message, category=UserWarning):
     category : type, default=UserWarning
         Class of the warning.
     """
-    level, frame = 2, sys._getframe(1)
+    level, frame = 2, inspect.currentframe().f_back
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in PASSED_OVER:
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)

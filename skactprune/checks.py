@@ -276,30 +276,22 @@ def check_survives_interrupts(method):
     """An interrupt at any moment leaves an estimator that is consistent and can go on."""
     from skorch.callbacks import Callback
 
-    class Interrupt(Callback):
-        def __init__(self, hook, epoch):
-            self.hook, self.epoch = hook, epoch
+    hooks = ("on_epoch_begin", "on_grad_computed", "on_batch_end", "on_epoch_end")
 
-        def _maybe(self, net, hook):
-            if hook == self.hook and len(net.history) == self.epoch:
-                self.epoch = -1
+    def interrupting(hook, epoch):
+        """Callback that presses Ctrl-C once, in one hook of one epoch."""
+        left = [epoch]
+
+        def press(self, net, **kwargs):
+            if left == [len(net.history)]:
+                left.clear()
                 raise KeyboardInterrupt
 
-        def on_epoch_begin(self, net, **kwargs):
-            self._maybe(net, "epoch begin")
+        return type("Interrupt", (Callback,), {hook: press})()
 
-        def on_grad_computed(self, net, **kwargs):
-            self._maybe(net, "gradient")
-
-        def on_batch_end(self, net, **kwargs):
-            self._maybe(net, "batch end")
-
-        def on_epoch_end(self, net, **kwargs):
-            self._maybe(net, "epoch end")
-
-    for hook in ("epoch begin", "gradient", "batch end", "epoch end"):
+    for hook in hooks:
         for epoch in (1, 3):
-            callbacks = {"callbacks": [("interrupt", Interrupt(hook, epoch))]}
+            callbacks = {"callbacks": [("interrupt", interrupting(hook, epoch))]}
             clf = fitted(method, net_params=callbacks, warm_start=True)
             assert clf.n_iter_ <= epoch
             assert_consistent(clf)

@@ -17,48 +17,50 @@ from skactprune.nets.inference import logits_of
 from skactprune.pruning.method import Method
 from skactprune.spectra import numerical_rank
 
+CONSTRAINTS = {
+    "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+    "activation": [StrOptions({"identity", "logistic", "tanh", "relu"})],
+    "method": [str, Method],
+    "prune_fraction": [Interval(Real, 0, 1, closed="left")],
+    "n_prune_rounds": [Interval(Integral, 0, None, closed="left")],
+    "trigger": [str, HasMethods(["rounds_due", "stops"])],
+    "n_components": [None, Interval(Integral, 1, None, closed="left")],
+    "transform_layer": [Integral],
+    "solver": [StrOptions({"sgd", "adam"})],
+    "alpha": [Interval(Real, 0, None, closed="left")],
+    "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+    "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+    "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+    "power_t": [Interval(Real, 0, None, closed="left")],
+    "max_iter": [Interval(Integral, 1, None, closed="left")],
+    "shuffle": ["boolean"],
+    "random_state": ["random_state"],
+    "tol": [Interval(Real, 0, None, closed="left")],
+    "verbose": ["verbose"],
+    "warm_start": ["boolean"],
+    "momentum": [Interval(Real, 0, 1, closed="both")],
+    "nesterovs_momentum": ["boolean"],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+    "beta_1": [Interval(Real, 0, 1, closed="left")],
+    "beta_2": [Interval(Real, 0, 1, closed="left")],
+    "epsilon": [Interval(Real, 0, None, closed="neither")],
+    "n_iter_no_change": [
+        Interval(Integral, 1, None, closed="left"),
+        Options(Real, {np.inf}),
+    ],
+    "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
+    "dtype": [StrOptions({"auto", "float32", "float64"})],
+    "device": [StrOptions({"cpu", "cuda", "auto"})],
+    "net_params": [None, dict],
+    "init_estimator": [None, HasMethods(["predict"])],
+}
+
 
 class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
     """Base class of the pruned multi-layer perceptrons; not for direct use."""
 
-    _parameter_constraints: dict = {
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions({"identity", "logistic", "tanh", "relu"})],
-        "method": [str, Method],
-        "prune_fraction": [Interval(Real, 0, 1, closed="left")],
-        "n_prune_rounds": [Interval(Integral, 0, None, closed="left")],
-        "trigger": [str, HasMethods(["rounds_due", "stops"])],
-        "n_components": [None, Interval(Integral, 1, None, closed="left")],
-        "transform_layer": [Integral],
-        "solver": [StrOptions({"sgd", "adam"})],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "power_t": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean"],
-        "random_state": ["random_state"],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "verbose": ["verbose"],
-        "warm_start": ["boolean"],
-        "momentum": [Interval(Real, 0, 1, closed="both")],
-        "nesterovs_momentum": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "beta_1": [Interval(Real, 0, 1, closed="left")],
-        "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "n_iter_no_change": [
-            Interval(Integral, 1, None, closed="left"),
-            Options(Real, {np.inf}),
-        ],
-        "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
-        "dtype": [StrOptions({"auto", "float32", "float64"})],
-        "device": [StrOptions({"cpu", "cuda", "auto"})],
-        "net_params": [None, dict],
-        "init_estimator": [None, HasMethods(["predict"])],
-    }
+    _parameter_constraints: dict = CONSTRAINTS
 
     # -- fit --------------------------------------------------------------------------------
 
@@ -98,7 +100,7 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
         )
         pruner.run_.goes_on = incremental
         if resume and not incremental:
-            pruner.start_schedule()
+            pruner.run_.start_schedule()
         if resume and pruner.pending:
             self._progress.update(
                 new_progress()

@@ -23,7 +23,7 @@ from sklearn.utils.validation import (
 )
 
 from skactprune._transaction import all_or_nothing
-from skactprune.estimators._base import BasePrunedMLP
+from skactprune.estimators._base import CONSTRAINTS, BasePrunedMLP
 from skactprune.estimators._checks import check_init_estimator
 from skactprune.estimators._task import Classification
 
@@ -211,7 +211,7 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
     """
 
     _parameter_constraints: dict = {
-        **BasePrunedMLP._parameter_constraints,
+        **CONSTRAINTS,
         "class_weight": [None, dict, StrOptions({"balanced"})],
     }
 

@@ -12,7 +12,7 @@ from skactprune.pruning.method import get_method
 class LayerState:
     """What a score function sees of one hidden layer.
 
-    Attributes
+    Parameters
     ----------
     weight : ndarray of shape (n_out, n_in)
         Current weights; of a convolution, all weights into a channel in one row.

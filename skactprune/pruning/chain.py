@@ -1,5 +1,7 @@
 """Who feeds whom: layers that are a chain, and layers of which that is not known."""
 
+from numbers import Integral
+
 import numpy as np
 import torch
 from torch import nn
@@ -315,3 +317,19 @@ def _rows(layer, z):
     if isinstance(layer, CONVOLUTIONS):
         z = z.movedim(1, -1)
     return z.reshape(-1, z.shape[-1])
+
+
+def floors_of(shapes, min_neurons):
+    """Neurons that each hidden layer keeps at least, from one number for all or one for each."""
+    sizes = [n_out for n_out, _ in shapes]
+    given = isinstance(min_neurons, Integral)
+    floors = [min_neurons] * len(sizes) if given else list(min_neurons)
+    if len(floors) != len(sizes) or not all(
+        isinstance(floor, Integral) and 1 <= floor <= size
+        for floor, size in zip(floors, sizes, strict=True)
+    ):
+        raise ValueError(
+            f"min_neurons={min_neurons!r} must be an integer, or one for each hidden "
+            f"layer, from 1 to the neurons of the layer: {sizes}."
+        )
+    return floors

@@ -165,34 +165,17 @@ class Pruner(Callback):
         method = type(method)(**method.get_params(deep=False)).validated()
         self.trigger_ = get_trigger(self.trigger)
         rounds = self.n_prune_rounds if self.prune_fraction else 0
-        shares = cumulative_shares(method.schedule, rounds)
-        run = Run(net, self.prune_fraction if rounds else 0.0, repr(self.method), self._generator())
+        run = Run(net, repr(self.method), self.random_state)
         if state is not None:
             run.load(state["run"])
-        run.shares = shares
-        run.floors = self._floors(run.masks.shapes)
+        run.ask(
+            self.prune_fraction if rounds else 0.0,
+            cumulative_shares(method.schedule, rounds),
+            self.min_neurons,
+        )
         if rounds:
-            self._check_layers(run)
             method.plan(run)
         self.method_, self.run_ = method, run
-        if state is None:
-            self.start_schedule()
-        else:
-            self._go_back()
-
-    def start_schedule(self):
-        """Count epochs and rounds from zero; rounds whose target was reached are skipped."""
-        run = self.run_
-        run.epoch = run.done = 0
-        while run.done < len(run.shares) and run.fraction(run.done + 1) <= run.fraction_done:
-            run.done += 1
-
-    def _go_back(self):
-        """Where more is asked for than before, let the last rounds come again."""
-        run = self.run_
-        run.done = min(run.done, len(run.shares))
-        while run.done and run.fraction(run.done) > run.fraction_done:
-            run.done -= 1
 
     def _due(self, net, epoch, accuracy):
         run = self.run_
@@ -200,31 +183,6 @@ class Pruner(Callback):
         if run.done == rounds:
             return rounds
         return self.trigger_.rounds_due(run.done, rounds, epoch, net.max_epochs, accuracy)
-
-    def _generator(self):
-        given = isinstance(self.random_state, np.random.RandomState)
-        return self.random_state if given else np.random.RandomState(self.random_state)
-
-    def _check_layers(self, run):
-        if not run.layout.shapes:
-            raise ValueError(
-                f"hidden_layer_sizes=() leaves nothing to prune; prune_fraction="
-                f"{self.prune_fraction!r} needs a hidden layer (or prune_fraction=0)."
-            )
-
-    def _floors(self, shapes):
-        sizes = [n_out for n_out, _ in shapes]
-        given = isinstance(self.min_neurons, Integral)
-        floors = [self.min_neurons] * len(sizes) if given else list(self.min_neurons)
-        if len(floors) != len(sizes) or not all(
-            isinstance(floor, Integral) and 1 <= floor <= size
-            for floor, size in zip(floors, sizes, strict=True)
-        ):
-            raise ValueError(
-                f"min_neurons={self.min_neurons!r} must be an integer, or one for each hidden "
-                f"layer, from 1 to the neurons of the layer: {sizes}."
-            )
-        return floors
 
     # -- skorch's hooks ---------------------------------------------------------------------
 
@@ -248,11 +206,7 @@ class Pruner(Callback):
         run.see(training, self.unlabeled_)
         with run.transaction():
             self.method_.begin(run)
-        if self.unlabeled_ is not None and not run.reads_rows:
-            raise ValueError(
-                f"method={self.method!r} does not count who fires, so that unlabeled rows "
-                "(X_unlabeled of fit, unlabeled of Pruner) must be None."
-            )
+        run.check_unlabeled_are_used()
         self.begun_ = True
 
     def on_batch_begin(self, net, batch=None, training=False, **kwargs):

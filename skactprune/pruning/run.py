@@ -10,7 +10,7 @@ from skorch.utils import to_device
 from skactprune._transaction import attributes_of, transaction
 from skactprune.nets.matrices import matrix
 from skactprune.pruning import surgery
-from skactprune.pruning.chain import layout_of
+from skactprune.pruning.chain import floors_of, layout_of
 from skactprune.pruning.masks import Masks
 from skactprune.pruning.probes.rows import Rows
 
@@ -26,17 +26,17 @@ class Run:
     ----------
     net : skorch.NeuralNet
         Initialized net.
-    target : float
-        Share of the hidden weights that is to be gone in the end; 0 where nothing is to be pruned.
     label : str
         How the user named the method, for messages.
-    random_state : numpy.random.RandomState
-        Draws whatever a method draws.
+    random_state : int, RandomState instance or None
+        Draws whatever a method draws; None takes a seed from the operating system.
 
     Attributes
     ----------
     net : skorch.NeuralNet
         The net in training; gone between fits.
+    target : float
+        Share of the hidden weights that is to be gone in the end; 0 where nothing is to be pruned.
     layout : Chain or Loose
         Who feeds whom.
     masks : Masks
@@ -68,13 +68,14 @@ class Run:
         Whether more training may follow on this one: neurons that may regrow stay then.
     """
 
-    def __init__(self, net, target, label, random_state):
-        self.net = net
-        self.target, self.label, self.random_state = target, label, random_state
+    def __init__(self, net, label, random_state):
+        self.net, self.label = net, label
+        given = isinstance(random_state, np.random.RandomState)
+        self.random_state = random_state if given else np.random.RandomState(random_state)
         self.layout = layout_of(net.module_)
         self.masks = Masks(self.layout)
         self.n_weights = sum(layer.weight.numel() for layer in self.layers)
-        self.floors = [1] * len(self.layout.shapes)
+        self.target, self.floors = 0.0, [1] * len(self.layout.shapes)
         self.shares, self.done, self.fraction_done = [], 0, 0.0
         self.epoch, self.history = 0, []
         self.moving, self.holds, self.goes_on = False, True, True
@@ -83,6 +84,44 @@ class Run:
         self._held = []
 
     # -- how far ----------------------------------------------------------------------------
+
+    def ask(self, target, shares, min_neurons):
+        """Set what is to be reached, and in which steps; where the run is already, it goes on.
+
+        Parameters
+        ----------
+        target : float
+            Share of the hidden weights that is to be gone in the end.
+        shares : list of float
+            Share of it that is to be gone after each round.
+        min_neurons : int or sequence of int
+            Neurons that every hidden layer, or each of them, keeps at least.
+
+        Raises
+        ------
+        ValueError
+            For `min_neurons` that do not fit the layers, and rounds for a net without hidden ones.
+        """
+        if shares and not self.layout.shapes:
+            raise ValueError(
+                f"hidden_layer_sizes=() leaves nothing to prune; prune_fraction={target!r} needs a "
+                "hidden layer (or prune_fraction=0)."
+            )
+        self.target, self.shares = target, shares
+        self.floors = floors_of(self.layout.shapes, min_neurons)
+        if not self.epoch and not self.history:
+            self.start_schedule()
+            return
+        # Where more is asked for than before, the last rounds are to come again.
+        self.done = min(self.done, len(shares))
+        while self.done and self.fraction(self.done) > self.fraction_done:
+            self.done -= 1
+
+    def start_schedule(self):
+        """Count epochs and rounds from zero; rounds whose target was reached are skipped."""
+        self.epoch = self.done = 0
+        while self.done < len(self.shares) and self.fraction(self.done + 1) <= self.fraction_done:
+            self.done += 1
 
     @property
     def pending(self):
@@ -245,10 +284,15 @@ class Run:
         """Probe that is watched under a name, or None."""
         return self._probes.get(name)
 
-    @property
-    def reads_rows(self):
-        """Whether any probe looks at rows that may be unlabelled."""
-        return any(probe.reads_rows for probe in self._probes.values())
+    def check_unlabeled_are_used(self):
+        """Raise ValueError if unlabelled rows were given and no probe looks at them."""
+        if self.rows.unlabeled is None:
+            return
+        if not any(probe.reads_rows for probe in self._probes.values()):
+            raise ValueError(
+                f"method={self.label} does not count who fires, so that unlabeled rows "
+                "(X_unlabeled of fit, unlabeled of Pruner) must be None."
+            )
 
     def keep(self, masks, *, cut=True, hold=True, refit=None):
         """Set the weights to zero that `masks` do not have, with what the optimizer knows of them.
