@@ -30,7 +30,7 @@ class TrainingData(torch.utils.data.Dataset):
             X = self.X[rows].toarray()
         else:
             X = self.X.take(rows, axis=0)
-        y = torch.from_numpy(self.y.take(rows))
+        y = torch.from_numpy(self.y.take(rows, axis=0))
         if self.sample_weight is None:
             return torch.from_numpy(X), y
         return torch.from_numpy(X), (y, torch.from_numpy(self.sample_weight.take(rows)))

@@ -13,11 +13,16 @@ class LeanLoop:
     Batches are not recorded in the history, callbacks are only told of batches if they listen,
     and there is no closure for optimizers that want one.
 
-    Attributes
+    Parameters
     ----------
-    alpha : float
+    alpha : float, default=0.0
         Adds ½ alpha ‖W‖² / Σ w, weights only and w the sample weights of the batch, to the loss
         of every batch.
+    **kwargs
+        As for the class of skorch that it is combined with.
+
+    Attributes
+    ----------
     epoch_loss_ : float
         Mean loss of the batches of the last training epoch, weighted by their rows; the penalty
         in it is taken at the end of the epoch.
@@ -27,6 +32,10 @@ class LeanLoop:
     """
 
     stopping_ = None
+
+    def __init__(self, *args, alpha=0.0, **kwargs):
+        self.alpha = alpha
+        super().__init__(*args, **kwargs)
 
     @property
     def _default_callbacks(self):
@@ -106,19 +115,7 @@ class LeanLoop:
 
 
 class MLPNet(LeanLoop, NeuralNetClassifier):
-    """skorch classifier for `MLP`.
-
-    Parameters
-    ----------
-    alpha : float
-        Strength of the L2 penalty; see `LeanLoop`.
-    **kwargs
-        As for ``skorch.NeuralNetClassifier``.
-    """
-
-    def __init__(self, *args, alpha=0.0, **kwargs):
-        self.alpha = alpha
-        super().__init__(*args, **kwargs)
+    """skorch classifier for `MLP`; see `LeanLoop` and ``skorch.NeuralNetClassifier``."""
 
 
 def end_training(net, reason):
