@@ -97,8 +97,10 @@ def _array(value):
 
 
 def _tensor(value, parameter, fused):
-    """Value of an optimizer's state on its device: a fused one keeps step counts there, too."""
+    """Value of an optimizer's state: moments as the parameter, of fused ones all on its device."""
     if not isinstance(value, np.ndarray):
         return value
     tensor = torch.tensor(value)
-    return tensor.to(parameter.device) if fused or value.shape == parameter.shape else tensor
+    if value.shape == parameter.shape and tensor.is_floating_point():
+        return tensor.to(parameter)
+    return tensor.to(parameter.device) if fused else tensor
