@@ -92,6 +92,8 @@ class LeanLoop:
                 )
             if strangers:
                 hold_weights(self)
+            # The graph of a step knows the sizes that parameters had; those may be cut by now.
+            del done
         self.history[-1]["batches"] = []
         with torch.no_grad():
             norm = sum(float(p.square().sum()) for p in penalized_parameters(self.module_))

@@ -49,7 +49,7 @@ class AutogradStep:
         groups = net.optimizer_.param_groups
         self._parameters = [p for group in groups for p in group["params"]]
         # Leaves, not ``layer.weight``: that of a parametrized layer is computed from others.
-        self._penalized = [(p, p.detach()) for p in penalized_parameters(net.module_)]
+        self._penalized = penalized_parameters(net.module_)
 
     def __call__(self, batch):
         """Train on a batch, and return a `StepResult`."""
@@ -71,9 +71,9 @@ class AutogradStep:
         weight = batch_weight(batch)
         penalty = self._net.alpha / float(len(batch[0]) if weight is None else weight.sum())
         if penalty:
-            for parameter, values in self._penalized:
+            for parameter in self._penalized:
                 if parameter.grad is not None:
-                    parameter.grad.add_(values, alpha=penalty)
+                    parameter.grad.add_(parameter.detach(), alpha=penalty)
         return penalty
 
 

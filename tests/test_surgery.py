@@ -2,21 +2,26 @@
 
 import copy
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from skactprune.pruning.compaction import fold_and_mask, replace_parameters
 from sklearn.datasets import make_classification
 from skorch.callbacks import Callback
+from torch.nn.utils import parametrizations, parametrize
 
 from skactprune import Activation, Magnitude, PrunedMLPClassifier, Random
-from skactprune.nets.mlp import ACTIVATIONS, MLP
-from skactprune.pruning import pruner
-from skactprune.pruning.masks import cascade
+from skactprune.methods import base
+from skactprune.nets.activations import ACTIVATIONS, get_activation
+from skactprune.nets.mlp import MLP
+from skactprune.pruning import surgery
+from skactprune.pruning.chain import Chain
+from skactprune.pruning.masks import Masks, cascade
 from skactprune.pruning.selection import select
+from skactprune.pruning.surgery import fold_and_mask
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"
@@ -68,8 +73,10 @@ def test_the_function_does_not_change(sizes, activation, dtype, density, cut, se
 
     optimizer = torch.optim.SGD(net.parameters())
     weights, biases, final = fold_and_mask(net.layers, masks, net.activate)
+    surgery.replace(net.layers, optimizer, weights, biases, final)
     keep = [mask.any(axis=1) | (not cut) for mask in final]
-    replace_parameters(net.layers, optimizer, weights, biases, final, keep)
+    if cut:
+        surgery.cut(net.layers, optimizer, keep)
 
     with torch.no_grad():
         after = net(X)
@@ -106,11 +113,12 @@ def test_what_is_left_are_the_weights_on_paths(sizes, density, seed):
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
 def test_a_dead_neuron_hands_its_constant_on(activation):
     net = random_net([3, 2, 2], activation, torch.float64, 0)
-    constant = float(ACTIVATIONS[activation](net.layers[0].bias[1:].detach().clone()))
+    constant = float(net.activate(net.layers[0].bias[1:].detach().clone()))
     bias, carried = net.layers[1].bias.detach().clone(), net.layers[1].weight[:, 1].detach().clone()
     mask = np.array([[True, True, False], [False, False, False]])
     _, biases, _ = fold_and_mask(net.layers, [mask], net.activate)
     assert constant != 0
+    assert constant == get_activation(activation).apply(net.layers[0].bias.detach().numpy()[1:2])
     assert torch.equal(biases[1], bias + carried * constant)
 
 
@@ -123,7 +131,7 @@ class Recorder(Callback):
             self.selected[-1] = masks.replaced(new).full()
             return new
 
-        monkeypatch.setattr(pruner, "select", recorded_select)
+        monkeypatch.setattr(base, "select", recorded_select)
         self.batches, self.selected = [], []
 
     def on_train_begin(self, net, **kwargs):
@@ -283,7 +291,7 @@ def test_a_round_clears_the_moments_of_what_it_prunes(method):
 
         def on_epoch_end(self, net, **kwargs):
             pruner = dict(net.callbacks_)["pruner"]
-            if pruner.history_ and pruner.history_[-1]["epoch"] == pruner.epoch_:
+            if pruner.history_ and pruner.history_[-1]["epoch"] == pruner.run_.epoch:
                 for layer, mask in zip(net.module_.layers, pruner.masks_.current, strict=False):
                     state = net.optimizer_.state[layer.weight]
                     for name in ("exp_avg", "exp_avg_sq"):
@@ -298,3 +306,184 @@ def test_a_round_clears_the_moments_of_what_it_prunes(method):
         net_params={"callbacks": [("look", look)]},
     ).fit(X, y)  # fmt: skip
     assert look.seen >= 8
+
+
+# -- layers whose weight is computed from other tensors ------------------------------------------
+
+
+class Scaled(torch.nn.Module):
+    """Weight is a parameter times a fixed buffer that has an entry for every weight."""
+
+    def __init__(self, weight):
+        super().__init__()
+        scale = torch.linspace(0.5, 2, weight.numel(), dtype=weight.dtype)
+        self.register_buffer("scale", scale.reshape(weight.shape))
+
+    def forward(self, original):
+        return original * self.scale
+
+    def right_inverse(self, weight):
+        return weight / self.scale
+
+
+def scale(layer):
+    parametrize.register_parametrization(layer, "weight", Scaled(layer.weight))
+
+
+PARAMETRIZATIONS = {"scaled": scale, "normalized": parametrizations.weight_norm}
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2])
+@pytest.mark.parametrize("kind", PARAMETRIZATIONS)
+def test_all_tensors_of_a_layer_are_cut(kind, depth):
+    net = random_net([5, 8, 7, 3], "tanh", torch.float64, 0)
+    PARAMETRIZATIONS[kind](net.layers[depth])
+    net.layers[depth].register_buffer("per_neuron", torch.arange(len(net.layers[depth].bias)))
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
+    X = torch.from_numpy(np.random.RandomState(0).normal(size=(20, 5)))
+    net(X).square().mean().backward()
+    optimizer.step()
+    keep = [np.arange(8) % 3 > 0, np.arange(7) % 2 > 0]
+    masks = [np.ones((8, 5), bool), np.ones((7, 8), bool)]
+    for mask, kept in zip(masks, keep, strict=True):
+        mask[~kept] = False
+    expected = masked_logits(net, masks, X)
+    before = [la.weight.detach().clone() for la in net.layers]
+    moments = {name: optimizer.state[p]["exp_avg"].clone() for name, p in net.named_parameters()}
+    identities = [id(p) for p in net.parameters()]
+
+    chain = Chain([(8, 5), (7, 8)])
+    left, stayed = chain.prune(
+        SimpleNamespace(module_=net, optimizer_=optimizer),
+        Masks(chain).replaced(masks),
+        cut=True,
+    )
+
+    assert [kept.tolist() for kept in stayed] == [kept.tolist() for kept in keep]
+    assert [mask.all() and mask.shape for mask in left.current] == [(5, 5), (3, 5)]
+    torch.testing.assert_close(net(X), expected, rtol=1e-12, atol=1e-12)
+    assert parametrize.is_parametrized(net.layers[depth])
+    rows, columns = [*keep, np.ones(3, bool)], [np.ones(5, bool), *keep]
+    for layer, old, row, column in zip(net.layers, before, rows, columns, strict=True):
+        assert layer.weight.shape == (layer.out_features, layer.in_features)
+        torch.testing.assert_close(layer.weight, old[row][:, column], rtol=1e-12, atol=0)
+    assert net.layers[depth].per_neuron.tolist() == np.flatnonzero(rows[depth]).tolist()
+    assert [id(p) for p in net.parameters()] == identities
+    for name, p in net.named_parameters():
+        row, column = rows[int(name.split(".")[1])], columns[int(name.split(".")[1])]
+        moment = moments[name][row]
+        if moment.dim() == 2 and moment.shape[1] > 1:
+            moment = moment[:, column]
+        assert torch.equal(optimizer.state[p]["exp_avg"], moment)
+        assert optimizer.state[p]["exp_avg_sq"].shape == p.shape
+    if kind == "scaled":
+        (parametrization,) = net.layers[depth].parametrizations.weight
+        assert parametrization.scale.shape == net.layers[depth].weight.shape
+
+    net(X).square().mean().backward()
+    optimizer.step()
+
+
+def test_a_failed_cut_gives_buffers_and_parametrizations_back():
+    net = random_net([5, 8, 3], "relu", torch.float64, 0)
+    scale(net.layers[0])
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    X = torch.from_numpy(np.random.RandomState(0).normal(size=(20, 5)))
+    before, state = net(X), copy.deepcopy(net.state_dict())
+    restore = surgery.snapshot(net, optimizer)
+    surgery.cut(net.layers, optimizer, [np.arange(8) < 2])
+    assert net.layers[0].weight.shape == (2, 5)
+    restore()
+    assert torch.equal(net(X), before)
+    assert (net.layers[0].out_features, net.layers[1].in_features) == (8, 8)
+    assert all(torch.equal(net.state_dict()[name], value) for name, value in state.items())
+
+
+def test_weights_that_cannot_be_set_are_refused():
+    class Positive(torch.nn.Module):
+        def forward(self, original):
+            return original.exp()
+
+    net = random_net([4, 6, 3], "relu", torch.float64, 0)
+    parametrize.register_parametrization(net.layers[0], "weight", Positive())
+    weights = [layer.weight.detach() * 0 for layer in net.layers]
+    with pytest.raises(ValueError, match="cannot be inverted, so that it cannot be pruned"):
+        surgery.replace(net.layers, torch.optim.SGD(net.parameters()), weights)
+    Positive.right_inverse = lambda self, weight: weight.clamp(min=0.1).log()
+    with pytest.raises(ValueError, match="computes its weight .* cannot hold pruned weights"):
+        surgery.replace(net.layers, torch.optim.SGD(net.parameters()), weights)
+
+
+def parametrized(base_class, kind):
+    """Method that trains with a first layer of which the weight is no parameter."""
+
+    class Parametrized(base_class):
+        def begin(self, run):
+            layer, optimizer = run.hidden[0], run.net.optimizer_
+            if not parametrize.is_parametrized(layer):
+                PARAMETRIZATIONS[kind](layer)
+                held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+                new = [p for p in layer.parameters() if id(p) not in held]
+                if new:
+                    optimizer.add_param_group({"params": new})
+            super().begin(run)
+
+    return Parametrized()
+
+
+@pytest.mark.parametrize("base_class", [Activation, Magnitude])
+@pytest.mark.parametrize("kind", PARAMETRIZATIONS)
+def test_a_net_with_a_parametrized_layer_trains_and_is_pruned(kind, base_class):
+    X, y = make_classification(
+        n_samples=60, n_features=6, n_informative=5, n_redundant=0, class_sep=2, random_state=1
+    )
+    params = {"learning_rate_init": 0.02, "random_state": 0, "max_iter": 15, "prune_fraction": 0.6}
+    norms = []
+    for alpha in (0.0, 1.0, 20.0):
+        method = parametrized(base_class, kind)
+        clf = PrunedMLPClassifier((12, 8), method=method, alpha=alpha, **params).fit(X, y)
+        assert parametrize.is_parametrized(clf.net_.module_.layers[0])
+        assert clf.sparsity_ >= 0.6
+        first = clf.coefs_[0]
+        assert first.shape == (6, len(clf.live_neurons_[0]))
+        assert (first[~clf.masks_[0][:, clf.live_neurons_[0]]] == 0).all()
+        for p in clf.net_.module_.parameters():
+            assert clf.net_.optimizer_.state[p]["exp_avg"].shape == p.shape
+        norms.append(np.linalg.norm(first))
+    assert norms[0] > norms[2]
+
+
+@pytest.mark.parametrize("kind", PARAMETRIZATIONS)
+def test_partial_fit_goes_on_with_a_parametrized_layer(kind):
+    X, y = make_classification(n_samples=60, n_features=6, random_state=1)
+    clf = PrunedMLPClassifier(
+        (12, 8), method=parametrized(Activation, kind), prune_fraction=0.6, max_iter=6,
+        random_state=0,
+    )  # fmt: skip
+    for _ in range(6):
+        clf.partial_fit(X, y, classes=[0, 1])
+        again = copy.deepcopy(clf)
+        np.testing.assert_allclose(again.net_.predict_proba(X), clf.predict_proba(X))
+    assert clf.sparsity_ >= 0.6
+    assert len(clf.loss_curve_) == 6
+
+
+class KeptWithin(Magnitude):
+    """Cuts a neuron in the middle of an epoch."""
+
+    def on_step(self, run):
+        if len(run.masks.current[0]) > 4 and not run.history:
+            masks = [mask.copy() for mask in run.masks.current]
+            masks[0][0] = False
+            run.keep(masks)
+
+
+def test_neurons_may_leave_between_steps():
+    """The L2 penalty is of the weights of now, in their sizes of now."""
+    X, y = make_classification(n_samples=60, n_features=6, random_state=1)
+    clf = PrunedMLPClassifier(
+        (12,), method=KeptWithin(), prune_fraction=0.7, alpha=0.1, max_iter=4, batch_size=5,
+        random_state=0,
+    ).fit(X, y)  # fmt: skip
+    assert len(clf.live_neurons_[0]) <= 4
+    assert clf.coefs_[0].shape == (6, len(clf.live_neurons_[0]))
