@@ -95,7 +95,7 @@ def test_regression_needs_only_another_task():
 
 
 def test_dense_regression_is_that_of_scikit_learn():
-    params = {"solver": "sgd", "learning_rate_init": 0.01, "max_iter": 1, "random_state": 0}
+    params = {"solver": "sgd", "alpha": 0, "max_iter": 1, "random_state": 0}
     net = Regressor((30, 20), prune_fraction=0, **params).fit(X, y)
     with pytest.warns(UserWarning, match="Maximum iterations"):
         ours = MLPRegressor(hidden_layer_sizes=(30, 20), **params).fit(X, y)
