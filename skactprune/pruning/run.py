@@ -343,8 +343,9 @@ class Run:
             masks = self.masks.replaced(masks)
         with self.transaction():
             self.masks, stayed = self.layout.prune(self.net, masks, cut=cut, refit=refit)
-            for probe in self._probes.values():
-                probe.cut(stayed)
+            if not all(kept.all() for kept in stayed):
+                for probe in self._probes.values():
+                    probe.cut(stayed)
             self.hold_masks(hold)
 
     def hold_masks(self, holds=True):
