@@ -206,7 +206,7 @@ class Pruner(Callback):
         run.see(training, self.unlabeled_)
         with run.transaction():
             self.method_.begin(run)
-        run.check_unlabeled_are_used()
+            run.check_unlabeled_are_used()
         self.begun_ = True
 
     def on_batch_begin(self, net, batch=None, training=False, **kwargs):

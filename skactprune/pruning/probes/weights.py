@@ -45,7 +45,10 @@ class WeightSums(Probe):
 
     def cut(self, keep):
         """Forget the weights of neurons that have left."""
-        self.sums = [torch.from_numpy(total) for total in cut(self.arrays(), keep)]
+        self.sums = [
+            torch.from_numpy(rest).to(total.device)
+            for rest, total in zip(cut(self.arrays(), keep), self.sums, strict=True)
+        ]
 
     def state(self):
         """What `load` needs, as arrays."""
