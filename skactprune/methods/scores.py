@@ -54,6 +54,8 @@ class ScorePruning(CountingMethod):
     {reset_counts}
     """
 
+    criterion = "activation"
+
     def __init__(
         self,
         criterion="activation",
