@@ -62,7 +62,8 @@ class Run:
         A row a round.
     moving : bool
         Whether masks change between rounds, too. While they do, neither early stopping nor `tol`
-        ends training, and no weights are remembered as the best.
+        ends training, and no weights are remembered as the best. A method whose masks move sets it
+        in `Method.begin`, every time.
     holds : bool
         Whether masked weights are held at zero.
     goes_on : bool
@@ -346,6 +347,8 @@ class Run:
             if not all(kept.all() for kept in stayed):
                 for probe in self._probes.values():
                     probe.cut(stayed)
+                # What other methods have left is cut by nobody: they would begin anew.
+                self._saved = {}
             self.hold_masks(hold)
 
     def hold_masks(self, holds=True):
@@ -400,6 +403,8 @@ class Run:
     def start(self, net):
         """Begin a fit with `net`."""
         self.net = net
+        # Whoever moves masks says so in `Method.begin`; the last method may have been another.
+        self.moving = False
         self.hold_masks(self.holds)
         for probe in self.layout.checks():
             self.watch(probe)
