@@ -47,6 +47,13 @@ class WeightSums(Probe):
         """Forget the weights of neurons that have left."""
         self.sums = [torch.from_numpy(total) for total in cut(self.arrays(), keep)]
 
+    def snapshot(self):
+        """Function that gives back the sums of now; from here on, copies are added to."""
+        restore = super().snapshot()
+        if self.sums is not None:
+            self.sums = [total.clone() for total in self.sums]
+        return restore
+
     def state(self):
         """What `load` needs, as arrays."""
         return {"sums": [total.copy() for total in self.arrays()]}
