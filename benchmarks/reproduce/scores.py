@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 import numpy as np
+from skactprune.pruning.criteria import Criterion, deviation_of_firing, firing_rate, surgeon_neuron
 
 from benchmarks.reproduce.nets import fitted, join, split
 from benchmarks.reproduce.protocol import HIDDEN, Rows
 from benchmarks.reproduce.scores_page import SURGEON, TAKEN_OVER, answers, draw, section
 from benchmarks.reproduce.variant import DATASET, hidden_weights, variant_net
 from skactprune import Method
-from skactprune.pruning.criteria import Criterion, deviation_of_firing, firing_rate, surgeon_neuron
 
 __all__ = ["FIELDS", "answers", "draw", "execute", "runs", "section", "stage"]
 

@@ -161,9 +161,12 @@ class Firing(Probe):
         self._last, self._live = state["last"], state["live"]
 
     def snapshot(self):
-        """Function that gives back the counts of now."""
-        self._settled()
-        return super().snapshot()
+        """Function that gives back the counts of now; from here on, copies are counted on."""
+        totals = self._settled()
+        restore = super().snapshot()
+        self._begin([total.clone() for total in totals])
+        self._seen = list(self._seen)
+        return restore
 
     # -- counting ---------------------------------------------------------------------------
 

@@ -50,6 +50,13 @@ class WeightSums(Probe):
             for rest, total in zip(cut(self.arrays(), keep), self.sums, strict=True)
         ]
 
+    def snapshot(self):
+        """Function that gives back the sums of now; from here on, copies are added to."""
+        restore = super().snapshot()
+        if self.sums is not None:
+            self.sums = [total.clone() for total in self.sums]
+        return restore
+
     def state(self):
         """What `load` needs, as arrays."""
         return {"sums": [total.copy() for total in self.arrays()]}
