@@ -1,20 +1,17 @@
-"""How the authors train: network, optimizer, rounds and the end of training."""
+"""How the authors train: rows, optimizer, rounds and the end of training."""
 
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 import torch
+from skactprune.triggers import AccuracyTrigger
 from skorch.callbacks import Callback
 from torch.nn import functional as F
 
 from skactprune import PrunedMLPClassifier
 from skactprune.datasets import load_dataset
-from skactprune.pruning.pruner import StopTraining
-from skactprune.pruning.triggers import AccuracyTrigger
 
-HIDDEN = (300, 200, 100, 50)
-MAX_EPOCHS = 50
 RATE, BATCH = 0.01, 32
 END_ACCURACY = 0.98
 TICKS, TICK_RATIO = 3, 1.1
@@ -26,17 +23,12 @@ class Rows:
 
     Parameters
     ----------
-    name : {"mnist", "fashion-mnist"}
-        Which images.
-    X, y : ndarray
-        Training rows and labels.
-    X_val, y_val : ndarray
-        Validation rows and labels.
-    X_test, y_test : ndarray
-        Test rows and labels.
+    X, X_val, X_test : ndarray
+        Images.
+    y, y_val, y_test : ndarray
+        Their labels.
     """
 
-    name: str
     X: np.ndarray
     y: np.ndarray
     X_val: np.ndarray
@@ -50,24 +42,29 @@ class Rows:
         """Rows of a data set; `n_rows` limits those of training and, to a sixth, the others."""
         data = load_dataset(name)
         tenth = len(data.X_train) // 10
-        parts = [
+        few = None if n_rows is None else max(n_rows // 6, 100)
+        return cls(
             data.X_train[tenth:][:n_rows],
             data.y_train[tenth:][:n_rows],
-        ]
-        few = None if n_rows is None else max(n_rows // 6, 100)
-        for X, y in (
-            (data.X_train[:tenth], data.y_train[:tenth]),
-            (data.X_test, data.y_test),
-        ):
-            parts += [X[:few], y[:few]]
-        return cls(name, *map(np.ascontiguousarray, parts))
+            data.X_train[:tenth][:few],
+            data.y_train[:tenth][:few],
+            data.X_test[:few],
+            data.y_test[:few],
+        )
+
+    def splits(self):
+        """Rows and labels by name of the part."""
+        return {
+            "train": (self.X, self.y),
+            "validation": (self.X_val, self.y_val),
+            "test": (self.X_test, self.y_test),
+        }
 
     def accuracies(self, predict):
         """Shares of rightly classified rows, given a function from rows to labels."""
         return {
-            "train_accuracy": float(np.mean(predict(self.X) == self.y)),
-            "validation_accuracy": float(np.mean(predict(self.X_val) == self.y_val)),
-            "test_accuracy": float(np.mean(predict(self.X_test) == self.y_test)),
+            f"{name}_accuracy": float(np.mean(predict(X) == y))
+            for name, (X, y) in self.splits().items()
         }
 
 
@@ -112,19 +109,22 @@ class Ending(Callback):
         self.lowest_, self.previous_, self.ticks_ = np.inf, np.inf, 0
 
     def on_epoch_begin(self, net, **kwargs):
-        self._right, self._rows = 0, 0
+        self.right_, self.rows_ = 0, 0
 
     def on_batch_end(self, net, batch=None, y_pred=None, **kwargs):
-        self._right += int((y_pred.argmax(dim=1) == batch[1]).sum())
-        self._rows += len(y_pred)
+        self.right_ += int((y_pred.argmax(dim=1) == batch[1]).sum())
+        self.rows_ += len(y_pred)
 
     def on_epoch_end(self, net, **kwargs):
         if dict(net.callbacks_)["pruner"].pending:
             return
-        if self._right >= END_ACCURACY * self._rows or self._ticked(validation_loss(net, self)):
-            raise StopTraining
+        if self.right_ >= END_ACCURACY * self.rows_:
+            net.stopping_ = "training accuracy reached"
+        elif self.ticked(validation_loss(net, self)):
+            net.stopping_ = "validation loss rising"
 
-    def _ticked(self, loss):
+    def ticked(self, loss):
+        """Whether this loss makes the last tick."""
         self.lowest_ = min(loss, self.lowest_)
         self.ticks_ += loss > TICK_RATIO * self.lowest_ and loss > self.previous_
         self.previous_ = loss
@@ -133,52 +133,48 @@ class Ending(Callback):
 
 @torch.no_grad()
 def validation_loss(net, rows):
-    """Mean cross-entropy of a skorch net, or of a torch module, on validation rows."""
-    module = getattr(net, "module_", net).eval()
-    logits = module(torch.from_numpy(rows.X_val))
+    """Mean cross-entropy of a skorch net on validation rows."""
+    logits = net.module_.eval()(torch.from_numpy(rows.X_val))
     return float(F.cross_entropy(logits, torch.from_numpy(rows.y_val)))
 
 
-def estimator(rows, seed, method="activation", fraction=0.0, n_rounds=0, **params):
+def estimator(rows, hidden, epochs, seed, callbacks=(), **params):
     """`PrunedMLPClassifier` with the authors' settings.
 
     Parameters
     ----------
     rows : Rows
         Their validation part ends training.
+    hidden : sequence of int
+        Neurons of the hidden layers.
+    epochs : int
+        At most so many; the last round is done by three fifths of them.
     seed : int
         For the initial weights and the order of the rows.
-    method : str or Method, default="activation"
-        How to prune.
-    fraction : float, default=0.0
-        Share of the weights to prune.
-    n_rounds : int, default=0
-        In so many rounds.
+    callbacks : sequence of skorch.callbacks.Callback, default=()
+        They come after that of the protocol.
     **params
-        Other parameters of the estimator; ``callbacks`` come after those of the protocol.
+        Other parameters of the estimator; without any, nothing is pruned.
 
     Returns
     -------
     PrunedMLPClassifier
     """
-    callbacks = [Ending(rows.X_val, rows.y_val), *params.pop("callbacks", [])]
     return PrunedMLPClassifier(
         **{
-            "hidden_layer_sizes": HIDDEN,
-            "method": method,
-            "prune_fraction": fraction,
-            "n_prune_rounds": n_rounds,
-            "trigger": DeadlineTrigger(),
+            "hidden_layer_sizes": hidden,
+            "prune_fraction": 0.0,
+            "trigger": DeadlineTrigger(deadline=max(epochs * 3 // 5, 1)),
             "solver": "sgd",
             "momentum": 0.0,
             "alpha": 0.0,
             "learning_rate_init": RATE,
             "batch_size": BATCH,
-            "max_iter": MAX_EPOCHS,
+            "max_iter": epochs,
             "tol": 0.0,
             "n_iter_no_change": np.inf,
             "random_state": seed,
-            "net_params": {"callbacks": callbacks},
+            "net_params": {"callbacks": [Ending(rows.X_val, rows.y_val), *callbacks]},
         }
         | params
     )

@@ -3,40 +3,46 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 from sklearn.model_selection import train_test_split
 
+from benchmarks.reproduce.figures import curves, log_scale, ordered
 from benchmarks.reproduce.nets import describe
-from benchmarks.reproduce.protocol import HIDDEN, Rows
-from benchmarks.reproduce.runs import two_seeds_first
-from benchmarks.reproduce.unlabeled_page import (
-    DENSE,
-    FRACTION,
-    LABELED,
-    POOL,
-    RANDOM,
-    ROUNDS,
-    UNLABELED,
-    answers,
-    draw,
-    section,
-)
+from benchmarks.reproduce.protocol import Rows
+from benchmarks.reproduce.runner import BOTH, HIDDEN, Settings
+from benchmarks.reproduce.statistics import Answer, compared, judge, mean_sd, paired, points
 from skactprune import PrunedMLPClassifier
-from skactprune.nets.inference import hidden_representation
-
-__all__ = ["FIELDS", "answers", "draw", "execute", "runs", "section", "stage"]
 
 FIELDS = ("dataset", "share", "method", "seed")
+FULL = Settings(
+    seeds=5,
+    datasets=BOTH,
+    n_rows=None,
+    hidden=HIDDEN,
+    # Upper limit of the epochs by share of the labels.
+    epochs={0.01: 500, 0.1: 100, 1.0: 12},
+)
+QUICK = FULL.but(
+    seeds=2, datasets=("fashion-mnist",), n_rows=10_000, epochs={0.01: 200, 0.1: 40, 1.0: 10}
+)
+LABELED, UNLABELED = "count on labelled rows", "count on unlabelled rows"
+RANDOM, DENSE = "random neurons", "dense"
 METHODS = {LABELED: "activation", UNLABELED: "activation", RANDOM: "random", DENSE: "activation"}
-stage = two_seeds_first
+FRACTION, ROUNDS = 0.8, 5
+# Share of the training rows that never have a label.
+POOL = 0.1
+# Half a point lower counts as "as well".
+MARGIN = 0.005
+FIGURE = "unlabeled-accuracy.png"
 
 
 def runs(settings):
     """Yield all runs: every method with every share of the labels."""
     for seed in range(settings.seeds):
         for dataset in settings.datasets:
-            for share in settings.label_shares:
+            for share in settings.epochs:
                 for method in METHODS:
-                    yield dict(zip(FIELDS, (dataset, share, method, seed), strict=True))
+                    yield dataset, share, method, seed
 
 
 def parts(y, share, seed):
@@ -57,37 +63,34 @@ def parts(y, share, seed):
         `POOL` of the rows never have a label, so that there are unlabelled rows for every share;
         `share` is that of the others.
     """
-    others, pool = train_test_split(
-        np.arange(len(y)), test_size=POOL, stratify=y, random_state=seed
-    )
+    how = {"stratify": y, "random_state": seed}
+    others, pool = train_test_split(np.arange(len(y)), test_size=POOL, **how)
     if share == 1:
         return others, pool
-    labeled, hidden = train_test_split(
-        others, train_size=share, stratify=y[others], random_state=seed
-    )
+    how["stratify"] = y[others]
+    labeled, hidden = train_test_split(others, train_size=share, **how)
     return labeled, np.concatenate([pool, hidden])
 
 
-def execute(run, settings, folder):
+def execute(settings, folder, dataset, share, method, seed):
     """The row of a run; training accuracy is that on the rows with labels."""
-    rows = Rows.load(run["dataset"], settings.n_rows)
-    labeled, unlabeled = parts(rows.y, run["share"], run["seed"])
+    rows = Rows.load(dataset, settings.n_rows)
+    labeled, unlabeled = parts(rows.y, share, seed)
     X_unlabeled = rows.X[unlabeled]
     rows = replace(rows, X=rows.X[labeled], y=rows.y[labeled])
-    epochs = dict(zip(settings.label_shares, settings.label_epochs, strict=True))
     net = PrunedMLPClassifier(
-        HIDDEN,
-        method=METHODS[run["method"]],
-        prune_fraction=0.0 if run["method"] == DENSE else FRACTION,
+        settings.hidden,
+        method=METHODS[method],
+        prune_fraction=0.0 if method == DENSE else FRACTION,
         n_prune_rounds=ROUNDS,
-        max_iter=epochs[run["share"]],
-        random_state=run["seed"],
+        max_iter=settings.epochs[share],
+        random_state=seed,
     )
-    net.fit(rows.X, rows.y, X_unlabeled=X_unlabeled if run["method"] == UNLABELED else None)
+    net.fit(rows.X, rows.y, X_unlabeled=X_unlabeled if method == UNLABELED else None)
     more = {"labeled": len(labeled), "unlabeled": len(unlabeled), "epochs": net.n_iter_}
-    if run["method"] == DENSE:
+    if method == DENSE:
         more["agreement"] = agreement(net, rows.X, X_unlabeled)
-    return [describe(rows, net.coefs_, net.intercepts_, sparsity=net.sparsity_, **more)]
+    return [describe(net, rows) | {"sparsity": net.sparsity_} | more]
 
 
 def agreement(net, X, X_other):
@@ -107,12 +110,103 @@ def agreement(net, X, X_other):
         quarter that fires most on `X_other`; mean of the layers. Chance would give 0.25.
     """
     shares = []
-    for depth in range(1, len(net.coefs_)):
-        parameters = net.coefs_[:depth], net.intercepts_[:depth]
-        top = [
-            np.argsort(-(hidden_representation(Z, *parameters, "relu") > 0).mean(axis=0))
-            for Z in (X, X_other)
-        ]
+    for layer in range(len(net.coefs_) - 1):
+        net.set_params(transform_layer=layer)
+        top = [np.argsort(-(net.transform(Z) > 0).mean(axis=0)) for Z in (X, X_other)]
         quarter = max(len(top[0]) // 4, 1)
         shares.append(len(np.intersect1d(*(order[:quarter] for order in top))) / quarter)
     return float(np.mean(shares))
+
+
+# -- what is made of them ---------------------------------------------------------------------
+
+
+def tables(rows):
+    """Yield for each data set: accuracies, and how far both sets of rows name the same neurons."""
+    rows = rows.assign(method=ordered(rows["method"], METHODS))
+    for dataset, of in rows.groupby("dataset"):
+        table = of.groupby(["share", "method"], observed=True, as_index=False).agg(
+            **{
+                f"{part} accuracy %": (f"{part}_accuracy", mean_sd())
+                for part in ("train", "validation", "test")
+            },
+            **{"sparsity %": ("sparsity", mean_sd(0))},
+        )
+        table.insert(0, "", table["share"].map(label) + ", " + table["method"].astype(str))
+        yield f"accuracy-{dataset}", table.drop(columns=["share", "method"])
+        dense = of[of.method == DENSE].groupby("share", as_index=False)
+        table = dense.agg(
+            **{
+                "labelled rows": ("labeled", "first"),
+                "unlabelled rows": ("unlabeled", "first"),
+                "same neurons %": ("agreement", mean_sd()),
+            }
+        )
+        table["share"] = table["share"].map(label)
+        yield f"agreement-{dataset}", table.rename(columns={"share": "dense net"})
+
+
+def label(share):
+    """Name of a share of the labels."""
+    return f"{100 * share:g} % labels"
+
+
+def differences(rows, method, rival):
+    """Test accuracy of a method less that of a rival; see `paired`."""
+    return paired(rows, "test_accuracy", ("method", method), rival, "share", label)
+
+
+def averages(rows):
+    """Unlabelled less labelled counting, averaged over data sets and shares of labels.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Of the experiment.
+
+    Returns
+    -------
+    ndarray of shape (n_seeds,)
+        Of the seeds that have both everywhere.
+    """
+    both = rows[rows.method.isin((LABELED, UNLABELED))]
+    wide = both.pivot_table("test_accuracy", "seed", ["method", "dataset", "share"]).dropna()
+    return (wide[UNLABELED] - wide[LABELED]).mean(axis=1).to_numpy()
+
+
+def answers(rows):
+    """Answers by the 95 % intervals of the paired differences."""
+    question = "Does counting on unlabelled rows work as well as on labelled ones"
+    within = f"(test accuracy at most {100 * MARGIN:g} points lower)?"
+    average = averages(rows)
+    verdict = judge({("all", "on average"): average}, MARGIN)
+    text = f"{question}, on average {within}"
+    found = [Answer("C6", text, verdict, points(average), FIGURE)]
+    for claim, text, rival, margin in (
+        ("C6", f"{question}, whatever the share of labels {within}", LABELED, MARGIN),
+        ("-", "Is counting on unlabelled rows better than removing random neurons?", RANDOM, 0.0),
+    ):
+        found += compared(claim, text, differences(rows, UNLABELED, rival), margin, FIGURE)
+    return found
+
+
+def figures(rows, folder):
+    """Yield accuracies, and differences from counting on labelled rows."""
+    key = ["dataset", "share", "seed"]
+    counted = rows[rows.method == LABELED].set_index(key)["test_accuracy"]
+    gain = rows["test_accuracy"] - counted.loc[pd.MultiIndex.from_frame(rows[key])].to_numpy()
+    measures = {"test accuracy": rows["test_accuracy"], "gain over labelled rows": gain}
+    rows = rows.assign(method=ordered(rows["method"], METHODS), percent=100 * rows["share"])
+    figure, axes = curves(
+        pd.concat([rows.assign(of=name, y=100 * y) for name, y in measures.items()]),
+        *("percent", "y", "method", "dataset", "of"),
+        title="Pruned by firing, counted on labelled or on unlabelled rows; dashed: still as well",
+        xlabel="training rows whose label is known, %",
+        ylabel="%, points",
+        size=(4.8, 3.1),
+    )
+    log_scale(axes, sorted(rows["percent"].unique()))
+    for (_, name), ax in axes.items():
+        if name != "test accuracy":
+            ax.axhline(-100 * MARGIN, color="black", linestyle="--")
+    yield FIGURE, figure

@@ -1,0 +1,117 @@
+"""Runs that are done once: several at a time, each stored as soon as it is finished."""
+
+import os
+import warnings
+from types import SimpleNamespace
+
+import joblib
+import pandas as pd
+import torch
+from rich.progress import track
+from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
+
+BOTH = ("fashion-mnist", "mnist")
+# Layers of the authors' network.
+HIDDEN = (300, 200, 100, 50)
+
+
+class Settings(SimpleNamespace):
+    """How much an experiment runs, an attribute each."""
+
+    def but(self, **changes):
+        """Return the same settings with other values of some."""
+        return Settings(**vars(self) | changes)
+
+
+class Table:
+    """The CSV file of one experiment: the rows of every finished run.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Where it lies.
+    fields : sequence of str
+        Columns that say which run a row is of.
+    """
+
+    def __init__(self, path, fields):
+        self.path, self._fields = path, list(fields)
+        self.rows = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=self._fields)
+
+    def put(self, run, rows):
+        """Add the rows of a finished run; a kill in the middle leaves the old file."""
+        new = pd.DataFrame([dict(zip(self._fields, run, strict=True)) | row for row in rows])
+        self.rows = pd.concat([self.rows, new]) if len(self.rows) else new
+        self.rows = self.rows.sort_values(self._fields, kind="stable", ignore_index=True)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        replace(self.path, lambda path: self.rows.to_csv(path, index=False, float_format="%.6g"))
+
+    def missing(self, runs):
+        """Those of some runs that are not finished, in their order."""
+        finished = set(self.rows[self._fields].itertuples(index=False, name=None))
+        return [run for run in runs if run not in finished]
+
+
+def replace(path, write):
+    """Let `write` make a file beside `path`, and put it in its place once it is whole."""
+    new = path.with_suffix(f".{os.getpid()}")
+    write(new)
+    os.replace(new, path)
+
+
+def table_of(experiment, folder):
+    """The `Table` of an experiment, a module with ``FIELDS``."""
+    name = experiment.__name__.rpartition(".")[2]
+    return Table(folder / f"{name}.csv", experiment.FIELDS)
+
+
+def run(experiment, settings, folder, jobs, console):
+    """Do all runs of an experiment that are not in its table yet.
+
+    Parameters
+    ----------
+    experiment : module
+        With ``FIELDS``, the names of what makes a run; ``runs(settings)``, which yields tuples of
+        their values, and ``execute(settings, folder, **run)``, which returns rows.
+    settings : Settings
+        How much.
+    folder : pathlib.Path
+        For the table.
+    jobs : int
+        Processes, of one thread each.
+    console : rich.console.Console
+        Where progress is told.
+
+    Raises
+    ------
+    RuntimeError
+        If runs failed; the others are done and stored before.
+    """
+    table = table_of(experiment, folder)
+    todo = table.missing(experiment.runs(settings))
+    # At once as they come, so that nothing finished is lost.
+    done = joblib.Parallel(jobs, return_as="generator_unordered")(
+        joblib.delayed(_execute)(experiment.execute, experiment.FIELDS, run, settings, folder)
+        for run in todo
+    )
+    failed = []
+    for run, rows, error in track(done, table.path.stem, len(todo), console=console):
+        if error:
+            failed.append(f"{run}: {error}")
+        else:
+            table.put(run, rows)
+    if failed:
+        raise RuntimeError(f"{len(failed)} of {len(todo)} runs failed, the first: {failed[0]}")
+
+
+def _execute(execute, fields, run, settings, folder):
+    """Run, its rows, and what went wrong; a failure must not end the runs beside it."""
+    with warnings.catch_warnings(), threadpool_limits(1):
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        # Processes share the cores; small nets gain nothing from several threads each.
+        torch.set_num_threads(1)
+        try:
+            return run, execute(settings, folder, **dict(zip(fields, run, strict=True))), None
+        except Exception as error:
+            return run, [], repr(error)
