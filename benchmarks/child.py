@@ -11,7 +11,7 @@ from time import perf_counter
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from benchmarks import data
+from benchmarks.bench import table as synthetic
 from benchmarks.peers import (
     IMAGE_NET,
     LENET,
@@ -50,7 +50,7 @@ def peak(name, path):
         "fit" is what it took beyond the process before it, "process" all of it; bytes.
     """
     # Loads what the first fit of a process loads; so small that it leaves no room for the other.
-    FITS[name]((2,), *data.table(200, 2))
+    FITS[name]((2,), *synthetic(200, 2))
     with np.load(path) as archive:
         X, y = archive["X"], archive["y"]
     # Lets Linux begin anew with the largest resident size of the process.

@@ -1,13 +1,13 @@
 """Peak memory of a fit, and how long a new process needs for one prediction."""
 
+from functools import partial
+
 import joblib
 import numpy as np
 
-from benchmarks.fit import name_net
-from benchmarks.models import dense_sklearn, shrunk
-from benchmarks.peers import IMAGE_NET, OURS, SKLEARN, SKORCH, TENTH, TORCH
-from benchmarks.processes import run_child, time_script
+from benchmarks.peers import IMAGE_NET, OURS, SKLEARN, SKORCH, TENTH, TORCH, dense_sklearn, shrunk
 from benchmarks.results import held_against
+from benchmarks.timing import parts
 
 COMPACT, TORCH_ESTIMATOR = "compact model, its file", "PrunedMLPClassifier, joblib"
 PREDICT = "import numpy; model.predict(numpy.zeros((1, 784), numpy.float32))"
@@ -20,21 +20,19 @@ def peak_memory(bench):
     X, y = bench.training_images(bench.settings.image_rows)
     np.savez(bench.folder / "rows.npz", X=X, y=y)
     names = (OURS, TORCH, SKORCH, SKLEARN)
-
-    def measure(name):
-        return lambda: run_child(bench, "peak", name, "rows.npz")
-
-    peaks = bench.alternate({name: measure(name) for name in names}, warm_up=False)
-    where = f"{bench.image_source}, {name_net(784, IMAGE_NET, 128)}, {len(X)} rows, 1 epoch"
-    targets = {TORCH: 1.2, SKORCH: None, SKLEARN: None}
+    sides = {name: partial(bench.run_child, "peak", name, "rows.npz") for name in names}
+    peaks = {name: parts(of) for name, of in bench.alternate(sides, warm_up=False).items()}
     results = []
-    for key, what, note, wanted in (
-        ("fit", "peak memory of fit", "over the process with the data before it", targets),
-        ("process", "peak memory of the process", "libraries and data included", {TORCH: None}),
+    for key, what, targets in (
+        ("fit", "peak memory of fit", {TORCH: 1.2, SKORCH: None, SKLEARN: None}),
+        ("process", "peak memory of the process", {TORCH: None}),
     ):
-        values = {name: [peak[key] for peak in peaks[name]] for name in names}
-        about = {"what": what, "where": where, "unit": "bytes", "note": note}
-        results += held_against(values, OURS, wanted, **about)
+        about = {
+            "what": what,
+            "where": bench.on_images(IMAGE_NET, 128, f"{len(X)} rows", "1 epoch"),
+        }
+        values = {name: peak[key] for name, peak in peaks.items()}
+        results += held_against(values, OURS, targets, unit="bytes", **about)
     return results
 
 
@@ -45,23 +43,15 @@ def cold_start(bench):
     estimator.compact().save(paths["compact"])
     joblib.dump(estimator, paths["estimator"])
     joblib.dump(dense_sklearn(bench), paths["sklearn"])
-
-    def measure(code, name):
-        script = code.format(path=paths[name]) + PREDICT
-        return lambda: time_script(bench, script)
-
+    sides = {
+        COMPACT: FROM_FILE.format(path=paths["compact"]),
+        TORCH_ESTIMATOR: FROM_PICKLE.format(path=paths["estimator"]),
+        SKLEARN: FROM_PICKLE.format(path=paths["sklearn"]),
+    }
     values = bench.alternate(
-        {
-            COMPACT: measure(FROM_FILE, "compact"),
-            TORCH_ESTIMATOR: measure(FROM_PICKLE, "estimator"),
-            SKLEARN: measure(FROM_PICKLE, "sklearn"),
-        }
+        {name: partial(bench.time_script, code + PREDICT) for name, code in sides.items()}
     )
-    return held_against(
-        values,
-        COMPACT,
-        {TORCH_ESTIMATOR: 0.4, SKLEARN: None},
-        what="cold start: import, load, predict one row",
-        where=f"{bench.image_source}, {'-'.join(map(str, IMAGE_NET))} to 30-20-10-5",
-        note="the start of Python included",
-    )
+    what = "cold start: import, load, predict one row"
+    where = f"{bench.images[3]}, {'-'.join(map(str, IMAGE_NET))} to 30-20-10-5"
+    targets = {TORCH_ESTIMATOR: 0.4, SKLEARN: None}
+    return held_against(values, COMPACT, targets, what=what, where=where)

@@ -1,14 +1,18 @@
 """Our estimator and what a user would take instead, with the same net, solver, batch and epochs."""
 
+import warnings
+
 import numpy as np
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 from skorch import NeuralNetClassifier
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import prune
 
-from skactprune import Activation, PrunedMLPClassifier
+from skactprune import PrunedMLPClassifier
+from skactprune.methods import Activation
 
 OURS = "PrunedMLPClassifier"
 SKLEARN = "MLPClassifier"
@@ -18,6 +22,7 @@ SKORCH = "skorch, defaults"
 MASKED = "torch.nn.utils.prune"
 
 IMAGE_NET = (300, 200, 100, 50)
+IMAGE_SIZES = (784, *IMAGE_NET, 10)
 LENET = (300, 100)
 # Of these, the published sizes 784-300-200-100-50-10 shrink to a fifth and to a tenth.
 FIFTH = (60, 40, 20, 10)
@@ -47,19 +52,12 @@ def fraction_gone(n_in, hidden, live):
 
 
 def check_live(estimator, live):
-    """Raise RuntimeError unless these numbers of neurons are left: times would be of another net.
+    """Return an estimator that has these numbers of neurons left; times of others would not count.
 
-    Parameters
-    ----------
-    estimator : PrunedMLPClassifier
-        Fitted.
-    live : sequence of int
-        Neurons a hidden layer.
-
-    Returns
-    -------
-    PrunedMLPClassifier
-        The same estimator.
+    Raises
+    ------
+    RuntimeError
+        If it has not.
     """
     found = [len(neurons) for neurons in estimator.live_neurons_]
     if found != list(live):
@@ -139,3 +137,34 @@ def mask(net, amount):
     """Mask a share of every hidden weight matrix of a module with torch.nn.utils.prune."""
     for layer in [part for part in net if isinstance(part, nn.Linear)][:-1]:
         prune.l1_unstructured(layer, "weight", amount)
+
+
+# -- fitted models whose predictions and files are measured --------------------------------------
+
+
+def dense_sklearn(bench):
+    """MLPClassifier of the original sizes."""
+    return _fitted(bench, sklearn_net(IMAGE_NET, 128, 5))
+
+
+def shrunk(bench, live):
+    """PrunedMLPClassifier with just these neurons left of 300-200-100-50."""
+    return check_live(_fitted(bench, shrinking(784, IMAGE_NET, live, 128, 5)), live)
+
+
+def sparse(bench, method):
+    """PrunedMLPClassifier without 90 % of its hidden weights, of which `method` says which."""
+    return _fitted(bench, ours(IMAGE_NET, 128, 5, method=method, prune_fraction=0.9))
+
+
+def masked_module():
+    """Torch module of the original sizes, untrained, with 90 % of its hidden weights masked."""
+    net = module(IMAGE_SIZES).eval()
+    mask(net, 0.9)
+    return net
+
+
+def _fitted(bench, estimator):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return estimator.fit(*bench.training_images(bench.settings.model_rows))

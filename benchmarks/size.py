@@ -3,9 +3,16 @@
 import joblib
 import torch
 
-from benchmarks.models import SIZES, dense_sklearn, masked_module, sparse
-from benchmarks.peers import MASKED, SKLEARN, module
-from benchmarks.results import Result
+from benchmarks.peers import (
+    IMAGE_SIZES,
+    MASKED,
+    SKLEARN,
+    dense_sklearn,
+    masked_module,
+    module,
+    sparse,
+)
+from benchmarks.results import held_against
 
 DENSE = "coefs_ + intercepts_, dense, float32"
 TARGETS = {"float32": 0.13, "int8": 0.045}
@@ -15,39 +22,27 @@ def files(bench):
     """Files of a model without 90 % of its hidden weights, against the numbers of a dense one."""
     dense = dense_sklearn(bench)
     dense_bytes = sum(array.size * 4 for array in (*dense.coefs_, *dense.intercepts_))
-    where = f"{bench.image_source}, {'-'.join(map(str, SIZES))}"
-    path = bench.folder / "model"
+    where = f"{bench.images[3]}, {'-'.join(map(str, IMAGE_SIZES))}"
+    path, results = bench.folder / "model", []
 
-    def result(what, side, write, target=None, **about):
+    def add(what, side, write, target=None):
         write(path)
-        sizes = [path.stat().st_size]
-        return Result(
-            what, where, side, sizes, DENSE, [dense_bytes], unit="bytes", target=target, **about
-        )
+        values = {side: [path.stat().st_size], DENSE: [dense_bytes]}
+        about = {"what": what, "where": where, "unit": "bytes"}
+        results.extend(held_against(values, side, {DENSE: target}, **about))
 
-    results = []
+    def dump(model):
+        return lambda path: joblib.dump(model, path)
+
     for method, pruned in (("activation", "neurons"), ("magnitude", "weights")):
         model = sparse(bench, method)
         what = f"file, 90 % of hidden weights gone, by {pruned}"
         for dtype, target in TARGETS.items():
-            results.append(
-                result(what, f"compact.save, {dtype}", model.compact(dtype).save, target)
-            )
-        results.append(result(what, "compact.to_onnx, float32", model.compact().to_onnx))
-        results.append(result(what, "joblib, compact, float32", _dump(model.compact())))
-        results.append(result(what, "joblib, PrunedMLPClassifier", _dump(model)))
-    what = "file"
-    results.append(result(what, f"joblib, {SKLEARN}", _dump(dense)))
-    results.append(result(what, "torch.save, dense", _state(module(SIZES))))
-    note = "weights and masks, both in full"
-    side = f"torch.save, {MASKED}, 90 %"
-    results.append(result(what, side, _state(masked_module()), note=note))
+            add(what, f"compact.save, {dtype}", model.compact(dtype).save, target)
+        add(what, "compact.to_onnx, float32", model.compact().to_onnx)
+        add(what, "joblib, compact, float32", dump(model.compact()))
+        add(what, "joblib, PrunedMLPClassifier", dump(model))
+    add("file", f"joblib, {SKLEARN}", dump(dense))
+    for side, net in (("dense", module(IMAGE_SIZES)), (f"{MASKED}, 90 %", masked_module())):
+        add("file", f"torch.save, {side}", lambda path, net=net: torch.save(net.state_dict(), path))
     return results
-
-
-def _dump(model):
-    return lambda path: joblib.dump(model, path)
-
-
-def _state(net):
-    return lambda path: torch.save(net.state_dict(), path)
