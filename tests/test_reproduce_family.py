@@ -36,7 +36,7 @@ def done(request, tmp_path_factory):
     settings = experiment.QUICK.but(**TINY[request.param])
     folder = tmp_path_factory.mktemp(request.param)
     runner.run(experiment, settings, folder, 1, QUIET)
-    return experiment, settings, folder, runner.table_of(experiment, folder).rows
+    return experiment, settings, folder, runner.Table(experiment, folder).rows
 
 
 def test_every_run_has_rows_and_is_done_once(done, monkeypatch):
@@ -76,7 +76,9 @@ def test_tables_figures_and_answers_belong_together(done, tmp_path):
         text = pages.markdown(table)
         assert len(table) and not {"nan", "None"} & set(text.split())
     drawn = dict(experiment.figures(rows, folder))
-    for file, figure in drawn.items():
+    for figure in drawn.values():
+        assert all(ax.has_data() for ax in figure.axes if ax.get_visible())
+    for file, figure in list(drawn.items())[-1:]:
         save(figure, tmp_path / file)
         assert (tmp_path / file).stat().st_size > 5_000
     for answer in experiment.answers(rows):
@@ -115,7 +117,7 @@ def test_failed_runs_do_not_stop_the_others(tmp_path, monkeypatch):
     monkeypatch.setattr(experiment, "execute", execute)
     with pytest.raises(RuntimeError, match="7 of 14 runs failed.*no rows"):
         runner.run(experiment, settings, tmp_path, 1, QUIET)
-    assert len(runner.table_of(experiment, tmp_path).rows) == 7
+    assert len(runner.Table(experiment, tmp_path).rows) == 7
 
 
 def test_only_what_has_a_place_is_filled():

@@ -4,27 +4,10 @@ One module an experiment: what is fitted with what settings, which rows come out
 figures and answers that are made of them.
 """
 
-from benchmarks.reproduce import (
-    accuracy,
-    defaults,
-    lenet,
-    nuclear,
-    reduction,
-    scores,
-    spectra,
-    unlabeled,
-    variant,
-)
+from importlib import import_module
 
-_IN_THE_ORDER_OF_THE_PAGE = (
-    accuracy,
-    defaults,
-    spectra,
-    nuclear,
-    reduction,
-    unlabeled,
-    variant,
-    scores,
-    lenet,
-)
-EXPERIMENTS = {module.__name__.rpartition(".")[2]: module for module in _IN_THE_ORDER_OF_THE_PAGE}
+# In the order of the page.
+EXPERIMENTS = {
+    name: import_module(f"{__name__}.{name}")
+    for name in "accuracy defaults spectra nuclear reduction unlabeled variant scores lenet".split()
+}

@@ -8,12 +8,11 @@ from benchmarks.reproduce.statistics import compared, paired
 from skactprune import PrunedMLPClassifier
 
 FIELDS = accuracy.FIELDS
-FULL = accuracy.FULL.but(epochs=20)
-QUICK = accuracy.QUICK.but(epochs=10)
+FULL, QUICK = accuracy.FULL.but(epochs=20), accuracy.QUICK.but(epochs=10)
 DEFAULT = PrunedMLPClassifier().method
-RIVALS = ["pruned", *RECONSTRUCTIONS, SCRATCH]
-# By name of the method, each with its default options.
+# Each with its default options.
 METHODS = ("activation", "activation_magnitude", "magnitude", "random", DEFAULT)
+RIVALS = ["pruned", *RECONSTRUCTIONS, SCRATCH]
 FIGURE = "defaults-fractions.png"
 QUESTIONS = (
     ("method", "magnitude", MARGIN, "as accurate as magnitude pruning of single weights"),
@@ -39,17 +38,11 @@ def execute(settings, folder, dataset, method, fraction, rounds, seed):
     """Rows of a run: the net itself and, beside the default, its rivals of the same size."""
     rows = Rows.load(dataset, settings.n_rows)
 
-    def net(hidden=settings.hidden, prune_fraction=0.0, **params):
-        return PrunedMLPClassifier(
-            hidden,
-            prune_fraction=prune_fraction,
-            max_iter=settings.epochs,
-            random_state=seed,
-            **params,
-        )
+    def net(hidden=settings.hidden, **params):
+        how = {"prune_fraction": 0, "max_iter": settings.epochs, "random_state": seed}
+        return PrunedMLPClassifier(hidden, **how | params)
 
-    path = folder / ".dense" / f"defaults-{dataset}-{seed}.joblib"
-    dense, row = kept(path, net(), rows)
+    dense, row = kept(folder / ".dense" / f"defaults-{dataset}-{seed}.joblib", net(), rows)
     if method == "dense":
         return [{"model": "dense"} | row]
     how = {"method": method, "prune_fraction": fraction, "n_prune_rounds": rounds}
@@ -57,11 +50,11 @@ def execute(settings, folder, dataset, method, fraction, rounds, seed):
     found = [{"model": "pruned"} | row | {"sparsity": pruned.sparsity_}]
     if method != DEFAULT or rounds > min(settings.rounds):
         return found
-    ranks = split(row["ranks"])
     for name in RECONSTRUCTIONS:
-        found.append({"model": name} | describe(low_rank(name, dense, ranks), rows))
-    _, row = fitted(net([coef.shape[1] for coef in pruned.coefs_[:-1]]), rows)
-    return [*found, {"model": SCRATCH} | row]
+        smaller = low_rank(name, dense, split(row["ranks"]))
+        found.append({"model": name} | describe(smaller, rows))
+    sizes = [coef.shape[1] for coef in pruned.coefs_[:-1]]
+    return [*found, {"model": SCRATCH} | fitted(net(sizes), rows)[1]]
 
 
 def tables(rows):
@@ -77,16 +70,15 @@ def figures(rows, folder):
 
 def answers(rows):
     """Answers by the 95 % intervals of the paired differences."""
-    nets = fewest_rounds(rows)
+    nets, found = fewest_rounds(rows), []
     # Of each column: what the rows beside the default's have in common with them, and its value.
     beside = {
         "method": (nets[nets["model"] == "pruned"], DEFAULT),
         "model": (nets[nets["method"] == DEFAULT], "pruned"),
     }
-    found = []
     for column, rival, margin, text in QUESTIONS:
         of, name = beside[column]
-        cells = paired(of, "test_accuracy", (column, name), rival, "fraction", percent)
+        cells = paired(of, "test_accuracy", column, name, rival, "fraction", percent)
         question = f"Is a net pruned by the estimator's defaults {text}?"
         found += compared("-", question, cells, margin, FIGURE)
     return found

@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from benchmarks.reproduce import runner
 from benchmarks.reproduce.figures import COLORS, curves, log_scale, ordered
 from benchmarks.reproduce.nets import join, size
 from benchmarks.reproduce.protocol import Rows
-from benchmarks.reproduce.runner import Settings
 from benchmarks.reproduce.statistics import (
     Answer,
+    accuracies,
     interval,
     judge,
-    mean_sd,
     paired,
     seeds,
     with_interval,
@@ -22,13 +22,8 @@ from skactprune import PrunedMLPClassifier
 from skactprune.methods import ActivationMagnitude, ActivationSurgeon, FiringDeviation, Magnitude
 
 FIELDS = ("dataset", "method", "compression", "seed")
-FULL = Settings(
-    seeds=5,
-    datasets=("mnist",),
-    n_rows=None,
-    hidden=(300, 100),
-    epochs=60,
-    compressions=(12, 20, 50, 68),
+FULL = runner.FULL.but(
+    datasets=("mnist",), hidden=(300, 100), epochs=60, compressions=(12, 20, 50, 68)
 )
 QUICK = FULL.but(seeds=2, n_rows=10_000, epochs=12, compressions=(12, 50))
 # Dropout of the input and of the hidden layers before the first round, and how it fades.
@@ -72,20 +67,10 @@ def runs(settings):
 
 
 def fraction(compression, sizes):
-    """Share of the hidden weights to prune for a compression of the whole net.
+    """Share of the hidden weights to prune for a compression of the whole net of these sizes.
 
-    Parameters
-    ----------
-    compression : float
-        All weights over those that are not zero, output layer included.
-    sizes : sequence of int
-        Units of every layer, input and output included.
-
-    Returns
-    -------
-    float
-        With all weights of the output layer taken as kept: as many of them as neurons die of it
-        come on top.
+    Compression is all weights over those that are not zero. All weights of the output layer are
+    taken as kept: as many of them as neurons die of it come on top.
     """
     return 1 - (size(sizes) / compression - size(sizes[-2:])) / size(sizes[:-1])
 
@@ -100,18 +85,17 @@ def execute(settings, folder, dataset, method, compression, seed):
     dense = method == DENSE
     if dense:
         rows = replace(rows, X=(X - mean) / deviation, X_test=(rows.X_test - mean) / deviation)
-    net = PrunedMLPClassifier(
-        settings.hidden,
-        method="magnitude" if dense else METHODS[method],
-        prune_fraction=0.0 if dense else fraction(compression, sizes),
-        n_prune_rounds=ROUNDS,
-        learning_rate_init=DENSE_RATE if dense else RATE,
-        alpha=ALPHA,
-        batch_size=BATCH,
-        dropout=DENSE_DROPOUT if dense else DROPOUT,
-        random_state=seed,
-        **schedule(round(DENSE_LONGER * settings.epochs) if dense else settings.epochs, FADING),
-    ).fit(rows.X, rows.y)
+    how = {
+        "method": METHODS.get(method, "magnitude"),
+        "prune_fraction": 0.0 if dense else fraction(compression, sizes),
+        "n_prune_rounds": ROUNDS,
+        "learning_rate_init": DENSE_RATE if dense else RATE,
+        "alpha": ALPHA,
+        "batch_size": BATCH,
+        "dropout": DENSE_DROPOUT if dense else DROPOUT,
+        "random_state": seed,
+    } | schedule(round(DENSE_LONGER * settings.epochs) if dense else settings.epochs, FADING)
+    net = PrunedMLPClassifier(settings.hidden, **how).fit(rows.X, rows.y)
     by_layer = [np.count_nonzero(coef) for coef in net.coefs_]
     return [
         {
@@ -129,25 +113,19 @@ def execute(settings, folder, dataset, method, compression, seed):
 
 def tables(rows):
     """Yield errors and sizes of all nets."""
-    rows = rows.assign(
-        train=1 - rows["train_accuracy"],
-        test=1 - rows["test_accuracy"],
-        order=rows["method"].map([DENSE, *METHODS].index),
-    )
-    table = rows.groupby(["compression", "order", "method"], as_index=False).agg(
-        **{
-            "train error %": ("train", mean_sd(2)),
-            "test error %": ("test", mean_sd(2)),
-            "reached by every seed": ("reached", lambda of: f"{of.min():.1f}x"),
-            "weights by layer": ("weights_by_layer", "first"),
-            "live neurons": ("live", "first"),
-            "pixels used": ("inputs", "first"),
-            "n": ("seed", seeds),
-        }
-    )
-    pruned = table["compression"].map("{:g}x, ".format) + table["method"]
-    table.insert(0, "", table["method"].where(table["method"] == DENSE, pruned))
-    yield "errors", table.drop(columns=["compression", "order", "method"])
+    errors = {f"{part}_accuracy": 1 - rows[f"{part}_accuracy"] for part in ("train", "test")}
+    rows = rows.assign(method=ordered(rows["method"], [DENSE, *METHODS]), **errors)
+    columns = accuracies("{} error %", 2, ("train", "test")) | {
+        "reached by every seed": ("reached", lambda of: f"{of.min():.1f}x"),
+        "weights by layer": ("weights_by_layer", "first"),
+        "live neurons": ("live", "first"),
+        "pixels used": ("inputs", "first"),
+        "n": ("seed", seeds),
+    }
+    table = rows.groupby(["compression", "method"], observed=True).agg(**columns)
+    names = [method if method == DENSE else f"{x:g}x, {method}" for x, method in table.index]
+    table.insert(0, "", names)
+    yield "errors", table
 
 
 def answers(rows):
@@ -158,17 +136,17 @@ def answers(rows):
             what = "dense" if method == DENSE else f"at {compression:g}x by {method}"
             question = f"LeNet-300-100 on MNIST {what}: test error at most {mark:g} %?"
             errors = 100 * (1 - of["test_accuracy"])
-            effect = f"{with_interval(errors, '{:.2f}')} % ({seeds(of['seed'])})"
+            effect = f"{with_interval(errors)} % ({seeds(of['seed'])})"
             found.append(Answer("-", question, reached(errors, mark), effect, FIGURE))
-    pair = ("method", VARIANT), MAGNITUDE
-    cells = paired(rows, "test_accuracy", *pair, "compression", "{:g}x".format)
+    cells = paired(
+        rows, "test_accuracy", "method", VARIANT, MAGNITUDE, "compression", "{:g}x".format
+    )
     question = (
         f"LeNet-300-100: is {VARIANT} as accurate as magnitude at the same compression "
         f"(test error at most {100 * MARGIN:g} points higher)?"
     )
-    effect = "; ".join(
-        f"{with_interval(-100 * of, '{:+.2f}')} at {x}" for (_, x), of in cells.items()
-    )
+    effects = (f"{with_interval(-100 * of, 2, '+')} at {x}" for (_, x), of in cells.items())
+    effect = "; ".join(effects)
     return [*found, Answer("-", question, judge(cells, MARGIN), effect, FIGURE)]
 
 

@@ -14,15 +14,9 @@ POSITIONS = np.linspace(0, 1, SHOWN)
 class Moments(Callback):
     """Keeps the weights before and after every round and at the end of training.
 
-    For ``callbacks`` of `benchmarks.reproduce.protocol.estimator`, where it comes after the pruner.
-
-    Attributes
-    ----------
-    rounds_ : list of dict
-        A round each: ``round`` (the number of rounds done by then), ``epoch``, and ``before`` and
-        ``after``, each a pair ``(coefs, intercepts)`` of lists of arrays, the output layer last.
-    end_ : tuple of list of ndarray
-        Such a pair of the end of training, before neurons that regrew are cut.
+    Comes after the pruner. ``rounds_`` has a dict a round: ``round`` (the number of rounds done by
+    then), ``epoch``, and ``before`` and ``after``, each a pair ``(coefs, intercepts)`` of lists of
+    arrays, the output layer last; ``end_`` is such a pair, before neurons that regrew are cut.
     """
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
@@ -47,13 +41,7 @@ class Moments(Callback):
 
 
 class Start(Callback):
-    """Begins training with given weights instead of random ones.
-
-    Parameters
-    ----------
-    coefs, intercepts : list of ndarray
-        Weights of shape (n_in, n_out) and biases, in the sizes of the net.
-    """
+    """Begins training with given weights of shape (n_in, n_out) and biases."""
 
     def __init__(self, coefs, intercepts):
         self.coefs = coefs
@@ -74,18 +62,7 @@ def weights(net):
 
 
 def thin(values):
-    """`SHOWN` evenly spaced values, the first and the last included; repeated where there are few.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n,)
-        At least one.
-
-    Returns
-    -------
-    ndarray of shape (SHOWN,)
-        At the `POSITIONS`, in shares of ``n - 1``.
-    """
+    """`SHOWN` of some values, evenly spaced from the first to the last; few are repeated."""
     return values[np.round(POSITIONS * (len(values) - 1)).astype(int)]
 
 

@@ -37,7 +37,6 @@ def fitted(net, rows):
 def kept(path, net, rows):
     """`fitted` of a net that several runs need: fitted once, kept in a file."""
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
         net, row = fitted(net, rows)
         # Callbacks may hold rows, which the file needs not.
         found = net.set_params(net_params=None), row
@@ -46,25 +45,14 @@ def kept(path, net, rows):
 
 
 def describe(net, rows):
-    """Accuracies, ranks and sizes of a fitted net.
+    """Accuracies, ranks and sizes of a fitted net, a `PrunedMLPClassifier` or a `LowRankNet`.
 
-    Parameters
-    ----------
-    net : PrunedMLPClassifier or LowRankNet
-        Fitted.
-    rows : Rows
-        Where it is scored.
-
-    Returns
-    -------
-    dict
-        ``weights`` as `skactprune.inspection.n_weights`, output layer included; ``flops`` are
-        those of one row by dense products, of two factors where a low-rank kernel is stored so.
+    ``weights`` as `skactprune.inspection.n_weights`, output layer included; ``flops`` are those of
+    one row by dense products, of two factors where a low-rank kernel is stored so.
     """
     row = model_row(net, rows.splits())
-    accuracies = {name: value for name, value in row.items() if name.endswith("_accuracy")}
     dense_sizes = [coef.size for coef in net.coefs_]
-    return accuracies | {
+    return {name: value for name, value in row.items() if name.endswith("_accuracy")} | {
         "ranks": join(row["ranks"]),
         "live": join(row["live_neurons"]),
         "weights": n_weights(net),
@@ -83,21 +71,8 @@ def retrained(net, rows, epochs, seed):
     Every hidden kernel is split into two factors of its rank, the outer one with the bias, and
     both are trained with the optimizer, batches and end accuracy of the protocol.
 
-    Parameters
-    ----------
-    net : LowRankNet
-        The net to begin with; not changed.
-    rows : Rows
-        Where it is trained.
-    epochs : int
-        As many as the pruned net had since its first round.
-    seed : int
-        For the order of the rows.
-
-    Returns
-    -------
-    dict
-        Accuracies, and ``epochs`` that it took.
+    It takes at most so many epochs; the seed is for the order of the rows. Returns accuracies and
+    ``epochs`` that it took.
     """
     module = factored(net)
     optimizer = torch.optim.SGD(module.parameters(), lr=RATE, fused=True)

@@ -4,18 +4,19 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import brentq, root_scalar
 
+from benchmarks.reproduce import runner
 from benchmarks.reproduce.figures import curves, ordered, panels
-from benchmarks.reproduce.moments import ROUNDING, Moments, Start, exploded, pack, thin, unpack
+from benchmarks.reproduce.moments import ROUNDING, Moments, Start, exploded, pack, thin
 from benchmarks.reproduce.nets import join, split
-from benchmarks.reproduce.protocol import Rows, estimator
-from benchmarks.reproduce.runner import BOTH, HIDDEN, Settings
+from benchmarks.reproduce.protocol import BATCH, RATE, Rows, estimator
 from benchmarks.reproduce.statistics import (
     Answer,
+    accuracies,
     by_dataset,
-    interval,
     mean_sd,
     points,
     seeds,
+    side,
     with_interval,
 )
 from skactprune import WeightedNuclearNorm
@@ -23,24 +24,14 @@ from skactprune.methods import Ganguli2024
 from skactprune.spectra import effective_rank, numerical_rank, singular_values
 
 FIELDS = ("dataset", "part", "alpha", "seed")
-FULL = Settings(
-    seeds=5,
-    datasets=BOTH,
-    n_rows=None,
-    hidden=HIDDEN,
-    epochs=16,
-    rate=0.01,
-    batch=32,
-    # Rounds whose effect is compared, and strengths of the penalty, the paper's first.
-    rounds=(1, 3, 5),
-    alphas=(1.0, 1e-3),
-)
-QUICK = FULL.but(seeds=2, datasets=("fashion-mnist",), n_rows=10_000, epochs=10)
+# With the rounds whose effect is compared, and strengths of the penalty, the paper's first.
+FULL = runner.FULL.but(epochs=16, rate=RATE, batch=BATCH, rounds=(1, 3, 5), alphas=(1.0, 1e-3))
+QUICK = FULL.but(**runner.QUICK, epochs=10)
 FRACTION, ROUNDS = 0.8, 5
 SLOPES = {"linear": lambda n: np.arange(1.0, n + 1.0), "uniform": np.ones}
 SVD_EVERY, MAX_STEPS = 100, 3
-# Accuracy that counts as the same, in points.
-MARGIN = 0.5
+# Half a point lower counts as equally accurate.
+MARGIN = 0.005
 # What happened to the singular values, with its name in figures.
 EFFECTS = {
     "round": "pruning round",
@@ -49,6 +40,7 @@ EFFECTS = {
     "uniform": "penalty λ Σ σ_i, as strong",
     "paper": "penalty λ Σ i σ_i, λ of the paper",
 }
+PRUNED = "pruned by count"
 
 
 def runs(settings):
@@ -81,9 +73,8 @@ def execute(settings, folder, dataset, part, alpha, seed):
 
 def _penalty(alpha, slopes, **params):
     """The paper's penalty, by exact proximal steps for `SVD_EVERY` steps of the optimizer each."""
-    return WeightedNuclearNorm(
-        alpha, weights=slopes, solver="proximal", svd_every_n_steps=SVD_EVERY, **params
-    )
+    how = {"solver": "proximal", "svd_every_n_steps": SVD_EVERY}
+    return WeightedNuclearNorm(alpha, weights=slopes, **how, **params)
 
 
 def _estimator(rows, settings, seed, **params):
@@ -108,28 +99,14 @@ def _at_the_end(net, rows):
 
 
 def compare(moment, rows, settings, seed):
-    """Rows on what a round, training and penalties do to the spectra of the same net.
+    """Rows on what a round that `Moments` kept, training and penalties do to the same spectra.
 
-    Parameters
-    ----------
-    moment : dict
-        A round that `Moments` kept.
-    rows : Rows
-        What is trained on for one epoch.
-    settings : Settings
-        Rate and batch of that, and the strength of the paper's penalty, the first of ``alphas``.
-    seed : int
-        For the order of the rows, the same with and without a penalty.
-
-    Returns
-    -------
-    list of dict
-        A row for every hidden layer and ``effect``: "round", "training" (an epoch without a
-        penalty), and an epoch with the penalty "linear" or "uniform", whose ``strength`` leaves
-        the share of the nuclear norm that the round leaves, or "paper". ``norm_before`` and
-        ``norm_after`` are nuclear norms of the layer, where before is for a penalty the epoch
-        without it; ``lower_half`` is the share of the fall that happens in the smaller half of the
-        spectrum; ``profile`` holds the ratios of the singular values.
+    Each is of a hidden layer and an ``effect``: "round", "training" (an epoch without a penalty),
+    and an epoch, the order of the rows the same, with the penalty "linear" or "uniform", whose
+    ``strength`` leaves the share of the nuclear norm that the round leaves, or with the "paper"'s.
+    ``norm_before`` and ``norm_after`` are nuclear norms of the layer, where before is for a penalty
+    the epoch without it; ``lower_half`` is the share of the fall that happens in the smaller half
+    of the spectrum; ``profile`` holds the ratios of the singular values.
     """
 
     def epoch(alpha, slopes):
@@ -169,27 +146,10 @@ def _left(before, after):
 
 
 def matched(plain, target, slopes, steps, penalized):
-    """Strength with which an epoch leaves a share of the nuclear norm.
+    """Strength with which an epoch leaves a share `target` of the nuclear norm, and its spectra.
 
-    Parameters
-    ----------
-    plain : list of ndarray
-        Spectra after the epoch without a penalty.
-    target : float
-        Share of their sum that is to be left.
-    slopes : {"linear", "uniform"}
-        Weights of the penalty.
-    steps : float
-        Length of all steps of the epoch together.
-    penalized : callable
-        From a strength to the spectra after the epoch with the penalty.
-
-    Returns
-    -------
-    alpha : float
-        The strength.
-    spectra : list of ndarray
-        Spectra with the penalty.
+    `plain` are the spectra after the epoch without a penalty, `steps` is the length of all of its
+    steps together, and `penalized` gives the spectra with a penalty of a strength.
     """
     fall = [steps * SLOPES[slopes](len(s)) for s in plain]
 
@@ -211,18 +171,7 @@ def matched(plain, target, slopes, steps, penalized):
 
 
 def profile(old, new):
-    """How the singular values of a layer changed, those of a smaller matrix followed by zeros.
-
-    Parameters
-    ----------
-    old, new : ndarray of shape (n_old,) and (n_new,), n_new <= n_old
-        Before and after, largest first.
-
-    Returns
-    -------
-    dict
-        ``norm_before``, ``norm_after``, ``lower_half`` and ``profile`` of a row of `compare`.
-    """
+    """How the singular values of a layer changed, those of a smaller matrix followed by zeros."""
     new = np.pad(new, (0, len(old) - len(new)))
     fall = old - new
     known = np.count_nonzero(old > ROUNDING * old[0])
@@ -240,59 +189,70 @@ def profile(old, new):
 def tables(rows):
     """Yield for each data set: effects of every round, and nets trained to the end."""
     for dataset, of in rows.groupby("dataset"):
-        yield f"effects-{dataset}", _effects(of)
+        yield f"effects-{dataset}", _effects(of[of.effect != "end"])
         yield f"rivals-{dataset}", _rivals(of[of.effect == "end"])
 
 
 def _effects(rows):
-    rows = rows[rows.effect != "end"].sort_values(["round", "layer", "seed"])
-    lines = []
-    for i, here in rows.groupby("round"):
-        ours = unpack(here[here.effect == "round"]["profile"])
-        for effect in EFFECTS:
-            part = here[here.effect == effect]
-            by_seed = part.groupby("seed")
-            norms = by_seed[["norm_before", "norm_after"]].sum()
-            cells = {
-                "effect": effect,
-                "round": f"{i:.0f}",
-                "λ": _strength(by_seed["strength"].first()),
-                "nuclear norm left": mean_sd(2, 1)(norms["norm_after"] / norms["norm_before"]),
-                "of the fall in the smaller half %": mean_sd(0)(by_seed["lower_half"].mean()),
-            }
-            theirs = unpack(part["profile"])
-            near = {
-                "distance to the round": np.abs(ours - theirs).mean(axis=1),
-                "correlation with the round": _correlations(ours, theirs),
-            }
-            for name, values in near.items():
-                per_seed = pd.Series(values, index=part.index).groupby(part["seed"])
-                # NaN for one layer leaves the cell empty, and the mean would pass over it.
-                cells[name] = mean_sd(2, 1)(per_seed.agg(lambda of: of.mean(skipna=False)))
-            empty = {"round": list(near), "training": ["of the fall in the smaller half %"]}
-            lines.append(cells | dict.fromkeys(empty.get(effect, []), ""))
-    return pd.DataFrame(lines)
+    rows = rows.assign(effect=ordered(rows["effect"], EFFECTS))
+    by_seed = rows.groupby(["round", "effect", "seed"], observed=True)
+    sums, means = (
+        by_seed[["norm_before", "norm_after", "lower_half"]].agg(f) for f in ("sum", "mean")
+    )
+    measures = {
+        "nuclear norm left": (sums["norm_after"] / sums["norm_before"], mean_sd(2, 1)),
+        "of the fall in the smaller half %": (means["lower_half"], mean_sd(0)),
+        "distance to the round": (_distances(rows), mean_sd(2, 1)),
+        "correlation with the round": (_correlations(rows), mean_sd(2, 1)),
+    }
+    keys = ["round", "effect"]
+    strength = by_seed["strength"].first().groupby(keys, observed=True).mean()
+    table = pd.DataFrame({"λ": strength.map(lambda of: "" if np.isnan(of) else f"{of:.2g}")})
+    for name, (values, how) in measures.items():
+        table[name] = values.groupby(level=keys, observed=True).agg(how)
+    table = table.reset_index()
+    # An epoch without a penalty may let the norm grow, and a round is not compared with itself.
+    table.loc[table["effect"] == "training", "of the fall in the smaller half %"] = ""
+    table.loc[table["effect"] == "round", list(measures)[2:]] = ""
+    table["round"] = table["round"].map("{:.0f}".format)
+    return table[["effect", "round", *table.columns[2:]]]
 
 
-def _strength(alphas):
-    return "" if alphas.isna().any() else f"{alphas.mean():.2g}"
+def _profiles(rows):
+    """Profiles of the effects, a column each, by round, layer, seed and position."""
+    keys = ["round", "layer", "seed", "position"]
+    return exploded(rows, "profile").pivot(index=keys, columns="effect", values="profile")
 
 
-def _correlations(ours, theirs):
-    """Correlations of the profiles; NaN where one has the same value everywhere."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        a, b = (x - x.mean(axis=1, keepdims=True) for x in (ours, theirs))
-        found = (a * b).sum(axis=1) / np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
-    return np.where((np.ptp(ours, axis=1) == 0) | (np.ptp(theirs, axis=1) == 0), np.nan, found)
+def _distances(rows):
+    """Mean absolute differences of the profiles from those of the round."""
+    values = _profiles(rows)
+    gaps = values.sub(values["round"], axis=0).abs()
+    return gaps.stack().groupby(level=["round", "effect", "seed"], observed=True).mean()
+
+
+def _correlations(rows):
+    """Correlations with the profiles of the round; NaN where one is the same everywhere."""
+
+    def by_layer(values):
+        return values.groupby(level=["round", "layer", "seed"])
+
+    values = _profiles(rows)
+    centered = values - by_layer(values).transform("mean")
+    products = by_layer(centered.mul(centered["round"], axis=0)).sum()
+    squares = by_layer(centered**2).sum()
+    found = products / np.sqrt(squares.mul(squares["round"], axis=0))
+    found = found.where(by_layer(values).nunique() > 1).groupby(level=["round", "seed"])
+    means = found.agg(lambda of: of.mean(skipna=False))
+    return means.rename_axis(columns="effect").stack(future_stack=True)
 
 
 def _nets(ends):
     """Rows of every net that was trained to the end with its name, in the order of the table."""
     names = {alpha: f"λ Σ i σ_i, λ = {alpha:g}" for alpha in sorted(ends["alpha"].unique())}
     names[0] = "dense"
-    pruned = "pruned by count"
-    name = ends["alpha"].map(names).where(ends["part"] == "penalty", pruned)
-    return ends.assign(net=ordered(name, [*names.values(), pruned]))
+    name = ends["alpha"].map(names).where(ends["part"] == "penalty", PRUNED)
+    return ends.assign(net=ordered(name, [*names.values(), PRUNED]))
 
 
 def _rivals(ends):
@@ -300,20 +260,13 @@ def _rivals(ends):
         means = np.mean([split(field) for field in fields], axis=0)
         return ", ".join(f"{mean:.0f}" for mean in means)
 
-    parts = ("train", "validation", "test")
-    table = (
-        _nets(ends)
-        .groupby("net", observed=True)
-        .agg(
-            **{
-                "rank": ("ranks", by_layer),
-                "effective rank": ("effective_ranks", by_layer),
-                "effective rank %": ("effective_share", mean_sd()),
-                "epochs": ("epochs", mean_sd(0, 1)),
-            },
-            **{f"{part} accuracy %": (f"{part}_accuracy", mean_sd()) for part in parts},
-        )
-    )
+    columns = {
+        "rank": ("ranks", by_layer),
+        "effective rank": ("effective_ranks", by_layer),
+        "effective rank %": ("effective_share", mean_sd()),
+        "epochs": ("epochs", mean_sd(0, 1)),
+    }
+    table = _nets(ends).groupby("net", observed=True).agg(**columns, **accuracies())
     return table.reset_index()
 
 
@@ -321,41 +274,23 @@ def distances(rows, slopes):
     """How far profiles of rounds are from those of a penalty, and of rounds of other seeds.
 
     The distance of two profiles is the mean absolute difference of the ratios of singular values
-    at the same positions in the spectrum, here averaged over layers, rounds and data sets.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        Of the experiment.
-    slopes : {"linear", "uniform"}
-        Weights of the penalty.
-
-    Returns
-    -------
-    to_penalty, to_seeds : ndarray of shape (n_seeds,)
-        `to_seeds` is the mean over all other seeds; NaN where there is none.
+    at the same positions in the spectrum, here averaged over layers and rounds; a number a seed
+    each, the second the mean over all other seeds, NaN where there is none.
     """
-    place = ["dataset", "round", "layer", "seed"]
-    n_seeds = rows["seed"].nunique()
-    ours, theirs = (
-        unpack(rows[rows.effect == effect].sort_values(place)["profile"]).reshape(
-            -1, n_seeds, len(rows.loc[rows.effect == effect, "profile"].iloc[0].split())
-        )
-        for effect in ("round", slopes)
-    )
-    between = np.abs(ours[:, :, None] - ours[:, None]).mean(axis=(0, 3)).sum(axis=1)
-    others = n_seeds - 1
-    to_seeds = between / others if others else np.full(1, np.nan)
-    return np.abs(ours - theirs).mean(axis=(0, 2)), to_seeds
+    values = _profiles(rows[rows.effect.isin(("round", slopes))])
+    to_penalty = (values["round"] - values[slopes]).abs().groupby("seed").mean()
+    by_seed = values["round"].unstack("seed")
+    to_seeds = [
+        by_seed.drop(columns=i).sub(by_seed[i], axis=0).abs().stack().mean() for i in by_seed
+    ]
+    return to_penalty.to_numpy(), np.array(to_seeds)
 
 
 def verdict(differences, margin=0.0):
     """Whether the 95 % interval lies above ``-margin`` ("yes") or below ("no")."""
-    mean, half = interval(differences)
-    if mean - half > -margin:
-        return "yes"
     n = len(differences)
-    return "no" if mean + half < -margin else f"not decided by {n} seed{'s' * (n != 1)}"
+    undecided = f"not decided by {n} seed{'s' * (n != 1)}"
+    return {1: "yes", -1: "no", 0: undecided}[side(differences, margin)]
 
 
 def answers(rows):
@@ -367,37 +302,28 @@ def _answers(rows):
     dataset, n, found = rows["dataset"].iloc[0], seeds(rows["seed"]), []
     for slopes, norm in (("linear", "weighted nuclear norm Σ i σ_i"), ("uniform", "nuclear norm")):
         to_penalty, to_seeds = distances(rows, slopes)
-        between = ""
-        if len(to_seeds) > 1:
-            between = f", by {with_interval(to_seeds, '{:.2f}')} between seeds"
-        found.append(
-            Answer(
-                "C4",
-                f"Is the fall of the singular values in a round that of the {norm} in the loss?",
-                verdict(to_seeds - to_penalty),
-                f"σ after / σ before differs by {with_interval(to_penalty, '{:.2f}')} from that of "
-                f"the penalty of equal strength{between} ({n})",
-                f"nuclear-profiles-{dataset}.png",
-            )
+        between = f", by {with_interval(to_seeds)} between seeds" if len(to_seeds) > 1 else ""
+        question = f"Is the fall of the singular values in a round that of the {norm} in the loss?"
+        effect = (
+            f"σ after / σ before differs by {with_interval(to_penalty)} from that of the penalty "
+            f"of equal strength{between} ({n})"
         )
+        judged, file = verdict(to_seeds - to_penalty), f"nuclear-profiles-{dataset}.png"
+        found.append(Answer("C4", question, judged, effect, file))
     measures = ["test_accuracy", "effective_share"]
     ends = rows[rows.effect == "end"].set_index(["part", "alpha", "seed"])[measures].sort_index()
     pruned = ends.loc["rounds", 0.0]
     for alpha in ends.loc["penalty"].index.unique("alpha")[1:]:
         rival = ends.loc["penalty", alpha]
-        difference = rival["test_accuracy"] - pruned["test_accuracy"]
-        ranks = (100 * net["effective_share"].mean() for net in (rival, pruned))
-        found.append(
-            Answer(
-                "-",
-                f"Is a net trained with Σ i σ_i in the loss, λ = {alpha:g}, as accurate as one "
-                "pruned by count?",
-                verdict(100 * difference, MARGIN),
-                f"{points(difference)}; effective rank {{:.0f}} % of full, pruned "
-                "{:.0f} %".format(*ranks),
-                f"nuclear-rivals-{dataset}.png",
-            )
+        difference = (rival - pruned)["test_accuracy"].dropna()
+        question = (
+            f"Is a net trained with Σ i σ_i in the loss, λ = {alpha:g}, as accurate as one "
+            "pruned by count?"
         )
+        ranks = [f"{100 * net['effective_share'].mean():.0f} %" for net in (rival, pruned)]
+        effect = f"{points(difference)}; effective rank {ranks[0]} of full, pruned {ranks[1]}"
+        judged, file = verdict(difference, MARGIN), f"nuclear-rivals-{dataset}.png"
+        found.append(Answer("-", question, judged, effect, file))
     return found
 
 
@@ -405,15 +331,16 @@ def figures(rows, folder):
     """Yield for each data set: profiles of the effects, and nets trained to the end."""
     for dataset, of in rows.groupby("dataset"):
         profiles = exploded(of[of.effect != "end"], "profile")
+        names = {name: f"{name} {{:.0f}}".format for name in ("round", "layer")}
+        profiles = profiles.assign(
+            effect=ordered(profiles["effect"].map(EFFECTS), EFFECTS.values()),
+            **{name: profiles[name].map(form) for name, form in names.items()},
+        )
         figure, axes = curves(
-            profiles.assign(
-                effect=ordered(profiles["effect"].map(EFFECTS), EFFECTS.values()),
-                round=profiles["round"].map("round {:.0f}".format),
-                layer=profiles["layer"].map("hidden layer {:.0f}".format),
-            ),
+            profiles,
             *("position", "profile", "effect", "round", "layer"),
-            title="Share of each singular value that is left: by a round, and by a nuclear norm in "
-            f"the loss; {dataset}",
+            title=f"{dataset}: share of each singular value that is left, by a round and by a "
+            "nuclear norm in the loss",
             xlabel="position in the spectrum, %\n(0: largest σ)",
             ylabel="σ after / σ before",
             marker="",
@@ -422,18 +349,17 @@ def figures(rows, folder):
         )
         next(iter(axes.values())).set_ylim(-0.05, 1.25)
         yield f"nuclear-profiles-{dataset}.png", figure
-        yield f"nuclear-rivals-{dataset}.png", _ends(of[of.effect == "end"], dataset)
+        yield f"nuclear-rivals-{dataset}.png", _ends(_nets(of[of.effect == "end"]), dataset)
 
 
 def _ends(ends, dataset):
     """Test accuracy against effective rank of nets that were trained to the end."""
     title = f"Accuracy and rank: pruned, and trained with a nuclear norm\n{dataset}"
     figure, axes = panels(f"{title}; mean ± 1 standard deviation", 1, 1, size=(6.0, 3.6))
-    for net, rows in _nets(ends).groupby("net", observed=True):
+    ax = axes[0, 0]
+    for net, rows in ends.groupby("net", observed=True):
         values = 100 * rows[["effective_share", "test_accuracy"]]
-        style = {"fmt": "o", "capsize": 2, "label": net}
-        axes[0, 0].errorbar(*values.mean(), *values.std()[::-1], **style)
-    axes[0, 0].set_xlabel("effective rank, % of full rank, mean of the hidden layers")
-    axes[0, 0].set_ylabel("test accuracy, %")
-    axes[0, 0].legend(fontsize=8)
+        ax.errorbar(*values.mean(), *values.std()[::-1], fmt="o", capsize=2, label=net)
+    ax.set(xlabel="effective rank, % of full, mean of the layers", ylabel="test accuracy, %")
+    ax.legend(fontsize=8)
     return figure

@@ -1,4 +1,4 @@
-"""Tables and figures of what is finished, into the page."""
+"""Tables and figures of what is finished, for the page."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ import pandas as pd
 
 from benchmarks.pages import markdown
 from benchmarks.reproduce.figures import save
-from benchmarks.reproduce.runner import table_of
+from benchmarks.reproduce.runner import Table
 from benchmarks.reproduce.statistics import Answer
 
 NAME = "reproduction.md"
@@ -15,27 +15,15 @@ MEASUREMENTS = Path("docs/benchmarks.json")
 
 
 def results(experiments, folder, draw=True):
-    """Draw the figures of all experiments that have rows, and make their tables.
+    """Tables in Markdown by name, of all experiments that have rows; their figures are drawn.
 
-    Parameters
-    ----------
-    experiments : dict of str to module
-        Each with ``FIELDS`` and functions of its rows: ``tables(rows)`` yields names and DataFrames
-        of strings, ``figures(rows, folder)`` names of files and figures, ``answers(rows)`` is a
-        list of `Answer`.
-    folder : pathlib.Path
-        Where the tables of the runs lie, and for the figures.
-    draw : bool, default=True
-        Whether figures are drawn.
-
-    Returns
-    -------
-    dict of str to str
-        Markdown by name.
+    An experiment has functions of its rows: ``tables(rows)`` yields names and DataFrames of
+    strings, ``figures(rows, folder)`` names of files and figures, ``answers(rows)`` is a list of
+    `Answer`. `folder` has the rows and gets the figures.
     """
     tables, found = {}, cost_of_a_round()
     for name, experiment in experiments.items():
-        rows = table_of(experiment, folder).rows
+        rows = Table(experiment, folder).rows
         if rows.empty:
             continue
         for part, table in experiment.tables(rows):
@@ -43,17 +31,13 @@ def results(experiments, folder, draw=True):
         for file, figure in experiment.figures(rows, folder) if draw else ():
             save(figure, folder / file)
         found += experiment.answers(rows)
-    claims = sorted((a for a in found if a.claim != "-"), key=lambda answer: answer.claim)
-    tables["answers-claims"] = answers_table(claims, folder)
-    tables["answers-beyond"] = answers_table([a for a in found if a.claim == "-"], folder)
+    found = pd.DataFrame(found, columns=Answer._fields)
+    found["figure"] = found["figure"].map(lambda file: file and f"[figure]({folder.name}/{file})")
+    beyond = found["claim"] == "-"
+    claims = found[~beyond].sort_values("claim", kind="stable")
+    for name, table in (("claims", claims), ("beyond", found[beyond])):
+        tables[f"answers-{name}"] = markdown(table, texts=len(Answer._fields))
     return tables
-
-
-def answers_table(answers, folder):
-    """Markdown of answers, their figures in this folder beside the page."""
-    table = pd.DataFrame(answers, columns=Answer._fields)
-    linked = table["figure"].map(lambda name: name and f"[figure]({folder.name}/{name})")
-    return markdown(table.assign(figure=linked), texts=len(Answer._fields))
 
 
 def cost_of_a_round():

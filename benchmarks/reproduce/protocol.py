@@ -5,12 +5,12 @@ from functools import cache
 
 import numpy as np
 import torch
-from skactprune.triggers import AccuracyTrigger
 from skorch.callbacks import Callback
 from torch.nn import functional as F
 
 from skactprune import PrunedMLPClassifier
 from skactprune.datasets import load_dataset
+from skactprune.triggers import AccuracyTrigger
 
 RATE, BATCH = 0.01, 32
 END_ACCURACY = 0.98
@@ -21,7 +21,7 @@ TICKS, TICK_RATIO = 3, 1.1
 class Rows:
     """Rows to train on, to choose by and to report: the first tenth of the training set validates.
 
-    Parameters
+    Attributes
     ----------
     X, X_val, X_test : ndarray
         Images.
@@ -40,44 +40,28 @@ class Rows:
     @cache
     def load(cls, name, n_rows=None):
         """Rows of a data set; `n_rows` limits those of training and, to a sixth, the others."""
-        data = load_dataset(name)
-        tenth = len(data.X_train) // 10
+        X, X_test, y, y_test = load_dataset(name)
+        tenth = len(X) // 10
         few = None if n_rows is None else max(n_rows // 6, 100)
-        return cls(
-            data.X_train[tenth:][:n_rows],
-            data.y_train[tenth:][:n_rows],
-            data.X_train[:tenth][:few],
-            data.y_train[:tenth][:few],
-            data.X_test[:few],
-            data.y_test[:few],
-        )
+        trained = X[tenth:][:n_rows], y[tenth:][:n_rows]
+        return cls(*trained, X[:tenth][:few], y[:tenth][:few], X_test[:few], y_test[:few])
 
     def splits(self):
         """Rows and labels by name of the part."""
-        return {
-            "train": (self.X, self.y),
-            "validation": (self.X_val, self.y_val),
-            "test": (self.X_test, self.y_test),
-        }
+        validation, test = (self.X_val, self.y_val), (self.X_test, self.y_test)
+        return {"train": (self.X, self.y), "validation": validation, "test": test}
 
     def accuracies(self, predict):
         """Shares of rightly classified rows, given a function from rows to labels."""
-        return {
-            f"{name}_accuracy": float(np.mean(predict(X) == y))
-            for name, (X, y) in self.splits().items()
-        }
+        parts = self.splits().items()
+        return {f"{name}_accuracy": float(np.mean(predict(X) == y)) for name, (X, y) in parts}
 
 
 @dataclass(frozen=True)
 class DeadlineTrigger(AccuracyTrigger):
-    """The authors' accuracy-based rounds, each done by a last epoch even below its mark.
+    """The authors' accuracy-based rounds, round i of K done by epoch i / K of `deadline`.
 
-    Without one, a net whose accuracy no longer reaches the next mark would keep its weights.
-
-    Parameters
-    ----------
-    deadline : int, default=30
-        Epoch by which the last round is done; that of round i of K (from 1) is i / K of it.
+    Without that, a net whose accuracy no longer reaches the next mark would keep its weights.
     """
 
     deadline: int = 30
@@ -90,15 +74,10 @@ class DeadlineTrigger(AccuracyTrigger):
 
 
 class Ending(Callback):
-    """Ends training at an accuracy, or by the authors' ticks of the validation loss.
+    """Ends training at an accuracy, or by the authors' ticks of the loss of validation rows.
 
     A tick is an epoch whose validation loss is above 1.1 times its minimum and rising. Epochs
     before the last round do not tick: a round raises the loss and is no overfitting.
-
-    Parameters
-    ----------
-    X_val, y_val : ndarray
-        Validation rows and labels.
     """
 
     def __init__(self, X_val, y_val):
@@ -139,42 +118,24 @@ def validation_loss(net, rows):
 
 
 def estimator(rows, hidden, epochs, seed, callbacks=(), **params):
-    """`PrunedMLPClassifier` with the authors' settings.
+    """`PrunedMLPClassifier` as the authors train, on at most so many epochs.
 
-    Parameters
-    ----------
-    rows : Rows
-        Their validation part ends training.
-    hidden : sequence of int
-        Neurons of the hidden layers.
-    epochs : int
-        At most so many; the last round is done by three fifths of them.
-    seed : int
-        For the initial weights and the order of the rows.
-    callbacks : sequence of skorch.callbacks.Callback, default=()
-        They come after that of the protocol.
-    **params
-        Other parameters of the estimator; without any, nothing is pruned.
-
-    Returns
-    -------
-    PrunedMLPClassifier
+    The validation part of `rows` ends training; the last round is done by three fifths of the
+    epochs. `callbacks` come after that of the protocol. Without other parameters of the estimator,
+    nothing is pruned.
     """
-    return PrunedMLPClassifier(
-        **{
-            "hidden_layer_sizes": hidden,
-            "prune_fraction": 0.0,
-            "trigger": DeadlineTrigger(deadline=max(epochs * 3 // 5, 1)),
-            "solver": "sgd",
-            "momentum": 0.0,
-            "alpha": 0.0,
-            "learning_rate_init": RATE,
-            "batch_size": BATCH,
-            "max_iter": epochs,
-            "tol": 0.0,
-            "n_iter_no_change": np.inf,
-            "random_state": seed,
-            "net_params": {"callbacks": [Ending(rows.X_val, rows.y_val), *callbacks]},
-        }
-        | params
-    )
+    how = {
+        "prune_fraction": 0.0,
+        "trigger": DeadlineTrigger(deadline=max(epochs * 3 // 5, 1)),
+        "solver": "sgd",
+        "momentum": 0.0,
+        "alpha": 0.0,
+        "learning_rate_init": RATE,
+        "batch_size": BATCH,
+        "max_iter": epochs,
+        "tol": 0.0,
+        "n_iter_no_change": np.inf,
+        "random_state": seed,
+        "net_params": {"callbacks": [Ending(rows.X_val, rows.y_val), *callbacks]},
+    }
+    return PrunedMLPClassifier(hidden, **how | params)

@@ -15,42 +15,28 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.random_projection import GaussianRandomProjection
 
+from benchmarks.reproduce import runner
 from benchmarks.reproduce.figures import curves, log_scale, ordered, panels
 from benchmarks.reproduce.protocol import Rows
-from benchmarks.reproduce.runner import BOTH, HIDDEN, Settings
 from benchmarks.reproduce.statistics import compared, mean_sd, paired
 from skactprune import PrunedMLPClassifier
 
 FIELDS = ("dataset", "method", "seed")
-FULL = Settings(
-    seeds=5,
-    datasets=BOTH,
-    n_rows=None,
-    hidden=HIDDEN,
-    epochs=10,
-    components=(2, 5, 10, 20, 50),
-    neighbor_rows=10_000,
-    nca_rows=1000,
-    nca_iterations=50,
+FULL = runner.FULL.but(
+    epochs=10, components=(2, 5, 10, 20, 50), neighbor_rows=10_000, nca_rows=1000, nca_iterations=50
 )
-QUICK = FULL.but(
-    seeds=2,
-    datasets=("fashion-mnist",),
-    n_rows=10_000,
-    components=(2, 10),
-    neighbor_rows=2000,
-    nca_rows=500,
-)
+QUICK = FULL.but(**runner.QUICK, components=(2, 10), neighbor_rows=2000, nca_rows=500)
 FRACTION = 0.8
 JUDGED_ROWS, SHOWN_ROWS, NCA_FEATURES = 1000, 500, 50
 PRUNED, FIRST = "pruned net", "pruned net, first layer"
 SMALL, DENSE = "small net from scratch", "dense net + PCA"
 # In the order of the tables.
 MODELS = (PRUNED, FIRST, DENSE, SMALL, "PCA", "LDA", "NCA", "random projection")
+NEIGHBOURHOODS = "neighbourhoods of the pixels kept: trustworthiness, %"
 MEASURES = {
     "logistic": ("logistic_test_accuracy", "logistic regression: test accuracy, %"),
     "neighbors": ("neighbors_test_accuracy", "5 nearest neighbours: test accuracy, %"),
-    "trustworthiness": ("trustworthiness", "neighbourhoods of the pixels kept: trustworthiness, %"),
+    "trustworthiness": ("trustworthiness", NEIGHBOURHOODS),
 }
 # Half a point lower counts as equally good beside the rivals that are nets.
 MARGIN = 0.005
@@ -218,29 +204,21 @@ def tables(rows):
             table = by_k[column].agg(mean_sd()).unstack().fillna("").add_prefix("k = ")
             table.columns.name = None
             yield f"{name}-{dataset}", table.rename_axis(title).reset_index()
+        classifiers = {"logistic": "logistic", "neighbors": "neighbours", "own": "itself"}
         columns = {
             f"{name}, {part}": (f"{prefix}_{part}_accuracy", mean_sd())
-            for prefix, name in (
-                ("logistic", "logistic"),
-                ("neighbors", "neighbours"),
-                ("own", "itself"),
-            )
+            for prefix, name in classifiers.items()
             for part in ("train", "validation", "test")
         }
-        table = by_k.agg(**columns).reset_index()
-        yield f"all-{dataset}", table.rename(columns={"model": "%"})
-
-
-def differences(rows, rival, measure):
-    """Pruned net less rival, where both have as many components; see `paired`."""
-    return paired(rows, measure, ("model", PRUNED), rival, "k", "k = {}".format)
+        yield f"all-{dataset}", by_k.agg(**columns).reset_index().rename(columns={"model": "%"})
 
 
 def answers(rows):
     """Answers by the 95 % intervals of the paired differences."""
     found, first = [], rows["dataset"].min()
     for rival, margin, measure, text in QUESTIONS:
-        cells = differences(rows, rival, MEASURES[measure][0])
+        pair = "model", PRUNED, rival
+        cells = paired(rows, MEASURES[measure][0], *pair, "k", "k = {}".format)
         within = f" (at most {100 * margin:g} points lower)" if margin else ""
         question = f"Are k components of the pruned net's `transform` {text}{within}?"
         found += compared("-", question, cells, margin, f"reduction-scores-{first}.png")

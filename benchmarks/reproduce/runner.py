@@ -11,10 +11,6 @@ from rich.progress import track
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
-BOTH = ("fashion-mnist", "mnist")
-# Layers of the authors' network.
-HIDDEN = (300, 200, 100, 50)
-
 
 class Settings(SimpleNamespace):
     """How much an experiment runs, an attribute each."""
@@ -24,27 +20,35 @@ class Settings(SimpleNamespace):
         return Settings(**vars(self) | changes)
 
 
+# What most experiments share; the layers are those of the authors' network.
+FULL = Settings(
+    seeds=5, datasets=("fashion-mnist", "mnist"), n_rows=None, hidden=(300, 200, 100, 50)
+)
+QUICK = {"seeds": 2, "datasets": ("fashion-mnist",), "n_rows": 10_000}
+
+
 class Table:
     """The CSV file of one experiment: the rows of every finished run.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Where it lies.
-    fields : sequence of str
-        Columns that say which run a row is of.
+    experiment : module
+        With ``FIELDS``, the columns that say which run a row is of.
+    folder : pathlib.Path
+        Where the file lies.
     """
 
-    def __init__(self, path, fields):
-        self.path, self._fields = path, list(fields)
-        self.rows = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=self._fields)
+    def __init__(self, experiment, folder):
+        self.name = experiment.__name__.rpartition(".")[2]
+        self.path, self._fields = folder / f"{self.name}.csv", list(experiment.FIELDS)
+        exists = self.path.exists()
+        self.rows = pd.read_csv(self.path) if exists else pd.DataFrame(columns=self._fields)
 
     def put(self, run, rows):
         """Add the rows of a finished run; a kill in the middle leaves the old file."""
         new = pd.DataFrame([dict(zip(self._fields, run, strict=True)) | row for row in rows])
         self.rows = pd.concat([self.rows, new]) if len(self.rows) else new
         self.rows = self.rows.sort_values(self._fields, kind="stable", ignore_index=True)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         replace(self.path, lambda path: self.rows.to_csv(path, index=False, float_format="%.6g"))
 
     def missing(self, runs):
@@ -55,48 +59,32 @@ class Table:
 
 def replace(path, write):
     """Let `write` make a file beside `path`, and put it in its place once it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_suffix(f".{os.getpid()}")
     write(new)
     os.replace(new, path)
 
 
-def table_of(experiment, folder):
-    """The `Table` of an experiment, a module with ``FIELDS``."""
-    name = experiment.__name__.rpartition(".")[2]
-    return Table(folder / f"{name}.csv", experiment.FIELDS)
-
-
 def run(experiment, settings, folder, jobs, console):
-    """Do all runs of an experiment that are not in its table yet.
+    """Do all runs of an experiment that are not in its table yet, in `jobs` processes.
 
-    Parameters
-    ----------
-    experiment : module
-        With ``FIELDS``, the names of what makes a run; ``runs(settings)``, which yields tuples of
-        their values, and ``execute(settings, folder, **run)``, which returns rows.
-    settings : Settings
-        How much.
-    folder : pathlib.Path
-        For the table.
-    jobs : int
-        Processes, of one thread each.
-    console : rich.console.Console
-        Where progress is told.
+    The experiment has ``FIELDS``; ``runs(settings)``, which yields tuples of their values, and
+    ``execute(settings, folder, **run)``, which returns rows.
 
     Raises
     ------
     RuntimeError
         If runs failed; the others are done and stored before.
     """
-    table = table_of(experiment, folder)
+    table = Table(experiment, folder)
     todo = table.missing(experiment.runs(settings))
-    # At once as they come, so that nothing finished is lost.
+    # As they come, so that nothing finished is lost.
     done = joblib.Parallel(jobs, return_as="generator_unordered")(
         joblib.delayed(_execute)(experiment.execute, experiment.FIELDS, run, settings, folder)
         for run in todo
     )
     failed = []
-    for run, rows, error in track(done, table.path.stem, len(todo), console=console):
+    for run, rows, error in track(done, table.name, len(todo), console=console):
         if error:
             failed.append(f"{run}: {error}")
         else:

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 
 from benchmarks.reproduce import variant
 from benchmarks.reproduce.nets import join, split
@@ -88,11 +87,10 @@ def tables(rows):
     """Yield accuracies by score and size, best on average first."""
     then = rows["refit"].map({0: "", 1: ", others take over"})
     rows = rows.assign(score=rows["score"] + then)
-    values = rows.groupby(["score", "size"])["validation_accuracy"]
-    table = values.agg(mean_sd(2)).unstack()
+    table = rows.groupby(["score", "size"])["validation_accuracy"].agg(mean_sd(2)).unstack()
     table = table[sorted(table, key=split, reverse=True)].fillna("-")
     best = rows.groupby("score")["validation_accuracy"].mean().sort_values(ascending=False)
-    yield "validation", pd.DataFrame(table.loc[best.index]).reset_index()
+    yield "validation", table.loc[best.index].reset_index()
 
 
 def figures(rows, folder):

@@ -5,17 +5,25 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
+from benchmarks.reproduce import runner
 from benchmarks.reproduce.figures import curves, ordered, panels
 from benchmarks.reproduce.moments import ROUNDING, Moments, exploded, pack, thin
 from benchmarks.reproduce.protocol import Rows, estimator
-from benchmarks.reproduce.runner import BOTH, HIDDEN, Settings, replace
-from benchmarks.reproduce.statistics import Answer, by_dataset, interval, mean_sd, seeds
+from benchmarks.reproduce.runner import replace
+from benchmarks.reproduce.statistics import (
+    Answer,
+    by_dataset,
+    interval,
+    mean_sd,
+    seeds,
+    with_interval,
+)
 from skactprune.methods import Activation, Ganguli2024, Magnitude
 from skactprune.spectra import singular_values, spectrum_summary
 
 FIELDS = ("dataset", "method", "regrow", "seed")
-FULL = Settings(seeds=5, datasets=BOTH, n_rows=None, hidden=HIDDEN, epochs=16)
-QUICK = FULL.but(seeds=2, datasets=("fashion-mnist",), n_rows=10_000, epochs=10)
+FULL = runner.FULL.but(epochs=16)
+QUICK = FULL.but(**runner.QUICK, epochs=10)
 METHODS = {
     "count": Ganguli2024(),
     "count, exact": Activation("weight", "global"),
@@ -44,16 +52,9 @@ def execute(settings, folder, dataset, method, regrow, seed):
     The first seed also leaves its weights for a figure.
     """
     rows, moments = Rows.load(dataset, settings.n_rows), Moments()
-    net = estimator(
-        rows,
-        settings.hidden,
-        settings.epochs,
-        seed,
-        callbacks=[moments],
-        method=clone(METHODS[method]).set_params(regrow=bool(regrow)),
-        prune_fraction=FRACTION,
-        n_prune_rounds=ROUNDS,
-    ).fit(rows.X, rows.y)
+    how = {"prune_fraction": FRACTION, "n_prune_rounds": ROUNDS, "callbacks": [moments]}
+    how["method"] = clone(METHODS[method]).set_params(regrow=bool(regrow))
+    net = estimator(rows, settings.hidden, settings.epochs, seed, **how).fit(rows.X, rows.y)
     shapes = [mask.shape for mask in net.masks_]
     found = []
     for at in moments.rounds_:
@@ -102,7 +103,6 @@ def keep_picture(net, path):
         # Rounded up: only what is exactly zero gets level 0.
         pictures.append(np.ceil((whole / top).clip(max=1) * LEVELS).astype(np.uint8))
         previous = live
-    path.parent.mkdir(parents=True, exist_ok=True)
     replace(path, lambda path: joblib.dump(pictures, path, compress=True))
 
 
@@ -126,16 +126,17 @@ def _named(rows):
 
 
 def _ends(rows):
+    shown = {
+        "net_sparsity": "sparsity %",
+        "rank_share": "rank %",
+        "effective_rank_share": "effective rank %",
+        "stable_rank": "stable rank",
+    }
+    shown |= {f"{of}_accuracy": f"{of} accuracy %" for of in ("train", "validation", "test")}
     end = rows[rows["moment"] == "end"]
-    parts = ("train", "validation", "test")
-    accuracies = [f"{part}_accuracy" for part in parts]
-    measures = ["net_sparsity", "rank_share", "effective_rank_share", "stable_rank", *accuracies]
-    per_seed = end.groupby(["name", "seed"], observed=True)[measures].mean()
-    how = dict.fromkeys(measures, mean_sd()) | {"stable_rank": mean_sd(1, 1)}
-    table = per_seed.groupby("name", observed=True).agg(how)
-    table.columns = ["sparsity %", "rank %", "effective rank %", "stable rank"] + [
-        f"{part} accuracy %" for part in parts
-    ]
+    per_seed = end.groupby(["name", "seed"], observed=True)[list(shown)].mean()
+    how = dict.fromkeys(shown, mean_sd()) | {"stable_rank": mean_sd(1, 1)}
+    table = per_seed.groupby("name", observed=True).agg(how).rename(columns=shown)
     return table.rename_axis("at the end").reset_index()
 
 
@@ -164,16 +165,7 @@ def _falls(rows):
 def shares(rows, method, regrow, moment="end"):
     """Rank of the hidden matrices as a share of full rank, the mean over them, a number a seed.
 
-    Parameters
-    ----------
-    rows : DataFrame
-        Of the experiment.
-    method : str
-        A key of `METHODS`.
-    regrow : {0, 1}
-        Whether weights may regrow.
-    moment : {"before", "after", "end"}, default="end"
-        Before or after the last round, or the end of training.
+    The moment is "before" or "after" the last round, or the "end" of training.
     """
     of = rows[(rows.method == method) & (rows.regrow == regrow) & (rows.moment == moment)]
     of = of[of["round"] == of["round"].max()]
@@ -208,55 +200,48 @@ def sparse_and_low(rows, method):
     """Claim C2: "only relatively" below magnitude pruning, but above half of full rank."""
     rank, magnitude = shares(rows, method, 0), shares(rows, "magnitude", 0)
     end = rows[(rows.method == method) & (rows.regrow == 0) & (rows.moment == "end")]
-    verdict = "no"
+    verdict, n = "no", seeds(rows["seed"])
     if "unknown" in (levels := (level(rank), level(magnitude))):
-        verdict = f"not decided by {seeds(rows['seed'])}"
+        verdict = f"not decided by {n}"
     elif end["net_sparsity"].min() >= FRACTION - 0.005:
         named = {("low", "full"): "yes", ("between", "full"): "only relatively"}
         verdict = named.get(levels, "only the first half" if levels[0] == "low" else "no")
-    return Answer(
-        "C2",
+    question = (
         f"Do hidden matrices become sparse and of low rank by {method}, and stay of nearly full "
-        "rank by magnitude?",
-        verdict,
-        f"sparsity {end['net_sparsity'].mean():.0%}, rank {_share(rank)} of full; "
-        f"magnitude {_share(magnitude)} ({seeds(rows['seed'])})",
-        f"spectra-ranks-{rows['dataset'].iloc[0]}.png",
+        "rank by magnitude?"
     )
+    effect = (
+        f"sparsity {end['net_sparsity'].mean():.0%}, rank {_share(rank)} of full; "
+        f"magnitude {_share(magnitude)} ({n})"
+    )
+    return Answer("C2", question, verdict, effect, f"spectra-ranks-{rows['dataset'].iloc[0]}.png")
 
 
 def remains(rows, method):
     """Claim C5: whether a method keeps the low rank and magnitude loses it, with regrowth."""
-    at = {
-        (name, moment): shares(rows, name, 1, moment)
-        for name in (method, "magnitude")
-        for moment in ("after", "end")
-    }
-    levels = level(at[method, "end"]), level(at["magnitude", "end"])
+    names, n = (method, "magnitude"), seeds(rows["seed"])
+    after, end = ([shares(rows, name, 1, at) for name in names] for at in ("after", "end"))
+    levels = [level(of) for of in end]
     kept, lost = levels[0] == "low", levels[1] == "full"
     verdict = "yes" if kept and lost else "no"
     if "unknown" in levels:
-        verdict = f"not decided by {seeds(rows['seed'])}"
+        verdict = f"not decided by {n}"
     elif kept != lost:
         verdict = f"only for {method if kept else 'magnitude'}"
-    texts = [
-        f"{name}: rank {_share(at[name, 'after'])} of full after the last round, "
-        f"{_share(at[name, 'end'])} after retraining"
-        for name in (method, "magnitude")
-    ]
-    return Answer(
-        "C5",
+    question = (
         f"Does the low rank remain when pruned weights may regrow: kept by {method}, lost by "
-        "magnitude?",
-        verdict,
-        f"{'; '.join(texts)} ({seeds(rows['seed'])})",
-        f"spectra-end-{rows['dataset'].iloc[0]}.png",
+        "magnitude?"
     )
+    texts = [
+        f"{name}: rank {_share(a)} of full after the last round, {_share(b)} after retraining"
+        for name, a, b in zip(names, after, end, strict=True)
+    ]
+    effect = f"{'; '.join(texts)} ({n})"
+    return Answer("C5", question, verdict, effect, f"spectra-end-{rows['dataset'].iloc[0]}.png")
 
 
 def _share(values):
-    mean, half = interval(100 * values)
-    return f"{mean:.0f} %" if np.isnan(half) else f"{mean:.0f} ± {half:.0f} %"
+    return f"{with_interval(100 * values, 0)} %"
 
 
 # -- figures ----------------------------------------------------------------------------------

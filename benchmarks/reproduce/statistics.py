@@ -7,34 +7,25 @@ from scipy import stats
 
 
 class Answer(NamedTuple):
-    """One row of a table of answers.
-
-    Parameters
-    ----------
-    claim : str
-        "C1" to "C7", or "-" for what the paper does not claim.
-    question : str
-        What was asked, as a reader who does not know the paper would ask.
-    answer : str
-        "yes", "no", "not decided", or "only ..." with the condition.
-    effect : str
-        Effect size with its interval, unit and number of seeds.
-    figure : str
-        File name of the figure that shows it; empty without one.
-    """
+    """One row of a table of answers."""
 
     claim: str
+    """"C1" to "C7", or "-" for what the paper does not claim."""
     question: str
+    """What was asked, as a reader who does not know the paper would ask."""
     answer: str
+    """"yes", "no", "not decided", or "only ..." with the condition."""
     effect: str
+    """Effect size with its interval, unit and number of seeds."""
     figure: str = ""
+    """File name of the figure that shows it."""
 
 
-def by_dataset(table, answers):
-    """Answers of a function of a table for each data set alone, which their questions name."""
+def by_dataset(rows, answers):
+    """Answers of a function of rows for each data set alone, which their questions name."""
     return [
         answer._replace(question=f"On {dataset}: {answer.question}")
-        for dataset, of in table.groupby("dataset")
+        for dataset, of in rows.groupby("dataset")
         for answer in answers(of)
     ]
 
@@ -47,31 +38,34 @@ def interval(values):
     return float(values.mean()), float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values))
 
 
-def with_interval(values, form, joined=" ± ", plain="{:.2f}"):
-    """Mean and half its interval in a format; the mean alone for one value."""
+def side(values, margin=0.0):
+    """1 where the interval of differences lies above ``-margin``, -1 where below, else 0."""
     mean, half = interval(values)
-    return form.format(mean) if np.isnan(half) else form.format(mean) + joined + plain.format(half)
+    return int(mean - half > -margin) - int(mean + half < -margin)
+
+
+def with_interval(values, digits=2, sign=""):
+    """Mean and half its interval as text; the mean alone for one value."""
+    mean, half = interval(values)
+    return f"{mean:{sign}.{digits}f}" + ("" if np.isnan(half) else f" ± {half:.{digits}f}")
 
 
 def points(values):
     """Mean difference of shares in percentage points with its interval, as text."""
-    shown = with_interval(100 * np.asarray(values, float), "{:+.1f}", plain="{:.1f}")
-    return f"{shown} points ({_seeds(len(values))})"
+    n = len(values)
+    return f"{with_interval(100 * np.asarray(values), 1, '+')} points ({n} seed{'s' * (n != 1)})"
 
 
 def seeds(numbers):
     """Number of different seeds as text, such as ``"5 seeds"``."""
-    return _seeds(numbers.nunique())
-
-
-def _seeds(n):
+    n = numbers.nunique()
     return f"{n} seed{'s' * (n != 1)}"
 
 
 def mean_sd(digits=1, scale=100):
     """Function from values to the text of their mean and standard deviation over seeds.
 
-    The mean alone for one value, and nothing for none.
+    The mean alone for one value, and nothing for none or where one is NaN.
     """
 
     def text(values):
@@ -84,30 +78,18 @@ def mean_sd(digits=1, scale=100):
     return text
 
 
-def paired(table, measure, name, rival, condition, label):
-    """Differences between two rows of a column, paired by seed.
+def accuracies(name="{} accuracy %", digits=1, parts=("train", "validation", "test")):
+    """Columns of accuracies of a table, for ``DataFrameGroupBy.agg``."""
+    return {name.format(part): (f"{part}_accuracy", mean_sd(digits)) for part in parts}
 
-    Parameters
-    ----------
-    table : DataFrame
-        With ``dataset`` and ``seed``.
-    measure : str
-        Column whose values are compared.
-    name, rival : (str, str) and str
-        Column that says what a row is of, with the value that is compared; and the value that
-        it is compared with.
-    condition : str
-        Column under whose values they are compared one by one.
-    label : callable
-        Name of a condition, given its value.
 
-    Returns
-    -------
-    dict of (str, str) to ndarray of shape (n_seeds,)
-        For every data set and condition where both have values; empty where there is none.
+def paired(rows, measure, column, name, rival, condition, label):
+    """Differences of a measure between two values of a column, paired by seed.
+
+    A dict of arrays, a number a seed each, by data set and value of the column `condition` as
+    `label` writes it, where both have values.
     """
-    column, name = name
-    wide = table.pivot_table(measure, ["dataset", condition, "seed"], column)
+    wide = rows.pivot_table(measure, ["dataset", condition, "seed"], column)
     if not {name, rival} <= set(wide):
         return {}
     differences = (wide[name] - wide[rival]).dropna()
@@ -118,47 +100,26 @@ def paired(table, measure, name, rival, condition, label):
 
 
 def judge(differences, margin=0.0):
-    """Verdict on whether differences lie above ``-margin``, by their 95 % intervals.
+    """Verdict on whether differences, as `paired` gives them, lie above ``-margin``.
 
-    Parameters
-    ----------
-    differences : dict of (str, str) to array-like of shape (n_seeds,)
-        Paired differences of shares, for every data set and condition such as ``"k = 2"``.
-    margin : float, default=0.0
-        How much lower still counts as equally good, as a share.
-
-    Returns
-    -------
-    str
-        "yes" where all intervals lie above ``-margin``, "no" where all lie below, else "only ..."
-        with the conditions under which they lie above, and those that are not decided because
-        ``-margin`` lies inside their interval, or because there is one seed only.
+    "yes" where all 95 % intervals lie above, "no" where all lie below, else "only ..." with the
+    conditions under which they lie above, and those that are not decided because ``-margin`` lies
+    inside their interval, or because there is one seed only.
     """
-    side = {condition: _side(values, margin) for condition, values in differences.items()}
-    above, below, undecided = (
-        [condition for condition, found in side.items() if found == wanted] for wanted in (1, -1, 0)
-    )
-    if len(undecided) == len(side):
+    sides = {condition: side(values, margin) for condition, values in differences.items()}
+    above, below, undecided = ([c for c, of in sides.items() if of == i] for i in (1, -1, 0))
+    if len(undecided) == len(sides):
         return "not decided"
-    verdict = f"only {_listed(above)}" if above else f"no {_listed(below)}"
-    if len(above) == len(side) or len(below) == len(side):
+    if len(sides) in (len(above), len(below)):
         return "yes" if above else "no"
+    verdict = f"only {_listed(above)}" if above else f"no {_listed(below)}"
     return verdict + (f"; not decided {_listed(undecided)}" if undecided else "")
-
-
-def _side(values, margin):
-    """1 where the interval lies above ``-margin``, -1 where it lies below, else 0."""
-    mean, half = interval(values)
-    return int(mean - half > -margin) - int(mean + half < -margin)
 
 
 def extremes(differences):
     """Lowest and highest mean difference in percentage points, with intervals, as text."""
-    order = sorted(differences, key=lambda condition: interval(differences[condition])[0])
-    lowest, highest = (
-        f"{points(differences[condition])} {_listed([condition])}"
-        for condition in (order[0], order[-1])
-    )
+    order = sorted(differences.items(), key=lambda item: interval(item[1])[0])
+    lowest, highest = (f"{points(of)} {_listed([at])}" for at, of in (order[0], order[-1]))
     return lowest if len(order) == 1 else f"lowest {lowest}, highest {highest}"
 
 

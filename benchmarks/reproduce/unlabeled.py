@@ -6,25 +6,25 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import train_test_split
 
+from benchmarks.reproduce import runner
 from benchmarks.reproduce.figures import curves, log_scale, ordered
 from benchmarks.reproduce.nets import describe
 from benchmarks.reproduce.protocol import Rows
-from benchmarks.reproduce.runner import BOTH, HIDDEN, Settings
-from benchmarks.reproduce.statistics import Answer, compared, judge, mean_sd, paired, points
+from benchmarks.reproduce.statistics import (
+    Answer,
+    accuracies,
+    compared,
+    judge,
+    mean_sd,
+    paired,
+    points,
+)
 from skactprune import PrunedMLPClassifier
 
 FIELDS = ("dataset", "share", "method", "seed")
-FULL = Settings(
-    seeds=5,
-    datasets=BOTH,
-    n_rows=None,
-    hidden=HIDDEN,
-    # Upper limit of the epochs by share of the labels.
-    epochs={0.01: 500, 0.1: 100, 1.0: 12},
-)
-QUICK = FULL.but(
-    seeds=2, datasets=("fashion-mnist",), n_rows=10_000, epochs={0.01: 200, 0.1: 40, 1.0: 10}
-)
+# With the upper limit of the epochs by share of the labels.
+FULL = runner.FULL.but(epochs={0.01: 500, 0.1: 100, 1.0: 12})
+QUICK = FULL.but(**runner.QUICK, epochs={0.01: 200, 0.1: 40, 1.0: 10})
 LABELED, UNLABELED = "count on labelled rows", "count on unlabelled rows"
 RANDOM, DENSE = "random neurons", "dense"
 METHODS = {LABELED: "activation", UNLABELED: "activation", RANDOM: "random", DENSE: "activation"}
@@ -46,22 +46,10 @@ def runs(settings):
 
 
 def parts(y, share, seed):
-    """Which training rows keep their labels, and which others are there without.
+    """Indices of the training rows that keep their labels, and of others that have none.
 
-    Parameters
-    ----------
-    y : ndarray of shape (n_samples,)
-        Labels of all training rows.
-    share : float
-        Share of the labels that are known, in (0, 1].
-    seed : int
-        For the choice, which is stratified.
-
-    Returns
-    -------
-    labeled, unlabeled : ndarray of int
-        `POOL` of the rows never have a label, so that there are unlabelled rows for every share;
-        `share` is that of the others.
+    `POOL` of the rows never have a label, so that there are unlabelled rows for every share, which
+    is that of the others. Both draws are stratified.
     """
     how = {"stratify": y, "random_state": seed}
     others, pool = train_test_split(np.arange(len(y)), test_size=POOL, **how)
@@ -96,18 +84,8 @@ def execute(settings, folder, dataset, share, method, seed):
 def agreement(net, X, X_other):
     """How far two sets of rows name the same neurons as those that fire most.
 
-    Parameters
-    ----------
-    net : PrunedMLPClassifier
-        Fitted.
-    X, X_other : ndarray of shape (n_samples, n_features)
-        The rows.
-
-    Returns
-    -------
-    float
-        Of the quarter of each hidden layer that fires most on `X`, share that is also in the
-        quarter that fires most on `X_other`; mean of the layers. Chance would give 0.25.
+    Of the quarter of each hidden layer that fires most on `X`, share that is also in the quarter
+    that fires most on `X_other`; mean of the layers. Chance would give 0.25.
     """
     shares = []
     for layer in range(len(net.coefs_) - 1):
@@ -124,26 +102,19 @@ def agreement(net, X, X_other):
 def tables(rows):
     """Yield for each data set: accuracies, and how far both sets of rows name the same neurons."""
     rows = rows.assign(method=ordered(rows["method"], METHODS))
+    columns = {
+        "labelled rows": ("labeled", "first"),
+        "unlabelled rows": ("unlabeled", "first"),
+        "same neurons %": ("agreement", mean_sd()),
+    }
     for dataset, of in rows.groupby("dataset"):
-        table = of.groupby(["share", "method"], observed=True, as_index=False).agg(
-            **{
-                f"{part} accuracy %": (f"{part}_accuracy", mean_sd())
-                for part in ("train", "validation", "test")
-            },
-            **{"sparsity %": ("sparsity", mean_sd(0))},
+        table = of.groupby(["share", "method"], observed=True).agg(
+            **accuracies(), **{"sparsity %": ("sparsity", mean_sd(0))}
         )
-        table.insert(0, "", table["share"].map(label) + ", " + table["method"].astype(str))
-        yield f"accuracy-{dataset}", table.drop(columns=["share", "method"])
-        dense = of[of.method == DENSE].groupby("share", as_index=False)
-        table = dense.agg(
-            **{
-                "labelled rows": ("labeled", "first"),
-                "unlabelled rows": ("unlabeled", "first"),
-                "same neurons %": ("agreement", mean_sd()),
-            }
-        )
-        table["share"] = table["share"].map(label)
-        yield f"agreement-{dataset}", table.rename(columns={"share": "dense net"})
+        table.insert(0, "", [f"{label(share)}, {method}" for share, method in table.index])
+        yield f"accuracy-{dataset}", table
+        table = of[of.method == DENSE].groupby("share").agg(**columns).rename(label)
+        yield f"agreement-{dataset}", table.rename_axis("dense net").reset_index()
 
 
 def label(share):
@@ -151,23 +122,10 @@ def label(share):
     return f"{100 * share:g} % labels"
 
 
-def differences(rows, method, rival):
-    """Test accuracy of a method less that of a rival; see `paired`."""
-    return paired(rows, "test_accuracy", ("method", method), rival, "share", label)
-
-
 def averages(rows):
-    """Unlabelled less labelled counting, averaged over data sets and shares of labels.
+    """Unlabelled less labelled counting, the mean over data sets and shares of labels.
 
-    Parameters
-    ----------
-    rows : DataFrame
-        Of the experiment.
-
-    Returns
-    -------
-    ndarray of shape (n_seeds,)
-        Of the seeds that have both everywhere.
+    A number for each of the seeds that have both everywhere.
     """
     both = rows[rows.method.isin((LABELED, UNLABELED))]
     wide = both.pivot_table("test_accuracy", "seed", ["method", "dataset", "share"]).dropna()
@@ -178,15 +136,15 @@ def answers(rows):
     """Answers by the 95 % intervals of the paired differences."""
     question = "Does counting on unlabelled rows work as well as on labelled ones"
     within = f"(test accuracy at most {100 * MARGIN:g} points lower)?"
-    average = averages(rows)
+    average, text = averages(rows), f"{question}, on average {within}"
     verdict = judge({("all", "on average"): average}, MARGIN)
-    text = f"{question}, on average {within}"
     found = [Answer("C6", text, verdict, points(average), FIGURE)]
     for claim, text, rival, margin in (
         ("C6", f"{question}, whatever the share of labels {within}", LABELED, MARGIN),
         ("-", "Is counting on unlabelled rows better than removing random neurons?", RANDOM, 0.0),
     ):
-        found += compared(claim, text, differences(rows, UNLABELED, rival), margin, FIGURE)
+        cells = paired(rows, "test_accuracy", "method", UNLABELED, rival, "share", label)
+        found += compared(claim, text, cells, margin, FIGURE)
     return found
 
 
@@ -203,7 +161,6 @@ def figures(rows, folder):
         title="Pruned by firing, counted on labelled or on unlabelled rows; dashed: still as well",
         xlabel="training rows whose label is known, %",
         ylabel="%, points",
-        size=(4.8, 3.1),
     )
     log_scale(axes, sorted(rows["percent"].unique()))
     for (_, name), ax in axes.items():

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pandas as pd
 
+from benchmarks.reproduce import runner
 from benchmarks.reproduce.figures import curves, log_scale, ordered
 from benchmarks.reproduce.nets import describe, fitted, join, kept, low_rank, size, split
 from benchmarks.reproduce.protocol import Rows
-from benchmarks.reproduce.runner import HIDDEN, Settings
-from benchmarks.reproduce.statistics import compared, mean_sd, paired, seeds
+from benchmarks.reproduce.statistics import accuracies, compared, paired, seeds
 from benchmarks.reproduce.training import faded, schedule
 from skactprune import PrunedMLPClassifier
 from skactprune.methods import (
@@ -21,16 +21,10 @@ from skactprune.methods import (
 )
 
 FIELDS = ("dataset", "granularity", "method", "size", "seed")
-FULL = Settings(
-    seeds=5,
-    datasets=("fashion-mnist",),
-    n_rows=None,
-    n_train=12_000,
-    hidden=HIDDEN,
-    epochs=25,
-    shares=(0.4, 0.2, 0.1),
+FULL = runner.FULL.but(
+    datasets=("fashion-mnist",), n_train=12_000, epochs=25, shares=(0.4, 0.2, 0.1)
 )
-QUICK = FULL.but(seeds=2, n_rows=10_000, n_train=6000, epochs=15, shares=(0.2, 0.1))
+QUICK = FULL.but(**runner.QUICK, n_train=6000, epochs=15, shares=(0.2, 0.1))
 BATCH, ROUNDS, DROPOUT, FADING = 128, 10, (0.1, 0.2, 0.2, 0.1, 0.1), 1.0
 DENSE, KERNEL_PCA, SCRATCH = "dense", "kernel PCA of the dense net", "small from scratch"
 VARIANT = "activation surgeon"
@@ -131,20 +125,15 @@ def _named(rows):
 
 def tables(rows):
     """Yield the dense net, and all nets of every size."""
-    rows = _named(rows)
-    for left, of in rows.groupby("size"):
-        table = of.groupby("name", observed=True).agg(
-            **{
-                "validation %": ("validation_accuracy", mean_sd(2)),
-                "test %": ("test_accuracy", mean_sd(2)),
-                "ranks (seed 0)": ("ranks", "first"),
-                "weights": ("weights", lambda weights: f"{weights.mean():.0f}"),
-                "kFLOPs": ("flops", lambda flops: f"{flops.mean() / 1000:.0f}"),
-                "n": ("seed", seeds),
-            }
-        )
-        name = DENSE if DENSE in table.index else left
-        yield name, table.rename_axis("").reset_index()
+    columns = accuracies("{} %", 2, ("validation", "test")) | {
+        "ranks (seed 0)": ("ranks", "first"),
+        "weights": ("weights", lambda weights: f"{weights.mean():.0f}"),
+        "kFLOPs": ("flops", lambda flops: f"{flops.mean() / 1000:.0f}"),
+        "n": ("seed", seeds),
+    }
+    for left, of in _named(rows).groupby("size"):
+        table = of.groupby("name", observed=True).agg(**columns)
+        yield DENSE if DENSE in table.index else left, table.rename_axis("").reset_index()
 
 
 def figures(rows, folder):
@@ -161,15 +150,13 @@ def figures(rows, folder):
         rows.assign(of=name, x=values.groupby(place, observed=True).transform("mean"))
         for name, values in measures.items()
     ]
-    figure, axes = curves(
+    title = "Fashion-MNIST, pruned while it trains; black line: dense"
+    texts = {"title": title, "xlabel": "", "ylabel": "test accuracy, %"}
+    shown, columns = (
         pd.concat(parts).query("method != @DENSE"),
-        *("x", "accuracy", "name", None, "of"),
-        title="Fashion-MNIST, pruned while it trains; black line: dense",
-        xlabel="",
-        ylabel="test accuracy, %",
-        size=(4.2, 3.6),
-        sharey=True,
+        ("x", "accuracy", "name", None, "of"),
     )
+    figure, axes = curves(shown, *columns, size=(4.2, 3.6), sharey=True, **texts)
     top = rows.loc[rows["method"] == DENSE, "accuracy"].mean()
     for ax in axes.values():
         ax.set_ylim(top - SHOWN_POINTS, top + 1)
@@ -185,7 +172,7 @@ def answers(rows):
     for granularity, whole in (("neuron", "whole neurons"), ("weight", "single weights")):
         of = rows[rows["granularity"].isin((granularity, "none"))]
         for rival in RIVALS[1:]:
-            cells = paired(of, "test_accuracy", ("method", VARIANT), rival, "size", str)
+            cells = paired(of, "test_accuracy", "method", VARIANT, rival, "size", str)
             equal = granularity == "weight" and rival in EQUALS
             what = f"{'as' if equal else 'more'} accurate {'as' if equal else 'than'} {rival}"
             within = f" (at most {100 * MARGIN:g} points lower)" if equal else ""
