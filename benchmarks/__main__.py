@@ -19,18 +19,7 @@ DOCS, PAGE = Path("docs"), "benchmarks.md"
 
 
 def main(argv=None):
-    """Run the command line.
-
-    Parameters
-    ----------
-    argv : list of str, default=None
-        Arguments; None takes those of the program.
-
-    Returns
-    -------
-    int
-        Exit code; 130 after an interrupt.
-    """
+    """Run the command line; the exit code is 130 after an interrupt."""
     args = _parse(argv)
     settings = replace(QUICK if args.quick else FULL, threads=args.threads)
     folder = args.output or (Path("bench") if args.quick else DOCS)
@@ -45,20 +34,9 @@ def main(argv=None):
 
 
 def run(settings, folder, names, fresh, console):
-    """Run cases that are not finished yet, and write both files after each.
+    """Run those of the named cases that are not finished, or all if `fresh`.
 
-    Parameters
-    ----------
-    settings : Settings
-        How large everything is.
-    folder : pathlib.Path
-        For the files.
-    names : list of str
-        Keys of `CASES`.
-    fresh : bool
-        Whether finished cases are run again.
-    console : rich.console.Console
-        Where progress is told.
+    Both files in the folder are written after each; the console is told of it.
     """
     with threads(settings.threads), tempfile.TemporaryDirectory() as scratch:
         store = results.Store(folder, settings, machine.facts())
@@ -86,16 +64,17 @@ def _parse(argv):
         "skorch and onnxruntime. Finished cases are kept; the same command goes on after an "
         "interruption.",
     )
-    parser.add_argument("--quick", action="store_true", help="small data, 3 alternations")
-    parser.add_argument("--only", nargs="+", choices=CASES, metavar="NAME", help=", ".join(CASES))
-    parser.add_argument(
+    add = parser.add_argument
+    add("--quick", action="store_true", help="small data, 3 alternations")
+    add("--only", nargs="+", choices=CASES, metavar="NAME", help=", ".join(CASES))
+    add(
         "--output",
         type=Path,
         help=f"folder for {PAGE} and {results.NAME} (default: docs, whose page gets the tables; "
         "bench with --quick)",
     )
-    parser.add_argument("--threads", type=int, default=FULL.threads, help="default: %(default)s")
-    parser.add_argument("--fresh", action="store_true", help="run finished cases again")
+    add("--threads", type=int, default=FULL.threads, help="default: %(default)s")
+    add("--fresh", action="store_true", help="run finished cases again")
     return parser.parse_args(argv)
 
 

@@ -18,15 +18,7 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 
 
 class Bench:
-    """Workbench of the cases.
-
-    Parameters
-    ----------
-    settings : Settings
-        How large everything is.
-    folder : pathlib.Path
-        For files that are not kept.
-    """
+    """Workbench of the cases: how large everything is, and a folder for files."""
 
     def __init__(self, settings, folder):
         self.settings, self.folder = settings, folder
@@ -39,14 +31,9 @@ class Bench:
 
     @cached_property
     def images(self):
-        """Fashion-MNIST, or noise of the same shape where it is not at hand.
+        """Training rows and labels, rows to predict for, and the name of the data.
 
-        Returns
-        -------
-        X_train, y_train, X_test : ndarray
-            float32 rows, int64 labels, and rows to predict for.
-        source : str
-            Which of the two it is.
+        Fashion-MNIST, or noise of the same shape where it is not at hand.
         """
         settings = self.settings
         n_rows = max(settings.image_rows, settings.shrink_rows, settings.model_rows)

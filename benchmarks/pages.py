@@ -13,19 +13,10 @@ def markdown(table, texts=1):
 
 
 def fill(text, tables):
-    """Put tables into the places of a page.
+    """Put tables into the places of a page; a place without one stays as it is.
 
-    Parameters
-    ----------
-    text : str
-        The page. A place begins with ``<!-- table: NAME -->`` and ends with ``<!-- end -->``, both
-        on lines of their own.
-    tables : dict of str to str
-        Markdown by name; a place without one stays as it is.
-
-    Returns
-    -------
-    str
+    A place begins with ``<!-- table: NAME -->`` and ends with ``<!-- end -->``, both on lines of
+    their own.
     """
 
     def filled(match):

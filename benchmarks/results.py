@@ -11,21 +11,7 @@ NAME = "benchmarks.json"
 
 @dataclass(frozen=True)
 class Result:
-    """One quantity, of two sides or of one.
-
-    Parameters
-    ----------
-    what, where, side : str
-        What is measured, on which data and net, and whose it is.
-    values : list of float
-        Measurements, one an alternation.
-    against, others : str and list of float, optional
-        The other side, and its measurements in the same alternations.
-    unit : {"s", "bytes"}
-        Of the measurements.
-    target : float, optional
-        Largest ratio of the two that is good enough.
-    """
+    """One quantity, of two sides or of one, measured in the same alternations."""
 
     what: str
     where: str
@@ -33,7 +19,9 @@ class Result:
     values: list[float]
     against: str | None = None
     others: list[float] | None = None
+    # Or "bytes".
     unit: str = "s"
+    # Largest ratio of the two that is good enough.
     target: float | None = None
 
     @property
@@ -57,22 +45,9 @@ class Result:
 
 
 def held_against(values, side, others, **about):
-    """Results of one side against several others.
+    """Results of one side against others, a dict from these to the targets of the ratios.
 
-    Parameters
-    ----------
-    values : dict of str to list of float
-        Measurements of all sides.
-    side : str
-        One of them.
-    others : dict of str to float or None
-        Other sides, and the targets of the ratio to each.
-    **about
-        Further fields of every `Result`.
-
-    Returns
-    -------
-    list of Result
+    `values` has the measurements of all sides, `about` further fields of every `Result`.
     """
     about |= {"side": side, "values": values[side]}
     return [
@@ -82,22 +57,10 @@ def held_against(values, side, others, **about):
 
 
 class Store:
-    """The JSON file of one run.
+    """The JSON file of a run with these settings on this machine, see `benchmarks.machine`.
 
-    Parameters
-    ----------
-    folder : pathlib.Path
-        Where it lies.
-    settings : Settings
-        Sizes of this run.
-    machine : dict
-        See `benchmarks.machine`.
-
-    Attributes
-    ----------
-    discarded : bool
-        Whether the file has cases of other settings or of another machine; they are dropped with
-        the first new case.
+    ``discarded`` says whether it has cases of other settings or of another machine, which are
+    dropped with the first new case.
     """
 
     def __init__(self, folder, settings, machine):

@@ -6,8 +6,9 @@ from functools import partial
 import numpy as np
 import torch
 
+from benchmarks import peers
 from benchmarks.bench import count, name, table
-from benchmarks.peers import IMAGE_NET, LENET, OURS, TORCH, ours, torch_loop
+from benchmarks.peers import IMAGE_NET, LENET, OURS, TORCH
 from benchmarks.results import Result, held_against
 from benchmarks.timing import clock, clock_parts, parts
 
@@ -24,12 +25,8 @@ def rows(bench):
     for n in bench.settings.table_rows:
         X, y = table(n, N_FEATURES)
         where = name("synthetic table", sizes, BATCH, f"{n} rows", "1 epoch")
-        values = bench.alternate(
-            {
-                OURS: clock(ours(LENET, BATCH, 1).fit, X, y),
-                TORCH: clock(torch_loop, sizes, X, y, BATCH, 1),
-            }
-        )
+        fits = peers.fits(X, y, LENET, BATCH, 1)
+        values = bench.alternate({side: clock(fits[side]) for side in (OURS, TORCH)})
         results += held_against(values, OURS, {TORCH: None}, what="fit in memory", where=where)
         folder = bench.folder / f"table-{n}"
         folder.mkdir()
@@ -53,14 +50,11 @@ def width(bench):
     results = []
     for w in bench.settings.widths:
         hidden, sizes = (w, w), (784, w, w, 10)
-        values = bench.alternate(
-            {
-                OURS: clock(ours(hidden, BATCH, 1).fit, X, y),
-                TORCH: clock(torch_loop, sizes, X, y, BATCH, 1),
-                PEAKS["numpy"]: clock(np.matmul, A.numpy(), A.numpy()),
-                PEAKS["torch"]: clock(torch.mm, A, A),
-            }
-        )
+        fits = peers.fits(X, y, hidden, BATCH, 1)
+        sides = {side: clock(fits[side]) for side in (OURS, TORCH)}
+        sides[PEAKS["numpy"]] = clock(np.matmul, A.numpy(), A.numpy())
+        sides[PEAKS["torch"]] = clock(torch.mm, A, A)
+        values = bench.alternate(sides)
         where = bench.on_images(hidden, BATCH, f"{len(X)} rows", "1 epoch")
         results += held_against(values, OURS, {TORCH: None}, what="fit against width", where=where)
         # What the products of the fit would take at the speed of the large product.
@@ -85,7 +79,7 @@ def n_rounds(bench):
     names = {n: count(n, "round") for n in (0, *bench.settings.rounds)}
     sides = {}
     for n, side in names.items():
-        estimator = ours(IMAGE_NET, BATCH, epochs, prune_fraction=0.8, n_prune_rounds=n)
+        estimator = peers.ours(IMAGE_NET, BATCH, epochs, prune_fraction=0.8, n_prune_rounds=n)
         sides[side] = clock_parts(estimator, X, y)
     measured = {side: parts(values) for side, values in bench.alternate(sides).items()}
     fits = {side: values["fit"] for side, values in measured.items()}

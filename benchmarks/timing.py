@@ -60,11 +60,11 @@ def clock_parts(estimator, X, y):
     fit = clock(estimator.fit, X, y)
 
     def measure():
-        seconds, rounds = fit(), [row["seconds"] for row in estimator.pruning_history_]
+        found, rounds = {"fit": fit()}, estimator.pruning_history_
+        found["round"] = sum(row["seconds"] for row in rounds)
         # The timer of an epoch stops after the round that it ends with.
-        in_first = sum(row["seconds"] for row in estimator.pruning_history_ if row["epoch"] == 1)
-        epoch = estimator.net_.history[0, "dur"] - in_first
-        return {"fit": seconds, "epoch": epoch, "round": sum(rounds)}
+        in_first = sum(row["seconds"] for row in rounds if row["epoch"] == 1)
+        return found | {"epoch": estimator.net_.history[0, "dur"] - in_first}
 
     return measure
 
@@ -75,20 +75,10 @@ def parts(measurements):
 
 
 def alternate(sides, alternations, warm_up=True):
-    """Measure all sides in turn, so that what slows the machine for a while slows all of them.
+    """Lists of measurements of all sides, in turn, so that what slows the machine slows all.
 
-    Parameters
-    ----------
-    sides : dict of str to callable
-        Each returns one measurement, a number or a dict of numbers.
-    alternations : int
-        Measurements of each; every time another side is first.
-    warm_up : bool, default=True
-        Whether each side runs once more before, unmeasured.
-
-    Returns
-    -------
-    dict of str to list
+    A side returns a number or a dict of numbers; every time another one is first. With `warm_up`
+    each runs once more before, unmeasured.
     """
     names = list(sides)
     for name in names if warm_up else ():
