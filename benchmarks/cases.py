@@ -1,6 +1,6 @@
 """All cases, in the order of the page: each gets a `Bench` and returns a list of `Result`."""
 
-from benchmarks import fit, memory, predict, rounds, scaling, size
+from benchmarks import fit, footprint, predict, rounds, scaling
 
 CASES = {
     "fit": fit.dense_fit,
@@ -11,9 +11,9 @@ CASES = {
     "svd": rounds.against_svd,
     "predict": predict.many_rows,
     "one-row": predict.one_row,
-    "size": size.files,
-    "memory": memory.peak_memory,
-    "start": memory.cold_start,
+    "size": footprint.files,
+    "memory": footprint.peak_memory,
+    "start": footprint.cold_start,
     "rows": scaling.rows,
     "width": scaling.width,
     "rounds": scaling.n_rounds,

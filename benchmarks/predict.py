@@ -3,20 +3,9 @@
 import onnxruntime
 import torch
 
+from benchmarks import peers
 from benchmarks.bench import count
-from benchmarks.peers import (
-    FIFTH,
-    IMAGE_NET,
-    IMAGE_SIZES,
-    MASKED,
-    OURS,
-    SKLEARN,
-    TENTH,
-    dense_sklearn,
-    masked_module,
-    module,
-    shrunk,
-)
+from benchmarks.peers import FIFTH, IMAGE_NET, MASKED, OURS, SKLEARN, TENTH
 from benchmarks.results import held_against
 from benchmarks.timing import clock_calls
 
@@ -59,7 +48,7 @@ def _predictions(bench, n_rows, targets, calls):
 
 def _predictors(bench, live, X):
     """Functions that predict labels for `X`, all nets but the compact one in original sizes."""
-    estimator, dense = shrunk(bench, live), dense_sklearn(bench)
+    estimator, dense = peers.shrunk(bench, live), peers.dense_sklearn(bench)
     compact = estimator.compact()
     session = _session(compact.to_onnx(), bench.settings.threads)
     tensor = torch.from_numpy(X)
@@ -77,17 +66,15 @@ def _predictors(bench, live, X):
         VALIDATED: lambda: compact.predict(X),
         UNCHECKED: lambda: compact.predict_unchecked(X),
         ONNX: lambda: session.run(["label"], {"X": X}),
-        DENSE_TORCH: of_module(module(IMAGE_SIZES).eval()),
-        MASKED_TORCH: of_module(masked_module()),
+        DENSE_TORCH: of_module(peers.module(peers.IMAGE_SIZES).eval()),
+        MASKED_TORCH: of_module(peers.masked_module()),
     }
 
 
 def _session(proto, n_threads):
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = n_threads
-    options.inter_op_num_threads = 1
+    options.intra_op_num_threads, options.inter_op_num_threads = n_threads, 1
     # Its threads would go on spinning while the other sides are measured.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(
-        proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    how = {"providers": ["CPUExecutionProvider"]}
+    return onnxruntime.InferenceSession(proto.SerializeToString(), options, **how)

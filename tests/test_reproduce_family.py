@@ -107,7 +107,7 @@ def test_the_committed_page_is_that_of_the_committed_rows(monkeypatch):
 
 def test_failed_runs_do_not_stop_the_others(tmp_path, monkeypatch):
     experiment = EXPERIMENTS["scores"]
-    settings = experiment.QUICK.but(**TINY["scores"], score_seeds=1)
+    settings = experiment.QUICK.but(**TINY["scores"])
 
     def execute(settings, folder, seed, **run):
         if seed:

@@ -24,28 +24,11 @@ def panels(title, n_rows, n_columns, size=(3.4, 2.8), **kwargs):
 
 
 def curves(table, x, y, hue, row=None, col=None, *, title, xlabel, ylabel, marker="o", **kwargs):
-    """Figure of `y` against `x`: mean over seeds as a line, one standard deviation to each side.
+    """Figure of a column `y` against `x`: mean over seeds, one standard deviation to each side.
 
-    Parameters
-    ----------
-    table : DataFrame
-        With ``seed``.
-    x, y, hue : str
-        Columns; a line for each value of `hue`.
-    row, col : str, default=None
-        Columns; a row and a column of panels for each of their values.
-    title, xlabel, ylabel : str
-        Texts; "mean over seeds" and what the bands are is added to the title.
-    marker : str, default="o"
-        Of the lines.
-    **kwargs
-        As of `panels`.
-
-    Returns
-    -------
-    figure : Figure
-    axes : dict of tuple to Axes
-        By values of `row` and `col`, None where there is no such column.
+    There is a line for each value of `hue`, and a panel for each of `row` and of `col`. Other
+    arguments are those of `panels`. Returns the figure and a dict of axes by values of `row` and
+    `col`, None where there is no such column.
     """
     rows, columns, names = (_values(table, of) for of in (row, col, hue))
     about = f"{title}\nlines: mean over seeds, bands: ± 1 standard deviation"
@@ -85,6 +68,11 @@ def log_scale(axes, ticks):
         ax.set_xscale("log")
         ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         ax.minorticks_off()
+
+
+def stacked(rows, measures):
+    """Rows once for each of some measures, whose name is in ``of`` and whose values in ``y``."""
+    return pd.concat([rows.assign(of=name, y=values) for name, values in measures.items()])
 
 
 def ordered(values, order):

@@ -4,7 +4,6 @@ import warnings
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.exceptions import ConvergenceWarning
@@ -16,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.random_projection import GaussianRandomProjection
 
 from benchmarks.reproduce import runner
-from benchmarks.reproduce.figures import curves, log_scale, ordered, panels
+from benchmarks.reproduce.figures import curves, log_scale, ordered, panels, stacked
 from benchmarks.reproduce.protocol import Rows
 from benchmarks.reproduce.statistics import compared, mean_sd, paired
 from skactprune import PrunedMLPClassifier
@@ -231,7 +230,7 @@ def figures(rows, folder):
     for dataset, of in rows.groupby("dataset"):
         measures = {title: 100 * of[column] for column, title in MEASURES.values()}
         figure, axes = curves(
-            pd.concat([of.assign(of=name, y=y) for name, y in measures.items()]),
+            stacked(of, measures),
             *("k", "y", "model", None, "of"),
             title=f"{dataset}: what k numbers an image still tell, by how they were found",
             xlabel="k, components an image is reduced to",

@@ -80,26 +80,27 @@ def run(experiment, settings, folder, jobs, console):
     todo = table.missing(experiment.runs(settings))
     # As they come, so that nothing finished is lost.
     done = joblib.Parallel(jobs, return_as="generator_unordered")(
-        joblib.delayed(_execute)(experiment.execute, experiment.FIELDS, run, settings, folder)
-        for run in todo
+        joblib.delayed(_execute)(experiment.execute, experiment.FIELDS, values, settings, folder)
+        for values in todo
     )
     failed = []
-    for run, rows, error in track(done, table.name, len(todo), console=console):
+    for values, rows, error in track(done, table.name, len(todo), console=console):
         if error:
-            failed.append(f"{run}: {error}")
+            failed.append(f"{values}: {error}")
         else:
-            table.put(run, rows)
+            table.put(values, rows)
     if failed:
         raise RuntimeError(f"{len(failed)} of {len(todo)} runs failed, the first: {failed[0]}")
 
 
-def _execute(execute, fields, run, settings, folder):
-    """Run, its rows, and what went wrong; a failure must not end the runs beside it."""
+def _execute(execute, fields, values, settings, folder):
+    """Values of a run, its rows, and what went wrong, which must not end the runs beside it."""
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore", ConvergenceWarning)
         # Processes share the cores; small nets gain nothing from several threads each.
         torch.set_num_threads(1)
         try:
-            return run, execute(settings, folder, **dict(zip(fields, run, strict=True))), None
+            rows = execute(settings, folder, **dict(zip(fields, values, strict=True)))
+            return values, rows, None
         except Exception as error:
-            return run, [], repr(error)
+            return values, [], repr(error)

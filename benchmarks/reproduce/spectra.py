@@ -2,11 +2,10 @@
 
 import joblib
 import numpy as np
-import pandas as pd
 from sklearn.base import clone
 
 from benchmarks.reproduce import runner
-from benchmarks.reproduce.figures import curves, ordered, panels
+from benchmarks.reproduce.figures import curves, ordered, panels, stacked
 from benchmarks.reproduce.moments import ROUNDING, Moments, exploded, pack, thin
 from benchmarks.reproduce.protocol import Rows, estimator
 from benchmarks.reproduce.runner import replace
@@ -289,11 +288,11 @@ def figures(rows, folder):
 def _ranks_figure(dataset, rows):
     """Rank and effective rank through the rounds, without and with regrowth."""
     x = rows["round"] + rows["moment"].map({"before": -0.15, "after": 0.15, "end": 0.6})
-    measures = ("rank", "effective_rank")
-    shares = [rows.assign(of=of, x=x, y=100 * rows[of] / rows["full"]) for of in measures]
+    shares = {of: 100 * rows[of] / rows["full"] for of in ("rank", "effective_rank")}
+    by_layer = stacked(rows.assign(x=x), shares)
     keys = ["of", "x", "method", "kept", "seed"]
     figure, _ = curves(
-        pd.concat(shares).groupby(keys, observed=True, as_index=False)["y"].mean(),
+        by_layer.groupby(keys, observed=True, as_index=False)["y"].mean(),
         *("x", "y", "method", "of", "kept"),
         title=f"Rank of the hidden matrices while 80 % of their weights are pruned; {dataset}",
         xlabel="pruning round (left: before it, right: after it), then the end of training",

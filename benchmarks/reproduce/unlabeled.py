@@ -7,7 +7,7 @@ import pandas as pd
 from sklearn.model_selection import train_test_split
 
 from benchmarks.reproduce import runner
-from benchmarks.reproduce.figures import curves, log_scale, ordered
+from benchmarks.reproduce.figures import curves, log_scale, ordered, stacked
 from benchmarks.reproduce.nets import describe
 from benchmarks.reproduce.protocol import Rows
 from benchmarks.reproduce.statistics import (
@@ -153,10 +153,10 @@ def figures(rows, folder):
     key = ["dataset", "share", "seed"]
     counted = rows[rows.method == LABELED].set_index(key)["test_accuracy"]
     gain = rows["test_accuracy"] - counted.loc[pd.MultiIndex.from_frame(rows[key])].to_numpy()
-    measures = {"test accuracy": rows["test_accuracy"], "gain over labelled rows": gain}
+    measures = {"test accuracy": 100 * rows["test_accuracy"], "gain over labelled rows": 100 * gain}
     rows = rows.assign(method=ordered(rows["method"], METHODS), percent=100 * rows["share"])
     figure, axes = curves(
-        pd.concat([rows.assign(of=name, y=100 * y) for name, y in measures.items()]),
+        stacked(rows, measures),
         *("percent", "y", "method", "dataset", "of"),
         title="Pruned by firing, counted on labelled or on unlabelled rows; dashed: still as well",
         xlabel="training rows whose label is known, %",
