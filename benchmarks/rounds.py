@@ -1,13 +1,13 @@
 """What a pruning round costs: beside an epoch, an SVD, and the authors' code."""
 
 import numpy as np
-from skactprune.triggers import AccuracyTrigger
 
 from benchmarks.bench import table
 from benchmarks.peers import IMAGE_NET, OURS, ours
 from benchmarks.results import held_against
 from benchmarks.timing import clock, clock_parts, parts, threads
 from skactprune.methods import Activation
+from skactprune.triggers import AccuracyTrigger
 
 # The first of 5 rounds to 80 %, which has most to rank and to cut.
 FIRST_ROUND = 0.25

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
-from skactprune.triggers import EpochTrigger
 
 from benchmarks.reproduce import moments, nets, protocol, training
 from benchmarks.reproduce import statistics as st
 from benchmarks.reproduce.protocol import DeadlineTrigger, Ending, Rows, estimator
 from skactprune import PrunedMLPClassifier, ScorePruning
 from skactprune.methods import Activation
+from skactprune.triggers import EpochTrigger
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 ROWS = Rows.load("digits", 500)

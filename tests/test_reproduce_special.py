@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from skactprune.triggers import EpochTrigger
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.manifold import trustworthiness
@@ -28,6 +27,7 @@ from benchmarks.reproduce.protocol import Rows, estimator
 from skactprune import PrunedMLPClassifier
 from skactprune.methods import Activation
 from skactprune.spectra import singular_values
+from skactprune.triggers import EpochTrigger
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 SMALL = {"datasets": ("digits",), "n_rows": 300, "hidden": (60, 16), "epochs": 4}

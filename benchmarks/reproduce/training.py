@@ -3,9 +3,10 @@
 from functools import partial
 
 import numpy as np
-from skactprune.triggers import EpochTrigger
 from skorch.callbacks import Callback, LRScheduler
 from torch.optim.lr_scheduler import LambdaLR
+
+from skactprune.triggers import EpochTrigger
 
 # Rounds end at this share of the epochs; what is left is for the net that remains.
 TRIGGER = EpochTrigger(0.1, 0.6)
