@@ -150,18 +150,19 @@ def figures(rows, folder):
         rows.assign(of=name, x=values.groupby(place, observed=True).transform("mean"))
         for name, values in measures.items()
     ]
-    title = "Fashion-MNIST, pruned while it trains; black line: dense"
-    texts = {"title": title, "xlabel": "", "ylabel": "test accuracy, %"}
-    shown, columns = (
+    figure, axes = curves(
         pd.concat(parts).query("method != @DENSE"),
-        ("x", "accuracy", "name", None, "of"),
+        *("x", "accuracy", "name", None, "of"),
+        title="Fashion-MNIST, pruned while it trains; black line: dense",
+        xlabel="",
+        ylabel="test accuracy, %",
+        size=(4.2, 3.6),
+        sharey=True,
     )
-    figure, axes = curves(shown, *columns, size=(4.2, 3.6), sharey=True, **texts)
     top = rows.loc[rows["method"] == DENSE, "accuracy"].mean()
-    for ax in axes.values():
+    for name, ax in axes.items():
         ax.set_ylim(top - SHOWN_POINTS, top + 1)
         ax.axhline(top, color="black")
-    for name, ax in axes.items():
         log_scale({name: ax}, (20, 50, 100, 200, 500) if "ranks" in name[1] else TICKS)
     yield FIGURE, figure
 
