@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from benchmarks.bench import count
 from benchmarks.cases import CASES
 from benchmarks.pages import markdown
 
@@ -21,33 +22,32 @@ def tables(store):
 
 def machine(store):
     """What the measurements were made on, as a list."""
-    facts, settings = store.machine, store.settings
-    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
-    kernels = ", ".join(
-        f"{name} ({pool['kernels']})" for name, pool in facts["pools"].items() if pool["kernels"]
+    facts, sizes = store.machine, store.settings
+    pools = facts["pools"].items()
+    kernels = [f"{name} ({pool['kernels']})" for name, pool in pools if pool["kernels"]]
+    versions = [f"{name} {version}" for name, version in facts["versions"].items()]
+    lines = (
+        f"{facts['processor']}, {facts['cores']} cores, {facts['system']}; "
+        f"{count(sizes.threads, 'thread')} for every library unless noted; {sizes.name} sizes, "
+        f"{sizes.alternations} alternations",
+        ", ".join([f"Python {facts['python']}", *versions]),
+        ", ".join([f"kernels: torch {facts['torch kernels']}", *kernels]),
+        f"{store.seconds / 60:.0f} minutes in all",
     )
-    return (
-        f"- {facts['processor']}, {facts['cores']} cores, {facts['system']}; "
-        f"{settings.threads} thread{'s' * (settings.threads > 1)} for every library unless noted; "
-        f"{settings.name} sizes, {settings.alternations} alternations\n"
-        f"- Python {facts['python']}, {versions}\n"
-        f"- kernels: torch {facts['torch kernels']}, {kernels}\n"
-        f"- {store.seconds / 60:.0f} minutes in all"
-    )
+    return "\n".join(f"- {line}" for line in lines)
 
 
 def targets(results):
     """Table of the ratios that have a target."""
     rows = [
-        {
-            "what": result.what,
-            "on": result.where,
-            "side": result.side,
+        _place(result)
+        | {
             "against": result.against,
             "target": f"≤ {result.target:g}",
             "ratio": _ratio(result),
-            "times or sizes": f"{_amount(result.values, result)} : "
-            f"{_amount(result.others, result)}",
+            "times or sizes": " : ".join(
+                _amount(of, result) for of in (result.values, result.others)
+            ),
             "": "met" if result.met else "**missed**",
         }
         for result in results
@@ -58,10 +58,8 @@ def targets(results):
 def case(results):
     """Table of all results of a case."""
     rows = [
-        {
-            "what": result.what,
-            "on": result.where,
-            "side": result.side,
+        _place(result)
+        | {
             "time or size": _amount(result.values, result),
             "against": result.against or "",
             "its time or size": _amount(result.others, result),
@@ -70,6 +68,10 @@ def case(results):
         for result in results
     ]
     return markdown(pd.DataFrame(rows), texts=3)
+
+
+def _place(result):
+    return {"what": result.what, "on": result.where, "side": result.side}
 
 
 def _ratio(result):

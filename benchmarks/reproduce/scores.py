@@ -16,35 +16,27 @@ FULL = variant.FULL.but(seeds=2)
 QUICK = variant.QUICK.but(seeds=1)
 
 
-def rate(layer):
-    """Firing rate p of every neuron."""
-    return layer.counts / layer.n_counted
+def _firing(layer):
+    """Standard deviation f = sqrt(p (1 - p)) of whether a neuron fires."""
+    rate = layer.counts / layer.n_counted
+    return np.sqrt(rate * (1 - rate))
 
 
-def firing(layer):
-    """Standard deviation f of whether a neuron fires."""
-    return np.sqrt(rate(layer) * (1 - rate(layer)))
-
-
-def incoming(layer, order=2):
-    """Norm of the incoming weights."""
-    return np.linalg.norm(layer.weight * layer.mask, ord=order, axis=1)
-
-
-def inputs(layer):
-    """Incoming weights times the standard deviations s of what they come from."""
-    deviation = 1.0 if layer.input_deviation is None else layer.input_deviation
-    return np.abs(layer.weight * layer.mask * deviation).sum(axis=1)
+def _incoming(layer, order=2, scale=1.0):
+    """Norms of the incoming weights."""
+    return np.linalg.norm(layer.weight * layer.mask * scale, ord=order, axis=1)
 
 
 SURGEON = "activation surgeon"
 SCORES = {
     "random": lambda layer: layer.random_state.uniform(size=len(layer.weight)),
-    "p": rate,
-    "f": firing,
-    "‖w_in‖₁": lambda layer: incoming(layer, 1),
-    "‖w_in‖": incoming,
-    "f Σ abs(w_in) s (firing deviation)": lambda layer: firing(layer) * inputs(layer),
+    "p": lambda layer: layer.counts / layer.n_counted,
+    "f": _firing,
+    "‖w_in‖₁": lambda layer: _incoming(layer, 1),
+    "‖w_in‖": _incoming,
+    "f Σ abs(w_in) s (firing deviation)": lambda layer: (
+        _firing(layer) * _incoming(layer, 1, layer.input_deviation)
+    ),
 }
 
 
