@@ -145,50 +145,64 @@ class Recorder(Callback):
         self.batches[-1].append(copy.deepcopy(batch))
 
 
-def train_uncut(recorder, activation, make_optimizer, alpha):
+class Uncut:
     """Same training in plain torch: dead neurons stay, held at zero by masks on both sides."""
-    f = {"relu": torch.relu, "tanh": torch.tanh, "logistic": torch.sigmoid}[activation]
-    parameters = [p.clone().requires_grad_() for p in recorder.first]
-    weights, biases = parameters[::2], parameters[1::2]
-    optimizer = make_optimizer(parameters)
-    held = [torch.ones_like(p) for p in parameters]
-    for batches, selected in zip(recorder.batches, recorder.selected, strict=True):
-        for X, y in batches:
-            h = X
-            for w, b in zip(weights[:-1], biases[:-1], strict=True):
-                h = f(h @ w.T + b)
-            loss = torch.nn.functional.cross_entropy(h @ weights[-1].T + biases[-1], y)
-            loss = loss + 0.5 * alpha / len(X) * sum((w**2).sum() for w in weights)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            with torch.no_grad():
-                for p, mask in zip(parameters, held, strict=True):
-                    p.mul_(mask)
-        if selected is None:
-            continue
+
+    def __init__(self, first, activation, make_optimizer, alpha):
+        self.f = {"relu": torch.relu, "tanh": torch.tanh, "logistic": torch.sigmoid}[activation]
+        self.alpha = alpha
+        self.parameters = [p.clone().requires_grad_() for p in first]
+        self.weights, self.biases = self.parameters[::2], self.parameters[1::2]
+        self.optimizer = make_optimizer(self.parameters)
+        self.held = [torch.ones_like(p) for p in self.parameters]
+
+    def train(self, recorder):
+        for batches, selected in zip(recorder.batches, recorder.selected, strict=True):
+            for X, y in batches:
+                self.step(X, y)
+            if selected is not None:
+                self.prune(selected)
+        return [[p.detach().numpy() for p in of] for of in (self.weights, self.biases)]
+
+    def step(self, X, y):
+        h = X
+        for w, b in zip(self.weights[:-1], self.biases[:-1], strict=True):
+            h = self.f(h @ w.T + b)
+        loss = torch.nn.functional.cross_entropy(h @ self.weights[-1].T + self.biases[-1], y)
+        loss = loss + 0.5 * self.alpha / len(X) * sum((w**2).sum() for w in self.weights)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
         with torch.no_grad():
-            for depth, mask in enumerate(selected):
-                held[2 * depth].mul_(torch.from_numpy(mask))
-                weights[depth].mul_(held[2 * depth])
-            for depth in range(len(selected)):
-                dead = ~held[2 * depth].bool().any(dim=1)
-                biases[depth + 1] += weights[depth + 1] @ (f(biases[depth]) * dead)
-                weights[depth + 1][:, dead] = 0
-                biases[depth][dead] = 0
-                held[2 * depth + 1][dead] = 0
-                held[2 * depth + 2][:, dead] = 0
-            for depth in range(len(selected) - 1, 0, -1):
-                unread = ~held[2 * depth].bool().any(dim=0)
-                for tensors in (parameters, held):
-                    tensors[2 * depth - 2][unread] = 0
-                    tensors[2 * depth - 1][unread] = 0
-            for p, mask in zip(parameters, held, strict=True):
+            for p, mask in zip(self.parameters, self.held, strict=True):
                 p.mul_(mask)
-                for value in optimizer.state[p].values():
-                    if torch.is_tensor(value) and value.shape == p.shape:
-                        value.mul_(mask)
-    return [p.detach().numpy() for p in weights], [p.detach().numpy() for p in biases]
+
+    @torch.no_grad()
+    def prune(self, selected):
+        weights, biases, held = self.weights, self.biases, self.held
+        for depth, mask in enumerate(selected):
+            held[2 * depth].mul_(torch.from_numpy(mask))
+            weights[depth].mul_(held[2 * depth])
+        for depth in range(len(selected)):
+            dead = ~held[2 * depth].bool().any(dim=1)
+            biases[depth + 1] += weights[depth + 1] @ (self.f(biases[depth]) * dead)
+            weights[depth + 1][:, dead] = 0
+            biases[depth][dead] = 0
+            held[2 * depth + 1][dead] = 0
+            held[2 * depth + 2][:, dead] = 0
+        for depth in range(len(selected) - 1, 0, -1):
+            unread = ~held[2 * depth].bool().any(dim=0)
+            for tensors in (self.parameters, held):
+                tensors[2 * depth - 2][unread] = 0
+                tensors[2 * depth - 1][unread] = 0
+        self.mask_moments()
+
+    def mask_moments(self):
+        for p, mask in zip(self.parameters, self.held, strict=True):
+            p.mul_(mask)
+            for value in self.optimizer.state[p].values():
+                if torch.is_tensor(value) and value.shape == p.shape:
+                    value.mul_(mask)
 
 
 OPTIMIZERS = {
@@ -236,7 +250,7 @@ def test_training_with_compaction_equals_training_with_masks_only(
         net_params=net_params,
         **params,
     ).fit(X, y)
-    weights, biases = train_uncut(recorder, activation, make_optimizer, alpha=0.01)
+    weights, biases = Uncut(recorder.first, activation, make_optimizer, 0.01).train(recorder)
 
     rows = [*clf.live_neurons_, np.arange(3)]
     columns = [np.arange(5), *clf.live_neurons_]
