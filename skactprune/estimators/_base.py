@@ -15,7 +15,7 @@ from skactprune.estimators._checks import hidden_sizes, plain_parameters
 from skactprune.estimators._components import HiddenTransformer
 from skactprune.estimators._progress import new_progress
 from skactprune.nets.inference import logits_of
-from skactprune.pruning.method import Method
+from skactprune.pruning.method import Method, know_methods, outside_methods
 from skactprune.spectra import numerical_rank
 
 CONSTRAINTS = {
@@ -340,7 +340,14 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
         state = super().__getstate__().copy()
         for derived in ("_net", "_hidden_ranks"):
             state.pop(derived, None)
+        if outside := outside_methods():
+            state["outside_methods"] = outside
         return state
+
+    def __setstate__(self, state):
+        # Where this goes on in another process, or searches there, names must be known there.
+        know_methods(state.get("outside_methods", {}))
+        super().__setstate__({k: v for k, v in state.items() if k != "outside_methods"})
 
     def _load_weights(self, dtype):
         """Become fitted, untrained, with the weights of `init_estimator`."""
