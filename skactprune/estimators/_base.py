@@ -13,6 +13,7 @@ from skactprune._transaction import transaction
 from skactprune._validation import check_rows
 from skactprune.estimators._checks import hidden_sizes, plain_parameters
 from skactprune.estimators._components import HiddenTransformer
+from skactprune.estimators._outcome import warn_of_collapse
 from skactprune.estimators._progress import new_progress
 from skactprune.nets.inference import logits_of
 from skactprune.pruning.method import Method, know_methods, outside_methods
@@ -90,6 +91,11 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
         with transaction(partial(self._rng.set_state, self._rng.get_state())):
             self._train_net(X, y, sample_weight, X_unlabeled, on_epoch, incremental, resume)
         if not incremental:
+            warn_of_collapse(
+                self,
+                lambda: self._task.score(y, self._predicted(X), sample_weight),
+                lambda: self._task.chance(y, sample_weight),
+            )
             self._callback_fit_ctx.call_on_fit_task_end(**task, reconstruction_attributes={})
         return self
 
@@ -367,6 +373,10 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
         """Logits of rows, which are checked."""
         check_is_fitted(self)
         return logits_of(self._check_X(X), self.coefs_, self.intercepts_, self.activation)
+
+    def _predicted(self, X):
+        """Predictions for rows that are known to be valid."""
+        return self._task.predict(logits_of(X, self.coefs_, self.intercepts_, self.activation))
 
     def _resumes(self, incremental):
         """Whether training is to go on with the fitted net."""
