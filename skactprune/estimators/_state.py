@@ -101,4 +101,7 @@ def _tensor(value, parameter, fused):
     if not isinstance(value, np.ndarray):
         return value
     tensor = torch.tensor(value)
-    return tensor.to(parameter.device) if fused or value.shape == parameter.shape else tensor
+    if value.shape == parameter.shape:
+        # In the order of the parameter in memory, which fused optimizers take for granted.
+        return torch.empty_like(parameter).copy_(tensor)
+    return tensor.to(parameter.device) if fused else tensor

@@ -1,34 +1,17 @@
-"""One step of training: from a batch to changed weights."""
+"""One step of training: from a batch to changed weights, and which way is taken."""
 
-from dataclasses import dataclass
-
+import numpy as np
 import torch
 from skorch.utils import to_device
+from torch import nn
+from torch.nn.modules import module as global_hooks
+from torch.optim import optimizer as global_optimizer_hooks
 
-from skactprune.nets.batches import batch_weight
-
-
-@dataclass(frozen=True, slots=True)
-class StepResult:
-    """What a step has seen.
-
-    Attributes
-    ----------
-    loss : torch.Tensor of shape ()
-        Loss of the batch, without the L2 penalty.
-    logits : torch.Tensor of shape (n_rows, n_outputs)
-        Output of the net before the step.
-    pre_activations : list of torch.Tensor of shape (n_rows, n_out)
-        Of every hidden layer, or what has their signs. They are the step's own: whoever wants to
-        keep them past the end of the batch copies them.
-    penalty : float
-        Factor of ½ ‖W‖² in what was minimised: alpha over the weight of the batch.
-    """
-
-    loss: torch.Tensor
-    logits: torch.Tensor
-    pre_activations: list
-    penalty: float
+from skactprune.nets.batches import BatchIterator, TrainingData, batch_weight
+from skactprune.nets.explicit import IN_PLACE, ExplicitStep
+from skactprune.nets.losses import numpy_loss
+from skactprune.nets.mlp import MLP
+from skactprune.nets.results import Settled, StepResult
 
 
 class AutogradStep:
@@ -49,7 +32,12 @@ class AutogradStep:
         groups = net.optimizer_.param_groups
         self._parameters = [p for group in groups for p in group["params"]]
         # Leaves, not ``layer.weight``: that of a parametrized layer is computed from others.
-        self._penalized = [(p, p.detach()) for p in penalized_parameters(net.module_)]
+        self._penalized = penalized_parameters(net.module_)
+        self._settled = Settled(0.0, 0.0, 0)
+
+    def is_current(self):
+        """Whether the next step may be taken with this object."""
+        return True
 
     def __call__(self, batch):
         """Train on a batch, and return a `StepResult`."""
@@ -65,18 +53,230 @@ class AutogradStep:
         penalty = self._penalize(batch)
         self._on_gradient(batch)
         net.optimizer_.step()
-        return StepResult(loss, logits, trace, penalty)
+        n_rows = len(batch[0])
+        self._settled += Settled(n_rows * loss.item(), n_rows * penalty, n_rows)
+        return StepResult(loss, logits, trace)
 
     def _penalize(self, batch):
         weight = batch_weight(batch)
         penalty = self._net.alpha / float(len(batch[0]) if weight is None else weight.sum())
         if penalty:
-            for parameter, values in self._penalized:
+            for parameter in self._penalized:
                 if parameter.grad is not None:
-                    parameter.grad.add_(values, alpha=penalty)
+                    parameter.grad.add_(parameter.detach(), alpha=penalty)
         return penalty
+
+    def settle(self):
+        """Sums of the losses since the last call, a `Settled`."""
+        settled, self._settled = self._settled, Settled(0.0, 0.0, 0)
+        return settled
 
 
 def penalized_parameters(module):
     """Trainable parameters of a module that the L2 penalty is taken of: all but vectors."""
     return [p for p in module.parameters() if p.dim() > 1 and p.requires_grad]
+
+
+# -- which way --------------------------------------------------------------------------------
+
+
+def modest(hook):
+    """Mark a hook of a callback as one that explicit steps may tell of their batches.
+
+    It reads, of what it is given, neither ``loss`` nor gradients, keeps nothing past its end, and
+    changes no weights of which it does not tell `hold_weights`. A class that overrides it must
+    mark its own.
+    """
+    hook.is_modest = True
+    return hook
+
+
+def why_autograd(net, iterator, listeners):
+    """Why an epoch needs `AutogradStep`.
+
+    `ExplicitStep` knows our own nets, losses and optimizers as the estimators make them, and
+    nobody may listen in who could tell the difference.
+
+    Parameters
+    ----------
+    net : skactprune.nets.net.LeanLoop
+        Initialized net.
+    iterator : iterable
+        Gives the batches.
+    listeners : list of callable
+        Hooks of callbacks that are told of batches, those of gradients left out.
+
+    Returns
+    -------
+    str or None
+        None where `ExplicitStep` does the same.
+    """
+    for reason, holds in REASONS:
+        if holds(net, iterator, listeners):
+            return reason
+    return None
+
+
+def _foreign_listeners(net, iterator, listeners):
+    return not all(getattr(listener, "is_modest", False) for listener in listeners)
+
+
+def _foreign_module(net, iterator, listeners):
+    module = net.module_
+    return type(module) is not MLP or module.activation not in IN_PLACE
+
+
+def _foreign_layers(net, iterator, listeners):
+    # A parametrized layer is of another class.
+    layers = net.module_.layers
+    return not all(type(layer) is nn.Linear and layer.bias is not None for layer in layers)
+
+
+def _hooks(net, iterator, listeners):
+    if any(getattr(global_hooks, name, None) for name in GLOBAL_HOOKS):
+        return True
+    return any(_has_hooks(part) for part in (net.criterion_, *net.module_.modules()))
+
+
+GLOBAL_HOOKS = (
+    "_global_forward_hooks",
+    "_global_forward_pre_hooks",
+    "_global_backward_hooks",
+    "_global_backward_pre_hooks",
+)
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+def _has_hooks(part):
+    attributes = vars(part)
+    return "forward" in attributes or any(attributes.get(name) for name in HOOKS)
+
+
+def _odd_parameters(net, iterator, listeners):
+    parameters = list(net.module_.parameters())
+    dtype = parameters[0].dtype
+    return dtype not in (torch.float32, torch.float64) or not all(
+        p.dtype == dtype and p.device.type == "cpu" and p.requires_grad and not _parameter_hooks(p)
+        for p in parameters
+    )
+
+
+def _parameter_hooks(parameter):
+    names = ("_backward_hooks", "_post_accumulate_grad_hooks")
+    return any(getattr(parameter, name, None) for name in names)
+
+
+def _foreign_loss(net, iterator, listeners):
+    return numpy_loss(net.criterion_, net.module_.layers[-1].out_features) is None
+
+
+def _foreign_data(net, iterator, listeners):
+    if type(iterator) is not BatchIterator or type(iterator.dataset) is not TrainingData:
+        return True
+    data, layers = iterator.dataset, net.module_.layers
+    X, y, weight = data.X, data.y, data.sample_weight
+    dtype = layers[0].weight.detach().numpy().dtype
+    loss = numpy_loss(net.criterion_, layers[-1].out_features)
+    return not (
+        X.dtype == dtype
+        and X.shape[1] == layers[0].in_features
+        and (weight is None or weight.dtype == dtype)
+        and isinstance(y, np.ndarray)
+        and loss.fits(y, layers[-1].out_features)
+    )
+
+
+def _foreign_optimizer(net, iterator, listeners):
+    optimizer = net.optimizer_
+    options = OPTIONS.get(type(optimizer))
+    if options is None or len(optimizer.param_groups) != 1:
+        return True
+    group = optimizer.param_groups[0]
+    ours = zip(group["params"], net.module_.parameters(), strict=False)
+    return (
+        len(group["params"]) != 2 * len(net.module_.layers)
+        or any(theirs is not p for theirs, p in ours)
+        or any(group.get(name, value) != value for name, value in options.items())
+        or any(torch.is_tensor(value) for name, value in group.items() if name != "params")
+        # Schedulers of learning rates put their own in its place.
+        or "step" in vars(optimizer)
+        or _optimizer_hooks(optimizer)
+    )
+
+
+COMMON = {
+    "fused": True,
+    "maximize": False,
+    "differentiable": False,
+    "weight_decay": 0,
+}
+OPTIONS = {
+    torch.optim.Adam: COMMON | {"amsgrad": False, "capturable": False},
+    torch.optim.SGD: COMMON | {"dampening": 0},
+}
+
+
+def _optimizer_hooks(optimizer):
+    own = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
+    everyones = ("_global_optimizer_pre_hooks", "_global_optimizer_post_hooks")
+    return any(vars(optimizer).get(name) for name in own) or any(
+        getattr(global_optimizer_hooks, name, None) for name in everyones
+    )
+
+
+def _uneven_steps(net, iterator, listeners):
+    optimizer = net.optimizer_
+    if type(optimizer) is not torch.optim.Adam:
+        return False
+    state = optimizer.state
+    steps = [state.get(p, {}).get("step", 0) for p in net.module_.parameters()]
+    return len({float(step) for step in steps}) > 1
+
+
+# In this order: the later ones take for granted what the earlier ones look at.
+REASONS = (
+    ("Somebody else listens to the batches.", _foreign_listeners),
+    ("The module is not our own.", _foreign_module),
+    ("A layer is not linear, or has no bias.", _foreign_layers),
+    ("A module has hooks, or a function of its own.", _hooks),
+    ("Parameters are not on the CPU, of one dtype, trainable and without hooks.", _odd_parameters),
+    ("The loss is not our own.", _foreign_loss),
+    ("The data are not our own, or not of the dtype of the net.", _foreign_data),
+    ("The optimizer is not as the estimators make it.", _foreign_optimizer),
+    ("Parameters have had different numbers of steps.", _uneven_steps),
+)
+
+
+def step_of(net, iterator, listeners, gradient_listeners, before=None):
+    """Step of the coming batches, a function of a batch that returns a `StepResult`.
+
+    Parameters
+    ----------
+    net : skactprune.nets.net.LeanLoop
+        Initialized net.
+    iterator : iterable
+        Gives the batches.
+    listeners : list of callable
+        Hooks of callbacks that are told of batches before and after the step.
+    gradient_listeners : list of callable
+        Hooks of callbacks that are told of gradients.
+    before : AutogradStep or ExplicitStep, default=None
+        Step of the batches before, which may go on.
+
+    Returns
+    -------
+    AutogradStep or ExplicitStep
+    """
+    told = [*listeners, *gradient_listeners]
+    if net.explicit_steps and why_autograd(net, iterator, told) is None:
+        goes_on = isinstance(before, ExplicitStep) and before.belongs_to(net)
+        step = before if goes_on else ExplicitStep(net)
+        step.watched = bool(listeners)
+        return step
+
+    def tell(batch):
+        for listener in gradient_listeners:
+            parameters = net.get_all_learnable_params()
+            listener(net, named_parameters=parameters, batch=batch, training=True)
+
+    return AutogradStep(net, tell)
