@@ -647,11 +647,14 @@ def test_data_that_need_autograd():
 
 
 def test_every_reason_has_a_test():
-    tested = {*FOREIGN, "Somebody else listens to the batches."}
-    tested.add("The data are not our own, or not of the dtype of the net.")
-    assert tested == {reason for reason, _ in REASONS}
+    tested = {*FOREIGN, "The data are not our own, or not of the dtype of the net."}
+    assert tested >= {reason for reason, _ in REASONS}
+
+
+def test_somebody_who_listens_needs_autograd():
     listeners = [Listener().on_batch_end]
-    assert why_autograd(make_net(), make_iterator(3), listeners) == REASONS[0][0]
+    reason = "Somebody else listens to the batches."
+    assert why_autograd(make_net(), make_iterator(3), listeners) == reason
 
 
 # -- threads ----------------------------------------------------------------------------------

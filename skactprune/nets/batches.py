@@ -40,22 +40,19 @@ class _Place:
     """Where batches of one size of a `TrainingData` are put, one after another."""
 
     def __init__(self, data, n_rows):
-        self._data, self._n_rows = data, n_rows
-        self._arrays = [
-            (array, np.empty((n_rows, *array.shape[1:]), array.dtype))
-            for array in (data.X, data.y, data.sample_weight)
-            if array is not None
-        ]
-        X, y, *weight = [torch.from_numpy(out) for _, out in self._arrays]
+        given = [a for a in (data.X, data.y, data.sample_weight) if a is not None]
+        pairs = [(a, np.empty((n_rows, *a.shape[1:]), a.dtype)) for a in given]
+        X, y, *weight = [torch.from_numpy(out) for _, out in pairs]
         self._batch = (X, (y, *weight)) if weight else (X, y)
+        self._dense = [(a, out) for a, out in pairs if not sparse.issparse(a)]
+        self._sparse = [(a, out) for a, out in pairs if sparse.issparse(a)]
 
     def __call__(self, rows):
-        for array, out in self._arrays:
-            if sparse.issparse(array):
-                array[rows].toarray(out=out)
-            else:
-                # The indices are valid; looking costs a copy.
-                array.take(rows, 0, out, "clip")
+        for array, out in self._dense:
+            # The indices are valid; looking costs a copy.
+            array.take(rows, 0, out, "clip")
+        for matrix, out in self._sparse:
+            matrix[rows].toarray(out=out)
         return self._batch
 
 

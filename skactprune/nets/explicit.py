@@ -94,6 +94,15 @@ class ExplicitStep:
             self._loss_sum += float(losses.sum())
         self._parts, self._factors, self._n_summed = [], [], self._n_rows
 
+    def squared_norm(self):
+        """Sum of the squares of all weights."""
+        with np.errstate(all="ignore"):
+            if self._flat.in_place():
+                return self._flat.squared_norm
+            # Somebody has put others in their place, after the last step.
+            weights, _ = self._net.module_.numpy_parameters()
+            return sum(float(np.vdot(weight, weight)) for weight in weights)
+
     def settle(self):
         """Sums of the losses since the last call, a `Settled`."""
         self._sum_losses()
@@ -140,7 +149,8 @@ class Buffers:
         self._fires = one_a_layer(bool)
         scratch = np.empty(n_rows * max(sizes[1:], default=0), dtype)
         self._scratch = [scratch[: h.size].reshape(h.shape) for h in self._hidden]
-        self._zeros = np.zeros_like(scratch)
+        zeros = np.zeros_like(scratch)
+        self._zeros = [zeros[: h.size].reshape(h.shape) for h in self._hidden]
         self._drops = [
             Dropout(rate, (n_rows, size), module) if rate else None
             for rate, size in zip(module.dropout, sizes, strict=True)
@@ -167,7 +177,7 @@ class Buffers:
             np.add(z, flat.biases[depth], out=z)
             if signs:
                 np.greater(z, 0, out=self._fires[depth])
-            self._activation.forward(z, self._zeros[: z.size].reshape(z.shape))
+            self._activation.forward(z, self._zeros[depth])
             h = z
         drop = self._drops[-1]
         h = self._inputs[-1] = h if drop is None else drop.forward(h)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from operator import is_
 
 import numpy as np
 import torch
@@ -65,7 +66,7 @@ class FlatParameters:
             self._take_over_steps(states)
         for name, views in zip(moments, others, strict=True):
             self._take_over_moments(states, name, views)
-        self._places = self._put_in_place(values, states)
+        self._put_in_place(values, states)
 
     def _views(self, flat):
         """Part of every parameter in a buffer; weights are of shape (n_in, n_out)."""
@@ -88,26 +89,25 @@ class FlatParameters:
                 state[name].copy_(old)
 
     def _put_in_place(self, values, states):
-        """Let layers and optimizer have the views; returns what `in_place` looks for."""
+        """Let layers and optimizer have the views."""
         values = [_like_parameter(view) for view in values]
         for parameter, value in zip(self._parameters, values, strict=True):
             value.copy_(parameter.detach())
-        places = []
         for parameter, value, state in zip(self._parameters, values, states, strict=True):
             parameter.data = value
             if state:
                 self._optimizer.state[parameter] = state
-            found = self._optimizer.state.get(parameter)
-            places.append((parameter, parameter.data_ptr(), found))
-        return places
+        self._addresses = [parameter.data_ptr() for parameter in self._parameters]
+        self._states = list(self._optimizer.state.values())
 
     def in_place(self):
         """Whether parameters and the optimizer's state still are the views."""
-        state = self._optimizer.state
-        for parameter, at, found in self._places:
-            if parameter.data_ptr() != at or state.get(parameter) is not found:
-                return False
-        return True
+        states = self._optimizer.state
+        return (
+            len(states) == len(self._states)
+            and all(map(is_, states.values(), self._states))
+            and [parameter.data_ptr() for parameter in self._parameters] == self._addresses
+        )
 
     def give_gradients(self):
         """Let the parameters have their gradients."""

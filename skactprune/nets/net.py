@@ -2,13 +2,12 @@
 
 from contextlib import nullcontext
 
-import torch
 from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback
 
 from skactprune.nets.explicit import ExplicitStep
 from skactprune.nets.results import Settled
-from skactprune.nets.steps import penalized_parameters, step_of
+from skactprune.nets.steps import step_of
 from skactprune.nets.threads import one_torch_thread
 
 
@@ -97,9 +96,8 @@ class LeanLoop:
                     hold_weights(self)
         settled += step.settle()
         self.history[-1]["batches"] = []
-        with torch.no_grad():
-            norm = sum(float(p.square().sum()) for p in penalized_parameters(self.module_))
-        self.epoch_loss_ = (settled.loss + 0.5 * norm * settled.penalty) / settled.n_rows
+        penalty = 0.5 * step.squared_norm() * settled.penalty
+        self.epoch_loss_ = (settled.loss + penalty) / settled.n_rows
         self.history.record("train_loss", self.epoch_loss_)
 
     def _step(self, iterator, listeners):

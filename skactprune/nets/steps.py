@@ -66,6 +66,11 @@ class AutogradStep:
                     parameter.grad.add_(parameter.detach(), alpha=penalty)
         return penalty
 
+    @torch.no_grad()
+    def squared_norm(self):
+        """Sum of the squares of all weights."""
+        return sum(float(p.square().sum()) for p in self._penalized)
+
     def settle(self):
         """Sums of the losses since the last call, a `Settled`."""
         settled, self._settled = self._settled, Settled(0.0, 0.0, 0)
@@ -111,31 +116,34 @@ def why_autograd(net, iterator, listeners):
     str or None
         None where `ExplicitStep` does the same.
     """
-    for reason, holds in REASONS:
-        if holds(net, iterator, listeners):
-            return reason
-    return None
-
-
-def _foreign_listeners(net, iterator, listeners):
-    return not all(getattr(listener, "is_modest", False) for listener in listeners)
-
-
-def _foreign_module(net, iterator, listeners):
+    if not all(getattr(listener, "is_modest", False) for listener in listeners):
+        return "Somebody else listens to the batches."
     module = net.module_
-    return type(module) is not MLP or module.activation not in IN_PLACE
-
-
-def _foreign_layers(net, iterator, listeners):
+    if type(module) is not MLP or module.activation not in IN_PLACE:
+        return "The module is not our own."
+    layers = list(module.layers)
     # A parametrized layer is of another class.
-    layers = net.module_.layers
-    return not all(type(layer) is nn.Linear and layer.bias is not None for layer in layers)
+    if not all(type(layer) is nn.Linear and layer.bias is not None for layer in layers):
+        return "A layer is not linear, or has no bias."
+    net_ = _Net(net, module, layers)
+    return next((reason for reason, holds in REASONS if holds(net_, iterator)), None)
 
 
-def _hooks(net, iterator, listeners):
+class _Net:
+    """What is looked at, got only once: it is looked at before every epoch."""
+
+    def __init__(self, net, module, layers):
+        self.modules = (net.criterion_, module, module.layers, *layers)
+        self.parameters = [p for layer in layers for p in (layer.weight, layer.bias)]
+        self.weight = self.parameters[0]
+        self.optimizer, self.criterion = net.optimizer_, net.criterion_
+        self.n_inputs, self.n_outputs = layers[0].in_features, layers[-1].out_features
+
+
+def _hooks(net, iterator):
     if any(getattr(global_hooks, name, None) for name in GLOBAL_HOOKS):
         return True
-    return any(_has_hooks(part) for part in (net.criterion_, *net.module_.modules()))
+    return any(_has_hooks(vars(part)) for part in net.modules)
 
 
 GLOBAL_HOOKS = (
@@ -144,20 +152,23 @@ GLOBAL_HOOKS = (
     "_global_backward_hooks",
     "_global_backward_pre_hooks",
 )
-HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
-def _has_hooks(part):
-    attributes = vars(part)
-    return "forward" in attributes or any(attributes.get(name) for name in HOOKS)
+def _has_hooks(attributes):
+    return (
+        attributes["_forward_hooks"]
+        or attributes["_forward_pre_hooks"]
+        or attributes["_backward_hooks"]
+        or attributes["_backward_pre_hooks"]
+        or "forward" in attributes
+    )
 
 
-def _odd_parameters(net, iterator, listeners):
-    parameters = list(net.module_.parameters())
-    dtype = parameters[0].dtype
+def _odd_parameters(net, iterator):
+    dtype = net.weight.dtype
     return dtype not in (torch.float32, torch.float64) or not all(
-        p.dtype == dtype and p.device.type == "cpu" and p.requires_grad and not _parameter_hooks(p)
-        for p in parameters
+        p.dtype == dtype and p.is_cpu and p.requires_grad and not _parameter_hooks(p)
+        for p in net.parameters
     )
 
 
@@ -166,50 +177,42 @@ def _parameter_hooks(parameter):
     return any(getattr(parameter, name, None) for name in names)
 
 
-def _foreign_loss(net, iterator, listeners):
-    return numpy_loss(net.criterion_, net.module_.layers[-1].out_features) is None
+def _foreign_loss(net, iterator):
+    return numpy_loss(net.criterion, net.n_outputs) is None
 
 
-def _foreign_data(net, iterator, listeners):
+def _foreign_data(net, iterator):
     if type(iterator) is not BatchIterator or type(iterator.dataset) is not TrainingData:
         return True
-    data, layers = iterator.dataset, net.module_.layers
-    X, y, weight = data.X, data.y, data.sample_weight
-    dtype = layers[0].weight.detach().numpy().dtype
-    loss = numpy_loss(net.criterion_, layers[-1].out_features)
+    data = iterator.dataset
+    dtype = net.weight.detach().numpy().dtype
+    loss = numpy_loss(net.criterion, net.n_outputs)
     return not (
-        X.dtype == dtype
-        and X.shape[1] == layers[0].in_features
-        and (weight is None or weight.dtype == dtype)
-        and isinstance(y, np.ndarray)
-        and loss.fits(y, layers[-1].out_features)
+        data.X.dtype == dtype
+        and data.X.shape[1] == net.n_inputs
+        and (data.sample_weight is None or data.sample_weight.dtype == dtype)
+        and isinstance(data.y, np.ndarray)
+        and loss.fits(data.y, net.n_outputs)
     )
 
 
-def _foreign_optimizer(net, iterator, listeners):
-    optimizer = net.optimizer_
+def _foreign_optimizer(net, iterator):
+    optimizer = net.optimizer
     options = OPTIONS.get(type(optimizer))
     if options is None or len(optimizer.param_groups) != 1:
         return True
     group = optimizer.param_groups[0]
-    ours = zip(group["params"], net.module_.parameters(), strict=False)
     return (
-        len(group["params"]) != 2 * len(net.module_.layers)
-        or any(theirs is not p for theirs, p in ours)
+        list(map(id, group["params"])) != list(map(id, net.parameters))
         or any(group.get(name, value) != value for name, value in options.items())
-        or any(torch.is_tensor(value) for name, value in group.items() if name != "params")
+        or any(torch.is_tensor(value) for value in group.values())
         # Schedulers of learning rates put their own in its place.
         or "step" in vars(optimizer)
         or _optimizer_hooks(optimizer)
     )
 
 
-COMMON = {
-    "fused": True,
-    "maximize": False,
-    "differentiable": False,
-    "weight_decay": 0,
-}
+COMMON = {"fused": True, "maximize": False, "differentiable": False, "weight_decay": 0}
 OPTIONS = {
     torch.optim.Adam: COMMON | {"amsgrad": False, "capturable": False},
     torch.optim.SGD: COMMON | {"dampening": 0},
@@ -224,20 +227,15 @@ def _optimizer_hooks(optimizer):
     )
 
 
-def _uneven_steps(net, iterator, listeners):
-    optimizer = net.optimizer_
-    if type(optimizer) is not torch.optim.Adam:
+def _uneven_steps(net, iterator):
+    if type(net.optimizer) is not torch.optim.Adam:
         return False
-    state = optimizer.state
-    steps = [state.get(p, {}).get("step", 0) for p in net.module_.parameters()]
-    return len({float(step) for step in steps}) > 1
+    state = net.optimizer.state
+    return len({float(state.get(p, {}).get("step", 0)) for p in net.parameters}) > 1
 
 
 # In this order: the later ones take for granted what the earlier ones look at.
 REASONS = (
-    ("Somebody else listens to the batches.", _foreign_listeners),
-    ("The module is not our own.", _foreign_module),
-    ("A layer is not linear, or has no bias.", _foreign_layers),
     ("A module has hooks, or a function of its own.", _hooks),
     ("Parameters are not on the CPU, of one dtype, trainable and without hooks.", _odd_parameters),
     ("The loss is not our own.", _foreign_loss),

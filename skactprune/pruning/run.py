@@ -388,7 +388,7 @@ class Run:
     @property
     def watches(self):
         """Whether there is anything to be done for every batch."""
-        return bool(self._probes or self._held)
+        return bool(self._held) or any(p.hears_batches for p in self._probes.values())
 
     def begin_batch(self, batch, weight):
         """Tell the probes of a batch of training."""

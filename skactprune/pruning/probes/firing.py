@@ -105,6 +105,11 @@ class Firing(Probe):
         self._begin(self._settled())
         self._active, self._sample_weight = False, None
 
+    @property
+    def hears_batches(self):
+        """Whether it counts in training."""
+        return self._in_training
+
     def begin_batch(self, batch, weight):
         """Count the coming forward pass."""
         self._active, self._sample_weight = self._in_training, weight
