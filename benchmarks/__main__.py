@@ -8,32 +8,21 @@ from pathlib import Path
 from time import perf_counter
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from benchmarks import machine, report
+from benchmarks import machine, pages, report, results
 from benchmarks.bench import Bench
-from benchmarks.cases import CASES
+from benchmarks.cases import CASES, LINUX
 from benchmarks.settings import FULL, QUICK
-from benchmarks.store import Store
 from benchmarks.timing import threads
+
+DOCS, PAGE = Path("docs"), "benchmarks.md"
 
 
 def main(argv=None):
-    """Run the command line.
-
-    Parameters
-    ----------
-    argv : list of str, default=None
-        Arguments; None takes those of the program.
-
-    Returns
-    -------
-    int
-        Exit code; 130 after an interrupt.
-    """
+    """Run the command line; the exit code is 130 after an interrupt."""
     args = _parse(argv)
     settings = replace(QUICK if args.quick else FULL, threads=args.threads)
-    folder = args.output or Path("bench" if args.quick else "docs")
+    folder = args.output or (Path("bench") if args.quick else DOCS)
     folder.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=True, highlight=False)
     try:
@@ -45,52 +34,27 @@ def main(argv=None):
 
 
 def run(settings, folder, names, fresh, console):
-    """Run cases that are not finished yet, and write both files after each.
+    """Run those of the named cases that are not finished, or all if `fresh`.
 
-    Parameters
-    ----------
-    settings : Settings
-        How large everything is.
-    folder : pathlib.Path
-        For the files.
-    names : list of str
-        Keys of `CASES`.
-    fresh : bool
-        Whether finished cases are run again.
-    console : rich.console.Console
-        Where progress is told.
+    Both files in the folder are written after each; the console is told of it.
     """
-    with threads(settings.threads):
-        store = Store(folder, settings, machine.facts())
+    with threads(settings.threads), tempfile.TemporaryDirectory() as scratch:
+        store = results.Store(folder, settings, machine.facts())
         if store.discarded:
             console.print(f"{store.path} is of other settings or another machine: starting anew.")
-        todo = [name for name in names if fresh or not store.has(name)]
-        left = sum(CASES[name].weight for name in todo)
-        columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
-        bar = Progress(*columns, TimeRemainingColumn(), console=console, transient=True)
-        with bar, tempfile.TemporaryDirectory() as scratch:
-            task = bar.add_task("", total=left)
-            bench = Bench(settings, Path(scratch))
-            for name in todo:
-                case = CASES[name]
-                bar.update(task, description=name)
-                if case.linux and sys.platform != "linux":
-                    console.print(f"{name}: skipped, it needs Linux")
-                    continue
-                start = perf_counter()
-                done = bar.tasks[task].completed
-                bench.begin(lambda share, w=case.weight: bar.advance(task, share * w))
-                results = case.run(bench)
-                store.put(name, perf_counter() - start, results)
-                bar.update(task, completed=done + case.weight)
-                console.print(f"{name}: {perf_counter() - start:.0f} s")
-                _write_page(folder, store, settings)
-        _write_page(folder, store, settings)
-    console.print(f"Written: {folder / report.NAME}, {store.path}")
-
-
-def _write_page(folder, store, settings):
-    (folder / report.NAME).write_text(report.page(store, settings), encoding="utf-8")
+        bench = Bench(settings, Path(scratch))
+        for name in [name for name in names if fresh or not store.has(name)]:
+            if name in LINUX and sys.platform != "linux":
+                console.print(f"{name}: skipped, it needs Linux")
+                continue
+            start = perf_counter()
+            with console.status(name):
+                measured = CASES[name](bench)
+            store.put(name, perf_counter() - start, measured)
+            console.print(f"{name}: {perf_counter() - start:.0f} s")
+            pages.write(folder / PAGE, report.tables(store), DOCS)
+        pages.write(folder / PAGE, report.tables(store), DOCS)
+    console.print(f"Written: {folder / PAGE}, {store.path}")
 
 
 def _parse(argv):
@@ -100,15 +64,17 @@ def _parse(argv):
         "skorch and onnxruntime. Finished cases are kept; the same command goes on after an "
         "interruption.",
     )
-    parser.add_argument("--quick", action="store_true", help="small data, 3 alternations")
-    parser.add_argument("--only", nargs="+", choices=CASES, metavar="NAME", help=", ".join(CASES))
-    parser.add_argument(
+    add = parser.add_argument
+    add("--quick", action="store_true", help="small data, 3 alternations")
+    add("--only", nargs="+", choices=CASES, metavar="NAME", help=", ".join(CASES))
+    add(
         "--output",
         type=Path,
-        help=f"folder for {report.NAME} and {report.JSON_NAME} (default: docs; bench with --quick)",
+        help=f"folder for {PAGE} and {results.NAME} (default: docs, whose page gets the tables; "
+        "bench with --quick)",
     )
-    parser.add_argument("--threads", type=int, default=FULL.threads, help="default: %(default)s")
-    parser.add_argument("--fresh", action="store_true", help="run finished cases again")
+    add("--threads", type=int, default=FULL.threads, help="default: %(default)s")
+    add("--fresh", action="store_true", help="run finished cases again")
     return parser.parse_args(argv)
 
 

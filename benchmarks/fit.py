@@ -1,24 +1,13 @@
 """How long a fit takes: dense, shrinking, counting."""
 
-from benchmarks import data
-from benchmarks.peers import (
-    FIFTH,
-    FUSED,
-    IMAGE_NET,
-    LENET,
-    MASKED,
-    OURS,
-    SKLEARN,
-    SKORCH,
-    TENTH,
-    TORCH,
-    check_live,
-    ours,
-    shrinking,
-    sklearn_net,
-    skorch_net,
-    torch_loop,
-)
+from functools import partial
+
+import numpy as np
+from sklearn.datasets import load_digits
+
+from benchmarks import peers
+from benchmarks.bench import count, name, table
+from benchmarks.peers import FUSED, IMAGE_NET, LENET, MASKED, OURS, SKLEARN, SKORCH, TORCH
 from benchmarks.results import held_against
 from benchmarks.timing import clock
 from skactprune import ScorePruning
@@ -38,109 +27,69 @@ class _Never:
         return False
 
 
-def name_net(n_in, hidden, batch):
-    """Sizes of a net for 10 classes, and its batches, for a table."""
-    return f"{'-'.join(map(str, (n_in, *hidden, 10)))}, batch {batch}"
-
-
 def _nets(bench):
-    """Rows, labels, hidden sizes, batch, epochs and name of each dense fit."""
+    """Place of each dense fit, and its rows, labels, hidden sizes, batch and epochs."""
     settings = bench.settings
-    images = bench.training_images(settings.image_rows)
-    for hidden in (IMAGE_NET, LENET):
-        name = f"{bench.image_source}, {name_net(784, hidden, 128)}"
-        yield *images, hidden, 128, settings.fit_epochs, name
-    table = data.table(settings.wide_rows, 100)
-    name = f"synthetic table, {name_net(100, LENET, 128)}"
-    yield *table, LENET, 128, settings.fit_epochs, name
-    yield *data.digits(), (100,), 32, settings.digits_epochs, f"digits, {name_net(64, (100,), 32)}"
+    X, y = load_digits(return_X_y=True)
+    digits = (X / 16).astype(np.float32), y.astype(np.int64)
+    images, source = bench.training_images(settings.image_rows), bench.images[3]
+    wide = table(settings.wide_rows, 100)
+    for data, (X, y), hidden, batch, epochs in (
+        (source, images, IMAGE_NET, 128, settings.fit_epochs),
+        (source, images, LENET, 128, settings.fit_epochs),
+        ("synthetic table", wide, LENET, 128, settings.fit_epochs),
+        ("digits", digits, (100,), 32, settings.digits_epochs),
+    ):
+        about = f"{len(X)} rows", count(epochs, "epoch")
+        place = name(data, (X.shape[1], *hidden, 10), batch, *about)
+        yield place, (X, y, hidden, batch, epochs)
 
 
 def dense_fit(bench):
     """Fit of a net that is not pruned, against all peers."""
-    bench.expect(4)
     results = []
-    for X, y, hidden, batch, epochs, name in _nets(bench):
-        sizes = (X.shape[1], *hidden, 10)
-        values = bench.alternate(
-            {
-                OURS: clock(ours(hidden, batch, epochs).fit, X, y),
-                TORCH: clock(torch_loop, sizes, X, y, batch, epochs),
-                FUSED: clock(torch_loop, sizes, X, y, batch, epochs, fused=True),
-                SKLEARN: clock(sklearn_net(hidden, batch, epochs).fit, X, y),
-                SKORCH: clock(skorch_net(sizes, batch, epochs).fit, X, y),
-            }
-        )
-        large = batch == 128
-        where = f"{name}, {len(X)} rows, {epochs} epoch{'s' * (epochs > 1)}"
+    for where, problem in _nets(bench):
+        sides = {side: clock(fit) for side, fit in peers.fits(*problem).items()}
+        values = bench.alternate(sides)
+        small = where.startswith("digits")
+        targets = {TORCH: None if small else 1.10, FUSED: None, SKORCH: None}
+        targets[SKLEARN] = 1.0 if small else 0.65
+        results += held_against(values, OURS, targets, what="fit, no pruning", where=where)
         about = {"what": "fit of torch, for scale", "where": where}
-        scale = held_against(values, FUSED, {SKLEARN: None}, **about)
-        about = {"what": "fit, no pruning", "where": where}
-        targets = {TORCH: 1.10 if large else None, FUSED: None, SKORCH: None}
-        results += held_against(values, OURS, targets, **about)
-        reason = f"for scale, a {FUSED}, takes {scale[0].ratio[0]:.2f} x of it"
-        targets = {SKLEARN: 0.65 if large else 1.0}
-        results += held_against(values, OURS, targets, if_missed=reason, **about) + scale
+        results += held_against(values, FUSED, {SKLEARN: None}, **about)
     return results
 
 
 def shrinking_fit(bench):
     """Fit in which the net shrinks, against a dense one and against masks."""
-    settings = bench.settings
-    X, y = bench.training_images(settings.shrink_rows)
-    epochs, sizes = settings.shrink_epochs, (784, *IMAGE_NET, 10)
-
-    def shrink(live):
-        estimator = shrinking(784, IMAGE_NET, live, 128, epochs)
-        return clock(lambda: check_live(estimator.fit(X, y), live))
-
-    dense = f"{OURS}, dense"
-    names = {live: f"{OURS}, to {'-'.join(map(str, live))}" for live in (FIFTH, TENTH)}
-    values = bench.alternate(
-        {
-            dense: clock(ours(IMAGE_NET, 128, epochs).fit, X, y),
-            **{name: shrink(live) for live, name in names.items()},
-            TORCH: clock(torch_loop, sizes, X, y, 128, epochs),
-            MASKED: clock(torch_loop, sizes, X, y, 128, epochs, masked=0.9),
-        }
-    )
-    where = (
-        f"{bench.image_source}, {name_net(784, IMAGE_NET, 128)}, {len(X)} rows, {epochs} epochs, "
-        "5 rounds"
-    )
-    about = {"what": "shrinking fit", "where": where}
+    X, y = bench.training_images(bench.settings.shrink_rows)
+    epochs = bench.settings.shrink_epochs
+    fits, dense = peers.fits(X, y, IMAGE_NET, 128, epochs), f"{OURS}, dense"
+    sides = {dense: clock(fits[OURS]), TORCH: clock(fits[TORCH])}
+    sides[MASKED] = clock(partial(fits[TORCH], masked=0.9))
+    names = {peers.FIFTH: 0.70, peers.TENTH: 0.62}
+    targets = {f"{OURS}, to {'-'.join(map(str, live))}": target for live, target in names.items()}
+    for live, side in zip(names, targets, strict=True):
+        sides[side] = clock(peers.fit_to, live, X, y, 128, epochs)
+    values = bench.alternate(sides)
+    where = bench.on_images(IMAGE_NET, 128, f"{len(X)} rows", f"{epochs} epochs", "5 rounds")
     results = []
-    for live, target in ((FIFTH, 0.70), (TENTH, 0.62)):
-        targets = {dense: target, TORCH: None, MASKED: None}
-        results += held_against(values, names[live], targets, **about)
-    note = "90 % masked from the first step on: masks save no time"
-    about |= {"what": "fit with masks", "note": note}
-    return results + held_against(values, MASKED, {TORCH: None}, **about)
-
-
-COUNTING_COSTS = (
-    "every step pays for a comparison a layer and keeps its outputs for a while, which weighs more "
-    "where steps are short"
-)
+    for side, target in targets.items():
+        others = {dense: target, TORCH: None, MASKED: None}
+        results += held_against(values, side, others, what="shrinking fit", where=where)
+    return results + held_against(values, MASKED, {TORCH: None}, what="fit with masks", where=where)
 
 
 def counting(bench):
     """Counting who fires, against the same fit without; a round never comes."""
-    bench.expect(4)
     results = []
-    for X, y, hidden, batch, epochs, name in _nets(bench):
+    for where, (X, y, *net) in _nets(bench):
         sides = {}
         for side, criterion in ((COUNTED, "activation"), (NOT_COUNTED, "random")):
             params = {"method": ScorePruning(criterion), "prune_fraction": 0.5, "trigger": _Never()}
-            sides[side] = clock(ours(hidden, batch, epochs, **params).fit, X, y)
+            sides[side] = clock(peers.ours(*net, **params).fit, X, y)
         # Twice as many, because a few per cent are looked for.
         values = bench.alternate(sides, alternations=2 * bench.settings.alternations)
-        results += held_against(
-            values,
-            COUNTED,
-            {NOT_COUNTED: 1.03},
-            if_missed=COUNTING_COSTS,
-            what="counting",
-            where=f"{name}, {len(X)} rows, {epochs} epoch{'s' * (epochs > 1)}",
-        )
+        targets = {NOT_COUNTED: 1.03}
+        results += held_against(values, COUNTED, targets, what="counting", where=where)
     return results

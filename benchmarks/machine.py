@@ -14,10 +14,7 @@ PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "skorch", "onnxruntime")
 
 
 def facts():
-    """Processor, libraries and versions, a dict for JSON.
-
-    To be called with the threads limited as in the measurements.
-    """
+    """Processor, libraries and versions for JSON, with the threads limited as in measurements."""
     pools = {
         f"{pool['internal_api']} {pool.get('version') or ''}".strip(): {
             "threads": pool["num_threads"],
@@ -25,13 +22,13 @@ def facts():
         }
         for pool in threadpool_info()
     }
+    versions = {name: version(name) for name in PACKAGES}
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
         "system": platform.system(),
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in PACKAGES}
-        | {"skactprune": skactprune.__version__},
+        "versions": versions | {"skactprune": skactprune.__version__},
         "torch kernels": torch.backends.cpu.get_cpu_capability(),
         "torch threads": torch.get_num_threads(),
         "pools": pools,
@@ -39,11 +36,7 @@ def facts():
 
 
 def _processor():
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next(
-        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")),
-        platform.machine(),
-    )
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

@@ -1,14 +1,19 @@
 """Our estimator and what a user would take instead, with the same net, solver, batch and epochs."""
 
+import warnings
+from functools import partial
+
 import numpy as np
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 from skorch import NeuralNetClassifier
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import prune
 
-from skactprune import Activation, PrunedMLPClassifier
+from skactprune import PrunedMLPClassifier
+from skactprune.methods import Activation
 
 OURS = "PrunedMLPClassifier"
 SKLEARN = "MLPClassifier"
@@ -18,10 +23,24 @@ SKORCH = "skorch, defaults"
 MASKED = "torch.nn.utils.prune"
 
 IMAGE_NET = (300, 200, 100, 50)
+IMAGE_SIZES = (784, *IMAGE_NET, 10)
 LENET = (300, 100)
 # Of these, the published sizes 784-300-200-100-50-10 shrink to a fifth and to a tenth.
 FIFTH = (60, 40, 20, 10)
 TENTH = (30, 20, 10, 5)
+
+
+def fits(X, y, hidden, batch, epochs):
+    """Functions that fit a net for 10 classes that is not pruned, by who does it."""
+    sizes = (X.shape[1], *hidden, 10)
+    loop = partial(torch_loop, sizes, X, y, batch, epochs)
+    return {
+        OURS: partial(ours(hidden, batch, epochs).fit, X, y),
+        TORCH: loop,
+        FUSED: partial(loop, fused=True),
+        SKLEARN: partial(sklearn_net(hidden, batch, epochs).fit, X, y),
+        SKORCH: partial(skorch_net(sizes, batch, epochs).fit, X, y),
+    }
 
 
 def ours(hidden, batch, epochs, **params):
@@ -30,48 +49,31 @@ def ours(hidden, batch, epochs, **params):
     return PrunedMLPClassifier(hidden, batch_size=batch, max_iter=epochs, **defaults | params)
 
 
-def shrinking(n_in, hidden, live, batch, epochs, **params):
-    """Our estimator, pruned by neurons in 5 rounds until just `live` neurons are left."""
-    method = Activation(granularity="neuron", scope="layer")
-    fraction = fraction_gone(n_in, hidden, live)
-    return ours(hidden, batch, epochs, method=method, prune_fraction=fraction, **params)
+def fit_to(live, X, y, batch, epochs):
+    """Fit of 300-200-100-50 that is pruned in 5 rounds to just `live` neurons a layer.
 
-
-def fraction_gone(n_in, hidden, live):
-    """Share of the hidden weights that is gone where `live` neurons of each layer are left."""
+    Raises
+    ------
+    RuntimeError
+        If others are left: times would be of another net.
+    """
 
     def weights(sizes):
-        return sum(a * b for a, b in zip((n_in, *sizes), sizes, strict=False))
+        return sum(a * b for a, b in zip((X.shape[1], *sizes), sizes, strict=False))
 
-    return 1 - weights(live) / weights(hidden)
-
-
-def check_live(estimator, live):
-    """Raise RuntimeError unless these numbers of neurons are left: times would be of another net.
-
-    Parameters
-    ----------
-    estimator : PrunedMLPClassifier
-        Fitted.
-    live : sequence of int
-        Neurons a hidden layer.
-
-    Returns
-    -------
-    PrunedMLPClassifier
-        The same estimator.
-    """
-    found = [len(neurons) for neurons in estimator.live_neurons_]
-    if found != list(live):
-        raise RuntimeError(f"The net has {found} neurons left instead of {list(live)}.")
+    how = {"method": Activation("neuron", "layer")}
+    how["prune_fraction"] = 1 - weights(live) / weights(IMAGE_NET)
+    estimator = ours(IMAGE_NET, batch, epochs, **how).fit(X, y)
+    found = tuple(len(neurons) for neurons in estimator.live_neurons_)
+    if found != live:
+        raise RuntimeError(f"The net has {found} neurons left instead of {live}.")
     return estimator
 
 
 def sklearn_net(hidden, batch, epochs):
     """scikit-learn's classifier, which trains all `epochs`."""
-    return MLPClassifier(
-        hidden, batch_size=batch, max_iter=epochs, n_iter_no_change=epochs + 1, random_state=0
-    )
+    how = {"n_iter_no_change": epochs + 1, "random_state": 0}
+    return MLPClassifier(hidden, batch_size=batch, max_iter=epochs, **how)
 
 
 def module(sizes):
@@ -98,31 +100,14 @@ def skorch_net(sizes, batch, epochs):
 
 
 def torch_loop(sizes, X, y, batch, epochs, fused=None, masked=0.0):
-    """Train a plain torch module as a careful user would.
+    """Train a plain torch module as a careful user would, and return it.
 
-    Parameters
-    ----------
-    sizes : sequence of int
-        Units of all layers.
-    X, y : ndarray
-        float32 rows and int64 labels.
-    batch, epochs : int
-        Rows a step; passes over the rows.
-    fused : bool, default=None
-        As of `torch.optim.Adam`; None is torch's default, which is not fused on a CPU.
-    masked : float, default=0.0
-        Share of every hidden weight matrix that torch.nn.utils.prune masks beforehand, the
-        weights of smallest absolute value.
-
-    Returns
-    -------
-    torch.nn.Sequential
-        The trained module.
+    `fused` is that of `torch.optim.Adam`, None for torch's default, which is not fused on a CPU;
+    `masked` the share of every hidden weight matrix that torch.nn.utils.prune masks beforehand.
     """
     X, y = torch.from_numpy(X), torch.from_numpy(y)
     net = module(sizes)
-    if masked:
-        mask(net, masked)
+    mask(net, masked)
     optimizer = torch.optim.Adam(net.parameters(), lr=0.001, fused=fused)
     for _ in range(epochs):
         total = 0.0
@@ -137,5 +122,37 @@ def torch_loop(sizes, X, y, batch, epochs, fused=None, masked=0.0):
 
 def mask(net, amount):
     """Mask a share of every hidden weight matrix of a module with torch.nn.utils.prune."""
-    for layer in [part for part in net if isinstance(part, nn.Linear)][:-1]:
+    for layer in [part for part in net if isinstance(part, nn.Linear)][:-1] if amount else ():
         prune.l1_unstructured(layer, "weight", amount)
+
+
+# -- fitted models whose predictions and files are measured --------------------------------------
+
+
+def dense_sklearn(bench):
+    """MLPClassifier of the original sizes."""
+    return _fitted(bench, sklearn_net(IMAGE_NET, 128, 5).fit)
+
+
+def shrunk(bench, live):
+    """PrunedMLPClassifier with just these neurons left of 300-200-100-50."""
+    return _fitted(bench, partial(fit_to, live, batch=128, epochs=5))
+
+
+def sparse(bench, method):
+    """PrunedMLPClassifier without 90 % of its hidden weights, of which `method` says which."""
+    return _fitted(bench, ours(IMAGE_NET, 128, 5, method=method, prune_fraction=0.9).fit)
+
+
+def masked_module():
+    """Torch module of the original sizes, untrained, with 90 % of its hidden weights masked."""
+    net = module(IMAGE_SIZES).eval()
+    mask(net, 0.9)
+    return net
+
+
+def _fitted(bench, fit):
+    X, y = bench.training_images(bench.settings.model_rows)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return fit(X=X, y=y)

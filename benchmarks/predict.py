@@ -3,17 +3,15 @@
 import onnxruntime
 import torch
 
-from benchmarks.models import SIZES, dense_sklearn, masked_module, shrunk
-from benchmarks.peers import FIFTH, IMAGE_NET, MASKED, SKLEARN, TENTH, module
+from benchmarks import peers
+from benchmarks.bench import count
+from benchmarks.peers import FIFTH, IMAGE_NET, MASKED, OURS, SKLEARN, TENTH
 from benchmarks.results import held_against
 from benchmarks.timing import clock_calls
 
 VALIDATED, UNCHECKED = "compact, validated", "compact, fast path"
-ESTIMATOR = "PrunedMLPClassifier"
-DENSE_TORCH = "torch module, dense"
-MASKED_TORCH = f"{MASKED}, 90 %"
+DENSE_TORCH, MASKED_TORCH = "torch module, dense", f"{MASKED}, 90 %"
 ONNX = "onnxruntime, the compact model"
-FIRST_LAYER = "most of it is the product of all rows with the first layer, which stays 784 wide"
 # Largest ratios to MLPClassifier of the original sizes.
 TARGETS_MANY = {
     FIFTH: {VALIDATED: 0.30, UNCHECKED: 0.22},
@@ -24,8 +22,7 @@ TARGETS_ONE = {FIFTH: {}, TENTH: {VALIDATED: 0.45, UNCHECKED: 0.10}}
 
 def many_rows(bench):
     """Predictions of many rows at once."""
-    n = bench.settings.predict_rows
-    return _predictions(bench, n, TARGETS_MANY, calls=3)
+    return _predictions(bench, bench.settings.predict_rows, TARGETS_MANY, calls=3)
 
 
 def one_row(bench):
@@ -34,33 +31,24 @@ def one_row(bench):
 
 
 def _predictions(bench, n_rows, targets, calls):
-    X = bench.images[2][:n_rows]
-    bench.expect(len(targets))
-    results = []
+    X, results = bench.images[2][:n_rows], []
     for live, wanted in targets.items():
-        sides = {
-            name: clock_calls(function, calls)
-            for name, function in _predictors(bench, live, X).items()
-        }
-        values = bench.alternate(sides)
-        where = (
-            f"{bench.image_source}, {'-'.join(map(str, IMAGE_NET))} to "
-            f"{'-'.join(map(str, live))}, {len(X)} row{'s' * (len(X) > 1)}"
-        )
+        functions = _predictors(bench, live, X)
+        values = bench.alternate({name: clock_calls(f, calls) for name, f in functions.items()})
+        sizes = " to ".join("-".join(map(str, of)) for of in (IMAGE_NET, live))
+        where = f"{bench.images[3]}, {sizes}, {count(len(X), 'row')}"
         about = {"what": "predict", "where": where}
-        for ours in (VALIDATED, UNCHECKED, ESTIMATOR):
-            limit = {SKLEARN: wanted.get(ours)}
-            results += held_against(values, ours, limit, if_missed=FIRST_LAYER, **about)
+        for ours in (VALIDATED, UNCHECKED, OURS):
+            results += held_against(values, ours, {SKLEARN: wanted.get(ours)}, **about)
         results += held_against(values, UNCHECKED, {ONNX: None, DENSE_TORCH: None}, **about)
-        note = "what a mask alone changes"
-        about |= {"what": "predict with masks", "note": note}
+        about["what"] = "predict with masks"
         results += held_against(values, MASKED_TORCH, {DENSE_TORCH: None}, **about)
     return results
 
 
 def _predictors(bench, live, X):
     """Functions that predict labels for `X`, all nets but the compact one in original sizes."""
-    estimator, dense = shrunk(bench, live), dense_sklearn(bench)
+    estimator, dense = peers.shrunk(bench, live), peers.dense_sklearn(bench)
     compact = estimator.compact()
     session = _session(compact.to_onnx(), bench.settings.threads)
     tensor = torch.from_numpy(X)
@@ -74,21 +62,19 @@ def _predictors(bench, live, X):
 
     return {
         SKLEARN: lambda: dense.predict(X),
-        ESTIMATOR: lambda: estimator.predict(X),
+        OURS: lambda: estimator.predict(X),
         VALIDATED: lambda: compact.predict(X),
         UNCHECKED: lambda: compact.predict_unchecked(X),
         ONNX: lambda: session.run(["label"], {"X": X}),
-        DENSE_TORCH: of_module(module(SIZES).eval()),
-        MASKED_TORCH: of_module(masked_module()),
+        DENSE_TORCH: of_module(peers.module(peers.IMAGE_SIZES).eval()),
+        MASKED_TORCH: of_module(peers.masked_module()),
     }
 
 
 def _session(proto, n_threads):
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = n_threads
-    options.inter_op_num_threads = 1
+    options.intra_op_num_threads, options.inter_op_num_threads = n_threads, 1
     # Its threads would go on spinning while the other sides are measured.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(
-        proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    how = {"providers": ["CPUExecutionProvider"]}
+    return onnxruntime.InferenceSession(proto.SerializeToString(), options, **how)

@@ -1,116 +1,89 @@
-"""The Markdown page."""
+"""Tables of what was measured, for the page."""
 
+import numpy as np
+import pandas as pd
+
+from benchmarks.bench import count
 from benchmarks.cases import CASES
-from benchmarks.store import NAME as JSON_NAME
+from benchmarks.pages import markdown
 
-NAME = "benchmarks.md"
-COLUMNS = ("what", "on", "side", "time or size", "against", "its time or size", "ratio")
 SCALES = {"s": ((1, "s"), (1e-3, "ms"), (1e-6, "µs")), "bytes": ((1e6, "MB"), (1e3, "kB"))}
 
 
-def page(store, settings):
-    """Markdown of all finished cases.
-
-    Parameters
-    ----------
-    store : Store
-        The cases.
-    settings : Settings
-        Of the run.
-
-    Returns
-    -------
-    str
-    """
+def tables(store):
+    """Machine, targets and cases of a `Store` as Markdown, by name."""
     cases = {name: store.results(name) for name in CASES if store.has(name)}
-    lines = ["# Benchmarks", "", *_introduction(store, settings), ""]
     aimed = [r for results in cases.values() for r in results if r.target is not None]
-    if aimed:
-        lines += ["## Targets", "", *_targets(aimed), ""]
-    for name, results in cases.items():
-        lines += [f"## {CASES[name].title}", "", *_table(results), ""]
-    missing = [name for name in CASES if name not in cases]
-    if missing:
-        lines += [f"Not run: {', '.join(missing)}.", ""]
-    return "\n".join(lines)
+    met = f"{sum(result.met for result in aimed)} of {len(aimed)} met.\n\n"
+    return {"machine": machine(store), "targets": met + targets(aimed)} | {
+        name: case(results) for name, results in cases.items()
+    }
 
 
-def _introduction(store, settings):
-    machine = store.machine
-    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    kernels = ", ".join(
-        f"{name} ({pool['kernels']})" for name, pool in machine["pools"].items() if pool["kernels"]
+def machine(store):
+    """What the measurements were made on, as a list."""
+    facts, sizes = store.machine, store.settings
+    pools = facts["pools"].items()
+    kernels = [f"{name} ({pool['kernels']})" for name, pool in pools if pool["kernels"]]
+    versions = [f"{name} {version}" for name, version in facts["versions"].items()]
+    lines = (
+        f"{facts['processor']}, {facts['cores']} cores, {facts['system']}; "
+        f"{count(sizes.threads, 'thread')} for every library unless noted; {sizes.name} sizes, "
+        f"{sizes.alternations} alternations",
+        ", ".join([f"Python {facts['python']}", *versions]),
+        ", ".join([f"kernels: torch {facts['torch kernels']}", *kernels]),
+        f"{store.seconds / 60:.0f} minutes in all",
     )
-    quick = settings.name == "quick"
-    caution = ["", "**A quick run: small data and few alternations, for a first look.**"]
-    return [
-        "Made by `python -m benchmarks" + " --quick" * quick + f"`, which also wrote {JSON_NAME} "
-        "with every single measurement. The sides of a comparison ran in turn in one process, "
-        f"{settings.alternations} times each unless noted, another one first every time. A ratio "
-        "is the median of the ratios of the alternations, with their quartiles in brackets; below "
-        "1, the side on the left took less. Times and sizes are medians. All data is float32.",
-        *caution * quick,
-        "",
-        f"- {machine['processor']}, {machine['cores']} cores, {machine['system']}; "
-        f"{settings.threads} thread{'s' * (settings.threads > 1)} for every library unless noted",
-        f"- Python {machine['python']}, {versions}",
-        f"- kernels: torch {machine['torch kernels']}, {kernels}",
-        f"- {store.seconds / 60:.0f} minutes in all",
-    ]
+    return "\n".join(f"- {line}" for line in lines)
 
 
-def _targets(results):
-    met = sum(result.met for result in results)
-    header = ("what", "on", "side", "against", "target", "ratio", "times or sizes", "")
+def targets(results):
+    """Table of the ratios that have a target."""
     rows = [
-        (
-            result.what,
-            result.where,
-            result.side,
-            result.against,
-            f"≤ {result.target:g}",
-            _ratio(result),
-            f"{_amount(result.median, result.unit)} : {_amount(result.other_median, result.unit)}",
-            "met" if result.met else "**missed**",
-        )
+        _place(result)
+        | {
+            "against": result.against,
+            "target": f"≤ {result.target:g}",
+            "ratio": _ratio(result),
+            "times or sizes": " : ".join(
+                _amount(of, result) for of in (result.values, result.others)
+            ),
+            "": "met" if result.met else "**missed**",
+        }
         for result in results
     ]
-    reasons = [
-        f"- {result.what}, {result.where}, against {result.against}: {result.if_missed}"
-        for result in results
-        if result.if_missed and not result.met
-    ]
-    lines = [f"{met} of {len(results)} met.", "", *_markdown(header, rows, numbers_from=4)]
-    return lines + (["", "Why some are missed:", "", *reasons] if reasons else [])
+    return markdown(pd.DataFrame(rows), texts=4)
 
 
-def _table(results):
+def case(results):
+    """Table of all results of a case."""
     rows = [
-        (
-            result.what,
-            result.where,
-            result.side,
-            _amount(result.median, result.unit),
-            result.against or "",
-            "" if result.others is None else _amount(result.other_median, result.unit),
-            "" if result.others is None else _ratio(result),
-        )
+        _place(result)
+        | {
+            "time or size": _amount(result.values, result),
+            "against": result.against or "",
+            "its time or size": _amount(result.others, result),
+            "ratio": _ratio(result),
+        }
         for result in results
     ]
-    notes = dict.fromkeys(f"- {r.what}: {r.note}" for r in results if r.note)
-    return [*_markdown(COLUMNS, rows, numbers_from=3), *([""] if notes else []), *notes]
+    return markdown(pd.DataFrame(rows), texts=3)
 
 
-def _markdown(header, rows, numbers_from):
-    rule = ["---"] * numbers_from + ["---:"] * (len(header) - numbers_from)
-    return ["| " + " | ".join(cells) + " |" for cells in (header, rule, *rows)]
+def _place(result):
+    return {"what": result.what, "on": result.where, "side": result.side}
 
 
 def _ratio(result):
+    if result.others is None:
+        return ""
     median, low, high = (f"{number:.3g}" for number in result.ratio)
     return median if low == high == median else f"{median} [{low}, {high}]"
 
 
-def _amount(value, unit):
-    scale, name = next((pair for pair in SCALES[unit] if value >= pair[0]), SCALES[unit][-1])
+def _amount(values, result):
+    if values is None:
+        return ""
+    value, scales = float(np.median(values)), SCALES[result.unit]
+    scale, name = next((pair for pair in scales if value >= pair[0]), scales[-1])
     return f"{value / scale:.3g} {name}"

@@ -1,36 +1,17 @@
-"""What a case hands back."""
+"""What a case hands back, and its file, so that an interrupted run goes on where it stopped."""
 
-import math
-from dataclasses import asdict, dataclass
+import json
+import os
+from dataclasses import asdict, dataclass, fields
 
 import numpy as np
+
+NAME = "benchmarks.json"
 
 
 @dataclass(frozen=True)
 class Result:
-    """One quantity, of two sides or of one.
-
-    Parameters
-    ----------
-    what : str
-        What is measured.
-    where : str
-        On which data and net.
-    side : str
-        Whose it is.
-    values : list of float
-        Measurements, one an alternation.
-    against, others : str and list of float, optional
-        The other side, and its measurements in the same alternations.
-    unit : {"s", "bytes", ""}
-        Of the measurements.
-    target : float, optional
-        Largest ratio of the two that is good enough.
-    note : str
-        How to read it.
-    if_missed : str
-        Reason to give if the target is missed.
-    """
+    """One quantity, of two sides or of one, measured in the same alternations."""
 
     what: str
     where: str
@@ -38,29 +19,18 @@ class Result:
     values: list[float]
     against: str | None = None
     others: list[float] | None = None
+    # Or "bytes".
     unit: str = "s"
+    # Largest ratio of the two that is good enough.
     target: float | None = None
-    note: str = ""
-    if_missed: str = ""
 
     @property
     def ratio(self):
         """Median of the ratios, an alternation each, and their quartiles; None for one side."""
         if self.others is None:
             return None
-        ratios = np.divide(self.values, self.others)
-        low, median, high = np.quantile(ratios, [0.25, 0.5, 0.75])
+        low, median, high = np.quantile(np.divide(self.values, self.others), [0.25, 0.5, 0.75])
         return float(median), float(low), float(high)
-
-    @property
-    def median(self):
-        """Median of the measurements."""
-        return float(np.median(self.values))
-
-    @property
-    def other_median(self):
-        """Median of the measurements of the other side; NaN where there is none."""
-        return math.nan if self.others is None else float(np.median(self.others))
 
     @property
     def met(self):
@@ -69,43 +39,59 @@ class Result:
 
     def as_dict(self):
         """For JSON: what was measured, and what follows from it."""
-        ratio = self.ratio and dict(
-            zip(("median", "lower_quartile", "upper_quartile"), self.ratio, strict=True)
-        )
+        names = "median", "lower_quartile", "upper_quartile"
+        ratio = self.ratio and dict(zip(names, self.ratio, strict=True))
         return asdict(self) | {"ratio": ratio, "met": self.met}
-
-    @classmethod
-    def from_dict(cls, stored):
-        """Read what `as_dict` wrote."""
-        return cls(**{name: stored[name] for name in cls.__dataclass_fields__})
 
 
 def held_against(values, side, others, **about):
-    """Results of one side against several others.
+    """Results of one side against others, a dict from these to the targets of the ratios.
 
-    Parameters
-    ----------
-    values : dict of str to list of float
-        Measurements of all sides.
-    side : str
-        One of them.
-    others : dict of str to float or None
-        Other sides, and the targets of the ratio to each.
-    **about
-        Further fields of every `Result`.
-
-    Returns
-    -------
-    list of Result
+    `values` has the measurements of all sides, `about` further fields of every `Result`.
     """
+    about |= {"side": side, "values": values[side]}
     return [
-        Result(
-            side=side,
-            values=values[side],
-            against=other,
-            others=values[other],
-            target=target,
-            **about,
-        )
+        Result(**about, against=other, others=values[other], target=target)
         for other, target in others.items()
     ]
+
+
+class Store:
+    """The JSON file of a run with these settings on this machine, see `benchmarks.machine`.
+
+    ``discarded`` says whether it has cases of other settings or of another machine, which are
+    dropped with the first new case.
+    """
+
+    def __init__(self, folder, settings, machine):
+        self.path = folder / NAME
+        self.machine, self.settings = machine, settings
+        self._head = json.loads(json.dumps({"settings": asdict(settings), "machine": machine}))
+        stored = json.loads(self.path.read_text("utf-8")) if self.path.exists() else {}
+        same = all(stored.get(name) == value for name, value in self._head.items())
+        self.discarded = not same and bool(stored.get("cases"))
+        self._cases = stored["cases"] if same else {}
+
+    def has(self, name):
+        """Whether the case is finished."""
+        return name in self._cases
+
+    def put(self, name, seconds, results):
+        """Keep a finished case."""
+        results = [result.as_dict() for result in results]
+        self._cases[name] = {"seconds": round(seconds, 1), "results": results}
+        new = self.path.with_suffix(".tmp")
+        text = json.dumps(self._head | {"cases": self._cases}, indent=1)
+        new.write_text(text + "\n", encoding="utf-8")
+        os.replace(new, self.path)
+
+    def results(self, name):
+        """Results of a finished case."""
+        known = [field.name for field in fields(Result)]
+        stored = self._cases[name]["results"]
+        return [Result(**{name: result[name] for name in known}) for result in stored]
+
+    @property
+    def seconds(self):
+        """Time of all finished cases."""
+        return sum(case["seconds"] for case in self._cases.values())

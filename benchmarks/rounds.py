@@ -1,16 +1,13 @@
 """What a pruning round costs: beside an epoch, an SVD, and the authors' code."""
 
-import warnings
-
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 
-from benchmarks import data
-from benchmarks.fit import name_net
+from benchmarks.bench import table
 from benchmarks.peers import IMAGE_NET, OURS, ours
-from benchmarks.results import Result, held_against
-from benchmarks.timing import clock, epochs_and_rounds, threads
-from skactprune import AccuracyTrigger, Activation
+from benchmarks.results import held_against
+from benchmarks.timing import clock, clock_parts, parts, threads
+from skactprune.methods import Activation
+from skactprune.triggers import AccuracyTrigger
 
 # The first of 5 rounds to 80 %, which has most to rank and to cut.
 FIRST_ROUND = 0.25
@@ -19,42 +16,23 @@ AUTHORS_EPOCH, AUTHORS_ROUND = 27.0, 1.6
 AUTHORS = "the authors' code (quoted)"
 
 
-def _fit_with_one_round(estimator, X, y):
-    """Side that returns the seconds of the one epoch and the one round of a fit."""
-
-    def measure():
-        with warnings.catch_warnings(), epochs_and_rounds() as seconds:
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            estimator.fit(X, y)
-        return {name: values[0] for name, values in seconds.items()}
-
-    return measure
-
-
-def _split(measurements):
-    return {name: [m[name] for m in measurements] for name in ("round", "epoch")}
+def _one_round(hidden, X, y):
+    """Sides that fit one epoch that ends with one round, by granularity."""
+    how = {"prune_fraction": FIRST_ROUND, "n_prune_rounds": 1}
+    return {
+        granularity: clock_parts(ours(hidden, 128, 1, method=Activation(granularity), **how), X, y)
+        for granularity in ("neuron", "weight")
+    }
 
 
 def one_round(bench):
     """A round of the published net (score, select, mask, compact) against an epoch."""
     X, y = bench.training_images(bench.settings.image_rows)
-    params = {"prune_fraction": FIRST_ROUND, "n_prune_rounds": 1}
-    sides = {
-        granularity: _fit_with_one_round(
-            ours(IMAGE_NET, 128, 1, method=Activation(granularity=granularity), **params), X, y
-        )
-        for granularity in ("neuron", "weight")
-    }
-    where = f"{bench.image_source}, {name_net(784, IMAGE_NET, 128)}, {len(X)} rows"
+    where = bench.on_images(IMAGE_NET, 128, f"{len(X)} rows")
     results = []
-    for granularity, measurements in bench.alternate(sides).items():
-        results += held_against(
-            _split(measurements),
-            "round",
-            {"epoch": 0.05},
-            what=f"one pruning round, by {granularity}",
-            where=where,
-        )
+    for granularity, measured in bench.alternate(_one_round(IMAGE_NET, X, y)).items():
+        about = {"what": f"one pruning round, by {granularity}", "where": where}
+        results += held_against(parts(measured), "round", {"epoch": 0.05}, **about)
     return results
 
 
@@ -74,61 +52,35 @@ def authors(bench):
         early_stopping=True,
     )
     with threads(1):
-        values = _split(bench.alternate({OURS: _fit_with_one_round(estimator, X, y)})[OURS])
-    n = bench.settings.alternations
-    where = (
-        f"{bench.image_source}, {name_net(784, IMAGE_NET, 32)}, {len(X)} rows, "
-        "a tenth of them for validation, 1 thread"
-    )
-    note = "27 to 32 s an epoch of 60000 rows and 1.6 s a round, not measured in this run"
-    return [
-        Result(
-            f"method='ganguli2024', one {part}",
-            where,
-            OURS,
-            values[part],
-            AUTHORS,
-            [quoted] * n,
-            target=target,
-            note=note,
-        )
-        for part, quoted, target in (
-            ("epoch", AUTHORS_EPOCH * len(X) / 60_000, 0.1),
-            ("round", AUTHORS_ROUND, 0.01),
-        )
-    ]
+        values = parts(bench.alternate({OURS: clock_parts(estimator, X, y)})[OURS])
+    rows = f"{len(X)} rows", "a tenth of them for validation", "1 thread"
+    results = []
+    for part, quoted, target in (
+        ("epoch", AUTHORS_EPOCH * len(X) / 60_000, 0.1),
+        ("round", AUTHORS_ROUND, 0.01),
+    ):
+        about = {
+            "what": f"method='ganguli2024', one {part}",
+            "where": bench.on_images(IMAGE_NET, 32, *rows),
+        }
+        sides = {OURS: values[part], AUTHORS: [quoted] * len(values[part])}
+        results += held_against(sides, OURS, {AUTHORS: target}, **about)
+    return results
 
 
 def against_svd(bench):
     """A round against one singular value decomposition of the same matrix, as it grows."""
-    widths = bench.settings.widths
-    bench.expect(len(widths))
-    results = []
-    for width in widths:
-        X, y = data.table(256, width)
+    results, svd = [], "numpy.linalg.svd, float32"
+    for width in bench.settings.widths:
         W = np.random.default_rng(0).standard_normal((width, width), dtype=np.float32)
-        params = {"prune_fraction": FIRST_ROUND, "n_prune_rounds": 1}
-        rounds = {
-            f"round, by {granularity}": _fit_with_one_round(
-                ours((width,), 128, 1, method=Activation(granularity=granularity), **params), X, y
-            )
-            for granularity in ("neuron", "weight")
-        }
-        svd = "numpy.linalg.svd, float32"
-        large = width > 1024
-        values = bench.alternate(
-            {**rounds, svd: clock(np.linalg.svd, W, full_matrices=False)},
-            warm_up=not large,
-            alternations=3 if large else None,
-        )
-        for name in rounds:
-            values[name] = _split(values[name])["round"]
-            results += held_against(
-                values,
-                name,
-                {svd: None},
-                what="round against SVD",
-                where=f"{width} x {width} weights",
-                note="3 alternations: a decomposition takes seconds" if large else "",
-            )
+        rounds = _one_round((width,), *table(256, width))
+        sides = {f"round, by {granularity}": side for granularity, side in rounds.items()}
+        # A large decomposition takes seconds.
+        how = {"warm_up": False, "alternations": 3} if width > 1024 else {}
+        decompose = clock(np.linalg.svd, W, full_matrices=False)
+        values = bench.alternate(sides | {svd: decompose}, **how)
+        for name in sides:
+            values[name] = parts(values[name])["round"]
+            about = {"what": "round against SVD", "where": f"{width} x {width} weights"}
+            results += held_against(values, name, {svd: None}, **about)
     return results

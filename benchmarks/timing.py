@@ -4,15 +4,11 @@ import gc
 import warnings
 from contextlib import contextmanager
 from time import perf_counter
-from unittest import mock
 
 import torch
 from sklearn.exceptions import ConvergenceWarning
+from skorch.callbacks import EpochTimer
 from threadpoolctl import threadpool_limits
-
-from skactprune.pruning.pruner import Pruner
-
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @contextmanager
@@ -58,23 +54,31 @@ def clock_calls(function, calls):
     return measure
 
 
-def alternate(sides, alternations, warm_up=True, done=lambda: None):
-    """Measure all sides in turn, so that what slows the machine for a while slows all of them.
+def clock_parts(estimator, X, y):
+    """Side that returns the seconds of a fit, of its first epoch, and of all its rounds."""
+    estimator.set_params(net_params={"callbacks": [EpochTimer()]})
+    fit = clock(estimator.fit, X, y)
 
-    Parameters
-    ----------
-    sides : dict of str to callable
-        Each returns one measurement, a number or a dict of numbers.
-    alternations : int
-        Measurements of each; every time another side is first.
-    warm_up : bool
-        Whether each side runs once more before, unmeasured.
-    done : callable
-        Called after every alternation.
+    def measure():
+        found, rounds = {"fit": fit()}, estimator.pruning_history_
+        found["round"] = sum(row["seconds"] for row in rounds)
+        # The timer of an epoch stops after the round that it ends with.
+        in_first = sum(row["seconds"] for row in rounds if row["epoch"] == 1)
+        return found | {"epoch": estimator.net_.history[0, "dur"] - in_first}
 
-    Returns
-    -------
-    dict of str to list
+    return measure
+
+
+def parts(measurements):
+    """Lists of the parts of what `clock_parts` returned, by name."""
+    return {name: [m[name] for m in measurements] for name in measurements[0]}
+
+
+def alternate(sides, alternations, warm_up=True):
+    """Lists of measurements of all sides, in turn, so that what slows the machine slows all.
+
+    A side returns a number or a dict of numbers; every time another one is first. With `warm_up`
+    each runs once more before, unmeasured.
     """
     names = list(sides)
     for name in names if warm_up else ():
@@ -89,35 +93,6 @@ def alternate(sides, alternations, warm_up=True, done=lambda: None):
             for name in names[first:] + names[:first]:
                 gc.collect()
                 values[name].append(sides[name]())
-            done()
     finally:
         gc.unfreeze()
     return values
-
-
-@contextmanager
-def epochs_and_rounds():
-    """Clock every epoch and every pruning round of the fits inside.
-
-    Yields
-    ------
-    dict
-        "epoch" and "round", lists of seconds that grow. An epoch ends where the pruner begins.
-    """
-    seconds = {"epoch": [], "round": []}
-    began = {}
-    on_epoch_begin, on_epoch_end = Pruner.on_epoch_begin, Pruner.on_epoch_end
-
-    def begin(self, net, **kwargs):
-        on_epoch_begin(self, net, **kwargs)
-        began["epoch"] = perf_counter()
-
-    def end(self, net, **kwargs):
-        start, rounds_before = perf_counter(), self.done_
-        seconds["epoch"].append(start - began["epoch"])
-        on_epoch_end(self, net, **kwargs)
-        if self.done_ > rounds_before:
-            seconds["round"].append(perf_counter() - start)
-
-    with mock.patch.multiple(Pruner, on_epoch_begin=begin, on_epoch_end=end):
-        yield seconds

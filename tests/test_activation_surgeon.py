@@ -5,14 +5,6 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
-from skactprune.pruning.criteria import Criterion, LayerState, surgeon_neuron, surgeon_weight
-from skactprune.pruning.outputs import (
-    Moments,
-    elimination_costs,
-    outgoing_weights,
-    output_moments,
-    take_over,
-)
 from sklearn.datasets import load_digits
 from skorch import NeuralNetClassifier
 
@@ -22,13 +14,23 @@ from skactprune import (
     EpochTrigger,
     FiringDeviation,
     Magnitude,
-    Method,
     PrunedMLPClassifier,
     Pruner,
 )
+from skactprune.methods import ScoredMethod, surgeon
+from skactprune.methods.surgeon import (
+    elimination_costs,
+    neuron_scores,
+    outgoing_weights,
+    take_over,
+    weight_scores,
+)
 from skactprune.nets.batches import TrainingData
 from skactprune.nets.inference import logits_of
-from skactprune.pruning import compaction, layers, outputs
+from skactprune.pruning.probes import OutputMoments
+from skactprune.pruning.probes.outputs import Moments
+from skactprune.pruning.probes.rows import Rows
+from skactprune.pruning.run import Run
 
 X, y = load_digits(return_X_y=True)
 X = X[:400] / 16
@@ -53,7 +55,7 @@ def rng():
 
 @pytest.fixture
 def no_ridge(monkeypatch):
-    monkeypatch.setattr(outputs, "RIDGE", 1e-12)
+    monkeypatch.setattr(surgeon, "RIDGE", 1e-12)
 
 
 def regression_error(h, gone, outgoing):
@@ -142,7 +144,7 @@ def test_groups_leave_in_the_order_of_their_costs(h, rng, steps, monkeypatch):
     outgoing = rng.normal(size=(4, 7))
     covariance = moments_of(h).covariance
     one_by_one = elimination_costs(covariance, outgoing)
-    monkeypatch.setattr(outputs, "MAX_STEPS", steps)
+    monkeypatch.setattr(surgeon, "MAX_STEPS", steps)
     costs = elimination_costs(covariance, outgoing)
     assert costs.argmin() == one_by_one.argmin()
     assert np.isfinite(costs).all() and len(set(costs)) == 7
@@ -171,28 +173,35 @@ def test_masked_weights_do_not_take_over_and_the_mean_stays(h, rng):
 
 
 def test_single_weights_leave_without_a_refit(monkeypatch):
-    monkeypatch.setattr(compaction, "take_over", lambda *args: pytest.fail("took over"))
+    # It is looked up when neurons leave, not before.
+    monkeypatch.setattr(surgeon, "take_over", lambda *args: pytest.fail("took over"))
     clf = fit(ActivationSurgeon("weight", "global"), 0.97)
     assert sum(map(len, clf.live_neurons_)) < 60
 
 
-@pytest.mark.parametrize(
-    ("method", "message"),
-    [
-        (lambda: Criterion(surgeon_neuron, counts=False, outputs=True), "needs counts=True"),
-        (lambda: Refitted("activation").validated(), "refit=True of Refitted needs a criterion"),
-        (lambda: Refitted("surgeon_neuron", refit=2).validated(), "refit=2 of Refitted must be"),
-    ],
-)
-def test_what_does_not_fit_together_is_refused(method, message):
-    with pytest.raises(ValueError, match=message):
-        method()
+class Folding(Activation):
+    """Lets others take over as they do anyway: the constant of a neuron goes into biases."""
+
+    def remove(self, run, masks):
+        biases = [layer.bias.detach().numpy().copy() for layer in run.hidden]
+
+        def refit(depth, gone, outgoing, mask):
+            assert (mask is None) == (depth == len(biases) - 1)
+            if depth == 0:
+                carried = outgoing[:, gone] @ np.maximum(biases[0][gone], 0)
+                biases[1] += carried
+            else:
+                carried = outgoing[:, gone] @ np.maximum(biases[1][gone], 0)
+            return np.where(gone, 0, outgoing), carried
+
+        run.keep(masks, refit=refit)
 
 
-class Refitted(Method):
-    def __init__(self, criterion, refit=True):
-        self.criterion = criterion
-        self.refit = refit
+def test_any_method_may_say_how_others_take_over():
+    for one, other in zip(fit(Folding()).coefs_, fit(Activation()).coefs_, strict=True):
+        assert_allclose(one, other, rtol=1e-12)
+    for one, other in zip(fit(Folding()).intercepts_, fit(Activation()).intercepts_, strict=True):
+        assert_allclose(one, other, rtol=1e-10)
 
 
 def test_gain_is_that_of_the_paths_to_the_logits():
@@ -207,21 +216,32 @@ def test_neuron_score_is_the_cost_for_each_of_its_weights(h, rng):
     covariance, outgoing = moments_of(h).covariance, rng.normal(size=(4, 7))
     mask = rng.random((7, 5)) < 0.7
     mask[3] = False
-    state = LayerState(mask * 1.0, mask, None, 0, None, None, covariance, outgoing)
     costs = elimination_costs(covariance, outgoing)
-    assert_allclose(surgeon_neuron(state)[:, 0], costs / np.maximum(mask.sum(axis=1), 1))
+    scores = neuron_scores(covariance, outgoing, mask)
+    assert scores.shape == (7, 1)
+    assert_allclose(scores[:, 0], costs / np.maximum(mask.sum(axis=1), 1))
 
 
 def test_weight_score_is_the_geometric_mean_of_size_and_effect(rng):
     weight, outgoing = rng.normal(size=(3, 5)), rng.normal(size=(4, 3))
     deviation = rng.random(5)
-    state = LayerState(
-        weight, weight != 0, np.array([10, 5, 20]), 20.0, deviation, None, None, outgoing
-    )
-    gain = np.sqrt([0.5, 0.25, 1.0]) * np.linalg.norm(outgoing, axis=0)
+    rate = np.array([0.5, 0.25, 1.0])
+    gain = np.sqrt(rate) * np.linalg.norm(outgoing, axis=0)
     gain /= np.sqrt(np.mean(gain**2))
     effect = np.abs(weight) * deviation * gain[:, None]
-    assert_allclose(surgeon_weight(state), np.sqrt(np.abs(weight) * effect))
+    scores = weight_scores(weight, rate, outgoing, deviation)
+    assert_allclose(scores, np.sqrt(np.abs(weight) * effect))
+    scores = weight_scores(weight, rate, outgoing, None)
+    assert_allclose(scores, np.abs(weight) * np.sqrt(gain)[:, None])
+
+
+def moments(clf, data, batch_size=40):
+    """What the probe says of a fitted net and all rows of the data."""
+    run = Run(clf.net_, "label", np.random.RandomState(0))
+    run.rows = Rows(data, None, run.random_state, batch_size)
+    probe = OutputMoments(len(data))
+    probe.attach(run)
+    return probe.take(run)
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "logistic", "identity"])
@@ -231,12 +251,9 @@ def test_moments_are_those_of_the_weighted_rows_without_dropout(activation, rng)
     ).fit(X, y)
     weight = rng.integers(0, 3, len(X)).astype(float)
     rows = rng.permutation(len(X))[:150]
-    dataset = TrainingData(X.astype(np.float64), y, weight)
-    found = output_moments(clf.net_, clf.net_.module_.layers, dataset, [rows[:40], rows[40:]])
+    found = moments(clf, TrainingData(X[rows], y[rows], weight[rows]))
     expected = np.repeat(rows, weight[rows].astype(int))
-    plain = output_moments(
-        clf.net_, clf.net_.module_.layers, TrainingData(X.astype(np.float64), y, None), [expected]
-    )
+    plain = moments(clf, TrainingData(X[expected], y[expected], None))
     assert len(found) == len(plain) == 2
     for one, other in zip(found, plain, strict=True):
         assert_allclose(one.mean, other.mean)
@@ -252,11 +269,8 @@ def test_moments_are_those_of_the_weighted_rows_without_dropout(activation, rng)
 
 def test_rows_that_all_weigh_nothing_count_the_same():
     clf = PrunedMLPClassifier((5,), prune_fraction=0, max_iter=1, random_state=0).fit(X, y)
-    data = TrainingData(X, y, np.where(np.arange(len(X)) < 50, 0.0, 1.0))
-    (found,) = output_moments(clf.net_, clf.net_.module_.layers, data, [np.arange(50)])
-    (plain,) = output_moments(
-        clf.net_, clf.net_.module_.layers, TrainingData(X, y, None), [np.arange(50)]
-    )
+    (found,) = moments(clf, TrainingData(X[:50], y[:50], np.zeros(50)))
+    (plain,) = moments(clf, TrainingData(X[:50], y[:50], None))
     assert_array_equal(found.covariance, plain.covariance)
 
 
@@ -285,7 +299,7 @@ def test_a_round_changes_the_logits_less_than_others_do(scope):
 
 def test_neurons_take_over_in_a_fit(monkeypatch):
     change = change_of_the_logits("activation_surgeon")
-    monkeypatch.setattr(ActivationSurgeon, "refit", False)
+    monkeypatch.setattr(ActivationSurgeon, "remove", ScoredMethod.remove)
     assert change < 0.5 * change_of_the_logits("activation_surgeon")
 
 
@@ -302,15 +316,19 @@ def test_every_choice_reaches_its_fraction(granularity, scope, activation):
 
 
 def test_covariances_are_of_unlabelled_rows_where_given(monkeypatch):
-    seen = []
+    seen, take = [], OutputMoments.take
 
-    def spy(net, of, dataset, batches):
+    def spy(self, run):
+        batches, in_batches = [], run.rows.in_batches
+        run.rows.in_batches = lambda rows: batches.extend(in_batches(rows)) or batches
+        found = take(self, run)
         assert [len(batch) for batch in batches[:-1]] == [32] * (len(batches) - 1)
-        seen.append((len(dataset), np.sort(np.concatenate(batches))))
-        return output_moments(net, of, dataset, batches)
+        seen.append((len(run.rows.watched), np.sort(np.concatenate(batches))))
+        del run.rows.in_batches
+        return found
 
-    monkeypatch.setattr(layers, "output_moments", spy)
-    monkeypatch.setattr(ActivationSurgeon, "sample_size", 70)
+    monkeypatch.setattr(OutputMoments, "take", spy)
+    monkeypatch.setattr(surgeon, "N_ROWS", 70)
     clf = PrunedMLPClassifier((20,), batch_size=32, random_state=0, **ONCE)
     clf.fit(X, y, X_unlabeled=X[:90])
     clf.fit(X[:60], y[:60])

@@ -37,6 +37,18 @@ class Incomplete:
         return False
 
 
+class Duck:
+    """Quacks as methods did, but is none."""
+
+    granularity, scope, schedule, regrow = "neuron", "layer", "geometric", False
+
+    def score(self, layer):
+        return layer.counts[:, None]
+
+    def validated(self):
+        return self
+
+
 NAMES = "'activation', 'activation_magnitude', .*'ganguli2024', 'magnitude', 'random'"
 
 
@@ -51,12 +63,16 @@ NAMES = "'activation', 'activation_magnitude', .*'ganguli2024', 'magnitude', 'ra
         ({"n_prune_rounds": -1}, r"n_prune_rounds.*\[0, inf\).*Got -1 instead"),
         ({"n_prune_rounds": 2.5}, "n_prune_rounds.*2.5"),
         ({"method": "snap"}, f"method='snap' is unknown. Known names: {NAMES}"),
-        ({"method": ScorePruning("entropy")}, "criterion='entropy' is unknown.*'activation', "),
+        (
+            {"method": ScorePruning("entropy")},
+            "criterion='entropy' must be a callable, or the name of a method that has scores: "
+            "'activation', ",
+        ),
         (
             {"method": Ganguli2024("magnitude"), "prune_fraction": 0.2},
             r"criterion='magnitude' of Ganguli2024 must be one of \['activation', 'activation_m",
         ),
-        ({"method": ScorePruning(3)}, "criterion=3 must be a name or a callable"),
+        ({"method": ScorePruning(3)}, "criterion=3 must be a callable, or the name of a method"),
         (
             {"method": Activation(granularity="block")},
             r"granularity='block' of Activation must be one of \['neuron', 'weight'\]",
@@ -72,7 +88,11 @@ NAMES = "'activation', 'activation_magnitude', .*'ganguli2024', 'magnitude', 'ra
         ({"trigger": 3}, "trigger.*3"),
         ({"trigger": EpochTrigger}, r"trigger=<class.* must be an object: EpochTrigger\(...\)"),
         ({"trigger": Incomplete()}, "trigger=<.*must be .* rounds_due, stops and needs_accuracy"),
-        ({"method": Magnitude}, r"method=<class .* must be an object: Magnitude\(...\)"),
+        (
+            {"method": Magnitude},
+            "'method' .* an instance of .*Method'. Got <class .*Magnitude",
+        ),
+        ({"method": Duck()}, "'method' .* an instance of .*Method'. Got <.*Duck object"),
         (
             {"method": Activation(schedule=Geometric)},
             r"schedule=<class .* must be an object: Geometric\(...\)",

@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from skactprune.checks import check_method, method_checks
-from skactprune.methods import METHODS, Method, ScoredMethod, register
+from skactprune.checks import bits, check_method, fitted, method_checks
+from skactprune.methods import METHODS, Method, ScoredMethod, ScorePruning, register
 
 GANGULI = "It counts on the weights of the whole net, without those that die of it."
 EXPECTED_FAILURES = {("ganguli2024", "check_reaches_fraction"): GANGULI}
@@ -135,3 +135,18 @@ def test_method_without_hooks_does_nothing():
 
     with pytest.raises(AssertionError):
         check_method(Idle())
+
+
+class Plain(ScorePruning):
+    """Has no parameters: what it does not set is what the class says."""
+
+    criterion = "magnitude"
+
+    def __init__(self):
+        pass
+
+
+def test_subclass_without_parameters_has_the_defaults_of_the_class():
+    plain = fitted(Plain())
+    named = fitted(ScorePruning("magnitude"))
+    assert bits(plain) == bits(named)

@@ -1,9 +1,10 @@
 """Firing counts equal those of a second count of the captured pre-activations."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
-from skactprune.pruning.activations import ActivationCounter
 from sklearn.datasets import make_classification
 from sklearn.neural_network import MLPClassifier
 from skorch import NeuralNetClassifier, NeuralNetRegressor
@@ -11,8 +12,11 @@ from skorch.callbacks import Callback
 from skorch.dataset import ValidSplit
 
 from skactprune import Activation, Ganguli2024, Magnitude, PrunedMLPClassifier, Pruner
+from skactprune.nets.batches import TrainingData
 from skactprune.nets.mlp import MLP
-from skactprune.pruning import activations
+from skactprune.pruning.probes import Firing, WeightSums, firing
+from skactprune.pruning.probes.rows import Rows
+from skactprune.pruning.run import Run
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"
@@ -157,8 +161,8 @@ class RestartingCount(SecondCount):
 
     def on_epoch_end(self, net, **kwargs):
         pruner = dict(net.callbacks_)["pruner"]
-        if pruner.done_ > self.done:
-            self.done = pruner.done_
+        if pruner.run_.done > self.done:
+            self.done = pruner.run_.done
             for total, live in zip(self.totals, pruner.masks_.live, strict=True):
                 total[live] = 0
 
@@ -251,37 +255,56 @@ def plain_count(module, rows):
     return found
 
 
+def run_of(module):
+    """Run of a module in which a round is to come."""
+    run = Run(SimpleNamespace(module_=module), "label", np.random.RandomState(0))
+    run.rows = Rows(TrainingData(X, y), None, run.random_state, 16)
+    run.shares = [1.0]
+    return run
+
+
 def counter_of(module):
-    counter = ActivationCounter([layer.out_features for layer in module.layers[:-1]])
-    counter.attach(list(module.layers[:-1]))
-    counter.active = True
+    counter = Firing()
+    counter.attach(run_of(module))
     return counter
 
 
-@pytest.mark.parametrize("held_values", [1, activations.HELD_VALUES])
+def count(counter, module, rows, weight=None):
+    """Let a counter hear of a batch of training."""
+    trace = []
+    counter.begin_batch((rows, None), weight)
+    module(rows, trace=trace)
+    counter.end_batch((rows, None), trace)
+
+
+def found(counter):
+    return [counts.tolist() for counts in counter.counts]
+
+
+@pytest.mark.parametrize("held_values", [1, firing.HELD_VALUES])
 @pytest.mark.parametrize("n_batches", [254, 255, 256, 1021])
 def test_more_batches_than_a_byte_counts(n_batches, held_values, monkeypatch):
-    monkeypatch.setattr(activations, "HELD_VALUES", held_values)
+    monkeypatch.setattr(firing, "HELD_VALUES", held_values)
     module = MLP((6, 5, 4, 2), "relu", (0.0,) * 3, torch.float32, np.random.RandomState(0))
     rows = torch.from_numpy(X.astype(np.float32))[:3]
     counter = counter_of(module)
     for _ in range(n_batches):
-        module(rows)
-    counts = [(n_batches * np.array(count)).tolist() for count in plain_count(module, rows)]
-    assert [total.tolist() for total in counter.totals] == counts
+        count(counter, module, rows)
+    counts = [(n_batches * np.array(once)).tolist() for once in plain_count(module, rows)]
+    assert found(counter) == counts
     assert counter.seen == [3 * n_batches] * 2
 
 
-@pytest.mark.parametrize("held_values", [1, 60, activations.HELD_VALUES])
+@pytest.mark.parametrize("held_values", [1, 60, firing.HELD_VALUES])
 def test_batches_of_all_sizes(held_values, monkeypatch):
-    monkeypatch.setattr(activations, "HELD_VALUES", held_values)
+    monkeypatch.setattr(firing, "HELD_VALUES", held_values)
     module = MLP((6, 5, 4, 2), "logistic", (0.0,) * 3, torch.float64, np.random.RandomState(0))
     rows = torch.from_numpy(X)
     counter = counter_of(module)
     for size in (7, 7, 1, 3, 7, 45):
         start = int(sum(counter.seen) / 2)
-        module(rows[start : start + size])
-    assert [total.tolist() for total in counter.totals] == plain_count(module, rows)
+        count(counter, module, rows[start : start + size])
+    assert found(counter) == plain_count(module, rows)
 
 
 def test_a_forward_pass_that_was_interrupted_does_not_count():
@@ -295,22 +318,86 @@ def test_a_forward_pass_that_was_interrupted_does_not_count():
 
         patch.setattr(module, "activate", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            module(rows)
+            count(counter, module, rows)
     counter.detach()
-    counter.attach(list(module.layers[:-1]))
-    counter.active = True
-    module(rows)
-    assert [total.tolist() for total in counter.totals] == plain_count(module, rows)
+    counter.attach(run_of(module))
+    count(counter, module, rows)
+    assert found(counter) == plain_count(module, rows)
 
 
 def test_our_module_as_a_part_of_another():
     part = MLP((6, 5, 4), "relu", (0.0,) * 2, torch.float64, np.random.RandomState(0))
     rest = [torch.nn.Linear(4, 3, dtype=torch.float64), torch.nn.Linear(3, 2, dtype=torch.float64)]
-    layers = [*part.layers, rest[0]]
-    counter = ActivationCounter([layer.out_features for layer in layers])
-    counter.attach(layers)
-    counter.active = True
-    rows = torch.from_numpy(X)
-    torch.nn.Sequential(part, *rest)(rows)
+    whole = torch.nn.Sequential(part, *rest)
+    counter, rows = counter_of(whole), torch.from_numpy(X)
+    counter.begin_batch((rows, None), None)
+    whole(rows)
+    counter.end_batch((rows, None), [])
     assert counter.seen == [len(X)] * 3
-    assert counter.totals[0].tolist() == plain_count(part, rows)[0]
+    assert counter.counts[0].tolist() == plain_count(part, rows)[0]
+    assert len(counter.counts) == 3 and counter.counts[2].any()
+    counter.detach()
+    whole(rows)
+    assert counter.seen == [len(X)] * 3
+    assert not [layer for layer in whole.modules() if layer._forward_hooks]
+
+
+def test_what_is_kept_of_neurons_that_left_and_after_a_restart():
+    module = MLP((6, 5, 4, 2), "relu", (0.0,) * 3, torch.float64, np.random.RandomState(0))
+    counter, rows = counter_of(module), torch.from_numpy(X)
+    count(counter, module, rows)
+    first, second = (np.array(counts) for counts in plain_count(module, rows))
+    keep = [np.array([True, False, True, True, False]), np.array([False, True, True, True])]
+    restore = counter.snapshot()
+    counter.cut(keep)
+    assert found(counter) == [first[keep[0]].tolist(), second[keep[1]].tolist()]
+    assert [counts.tolist() for counts in counter.original_counts] == [
+        first.tolist(), second.tolist()
+    ]  # fmt: skip
+    again = Firing()
+    again.load(counter.state())
+    again.attach(run_of(module))
+    assert found(again) == found(counter) and again.seen == counter.seen == [len(X)] * 2
+    counter.restart()
+    assert not np.concatenate(counter.counts).any() and counter.seen == [0.0, 0.0]
+    left = np.where(keep[0], 0, first)
+    assert counter.original_counts[0].tolist() == left.tolist()
+    restore()
+    assert found(counter) == [first.tolist(), second.tolist()]
+
+
+def test_a_snapshot_is_of_all_that_was_heard_by_then():
+    module = MLP((6, 5, 4, 2), "relu", (0.0,) * 3, torch.float64, np.random.RandomState(0))
+    counter, rows = counter_of(module), torch.from_numpy(X)
+    count(counter, module, rows)
+    restore = counter.snapshot()
+    weight = torch.linspace(0, 1, len(X), dtype=torch.float64)
+    count(counter, module, rows, weight)
+    assert counter.counts[0].dtype == np.float64
+    assert counter.seen == pytest.approx([len(X) + float(weight.sum())] * 2)
+    restore()
+    assert counter.counts[0].dtype == np.int64
+    assert found(counter) == plain_count(module, rows)
+    assert counter.seen == [len(X)] * 2
+
+
+def test_sums_over_weights_are_given_back_and_cut():
+    module = MLP((3, 4, 2, 2), "relu", (0.0,) * 3, torch.float32, np.random.RandomState(0))
+    run, sums = run_of(module), WeightSums()
+    sums.attach(run)
+    terms = [torch.arange(12.0).reshape(4, 3), torch.arange(8.0).reshape(2, 4)]
+    sums.add(terms)
+    restore = sums.snapshot()
+    sums.add(terms)
+    assert [total.tolist() for total in sums.arrays()] == [(2 * term).tolist() for term in terms]
+    restore()
+    assert [total.tolist() for total in sums.arrays()] == [term.tolist() for term in terms]
+    keep = [np.array([True, False, True, True]), np.array([False, True])]
+    sums.cut(keep)
+    assert sums.arrays()[0].tolist() == terms[0][[0, 2, 3]].tolist()
+    assert sums.arrays()[1].tolist() == [[4, 6, 7]]
+    again = WeightSums()
+    again.load(sums.state())
+    assert again.arrays()[1].tolist() == [[4, 6, 7]]
+    sums.restart()
+    assert not sums.arrays()[0].any() and sums.arrays()[0].shape == (3, 3)

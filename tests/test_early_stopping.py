@@ -7,7 +7,13 @@ from sklearn.metrics import accuracy_score
 from sklearn.model_selection import train_test_split
 from skorch.callbacks import Callback
 
-from skactprune import Activation, EpochTrigger, Magnitude, PrunedMLPClassifier
+from skactprune import (
+    AccuracyTrigger,
+    Activation,
+    EpochTrigger,
+    Magnitude,
+    PrunedMLPClassifier,
+)
 
 quiet = pytest.mark.filterwarnings(
     "ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"
@@ -141,3 +147,52 @@ def test_without_an_epoch_after_the_last_round_there_is_no_best(early_stopping):
     clf, _ = fit(early_stopping=early_stopping, max_iter=3, trigger=EpochTrigger(1, 1))
     assert clf.best_validation_score_ is None
     assert clf.best_loss_ is None
+
+
+class EndsOfEpochs(Callback):
+    """Hears of all epochs, and why training was to end."""
+
+    def initialize(self):
+        self.heard_ = []
+        return self
+
+    def on_epoch_end(self, net, **kwargs):
+        self.heard_.append(net.stopping_)
+
+
+class Stop(Callback):
+    def on_epoch_end(self, net, **kwargs):
+        if len(net.history) == 3:
+            net.stopping_ = "three are enough"
+
+
+@quiet
+@pytest.mark.parametrize(
+    ("params", "reason"),
+    [
+        ({"max_iter": 300, "tol": 0.01}, "did not improve more than tol=0.010000 for 5 consecut"),
+        ({"trigger": AccuracyTrigger(0.3, 0.4)}, "reached the last mark of trigger=AccuracyTrig"),
+        ({"stop": Stop()}, "three are enough"),
+    ],
+)
+def test_all_callbacks_hear_of_the_epoch_that_ends_training(params, reason):
+    ends, params = EndsOfEpochs(), dict(params)
+    stop = params.pop("stop", None)
+    callbacks = [("stop", stop)] * (stop is not None) + [("ends", ends)]
+    clf, _ = fit(early_stopping=False, net_params={"callbacks": callbacks}, **params)
+    assert len(ends.heard_) == clf.n_iter_ == len(clf.loss_curve_) < clf.max_iter
+    assert ends.heard_[:-1] == [None] * (clf.n_iter_ - 1)
+    assert reason in ends.heard_[-1]
+    assert clf.net_.stopping_ == ends.heard_[-1]
+    # The next fit does not know of it.
+    vars(clf)["net_params"] = {"callbacks": [("ends", ends)]}
+    clf.set_params(max_iter=2, tol=0, trigger="epoch").fit(X, y)
+    assert ends.heard_ == [None, None]
+
+
+def test_a_net_that_was_stopped_is_not_told_to_be_unconverged():
+    clf = PrunedMLPClassifier(
+        (9,), max_iter=3, random_state=0, net_params={"callbacks": [("stop", Stop())]}
+    )
+    clf.fit(X, y)
+    assert clf.n_iter_ == 3

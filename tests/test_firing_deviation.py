@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 import torch
 from scipy import sparse
-from skactprune.pruning.criteria import LayerState, firing_deviation
-from skactprune.pruning.features import CHUNK, FeatureMoments
 from sklearn.datasets import load_digits
 from skorch import NeuralNetClassifier
 
-from skactprune import EpochTrigger, FiringDeviation, PrunedMLPClassifier, Pruner
+from skactprune import EpochTrigger, FiringDeviation, PrunedMLPClassifier, Pruner, ScorePruning
+from skactprune.methods import LayerState
+from skactprune.methods.firing_deviation import of_weight
 from skactprune.nets.batches import TrainingData
+from skactprune.pruning.probes.features import CHUNK, Features
+from skactprune.pruning.probes.firing import deviation_of_firing
 
 X, y = load_digits(return_X_y=True)
 X = X / 16
@@ -24,16 +26,24 @@ def layer(counts, n_counted, weight, input_deviation=None):
     return LayerState(weight, mask, counts, n_counted, input_deviation, None)
 
 
-class Seen(FiringDeviation):
-    """Keeps what it was shown in every round."""
+def firing_deviation(layer):
+    firing = deviation_of_firing(layer.counts, layer.n_counted)
+    return of_weight(layer.weight, firing, layer.input_deviation)
 
-    def score(self, layer):
-        self.__dict__.setdefault("layers", []).append(replace(layer, weight=layer.weight.copy()))
-        return super().score(layer)
+
+class Seen:
+    """The score as a function that keeps what it was shown in every round."""
+
+    def __init__(self):
+        self.layers = []
+
+    def __call__(self, layer):
+        self.layers.append(replace(layer, weight=layer.weight.copy()))
+        return firing_deviation(layer)
 
 
 def deviation(*data):
-    moments = FeatureMoments()
+    moments = Features()
     for rows in data:
         moments.add(rows)
     return moments.deviation
@@ -63,14 +73,25 @@ def test_nothing_counted_gives_zeros():
 
 
 def test_layers_see_the_deviations_of_features_and_of_neurons_before_them():
-    method = Seen("weight")
+    method = ScorePruning(Seen(), "weight")
     fit(method, prune_fraction=0.9)
-    for first, second in zip(method.layers[::2], method.layers[1::2], strict=True):
+    for first, second in zip(
+        method.criterion.layers[::2], method.criterion.layers[1::2], strict=True
+    ):
         np.testing.assert_allclose(first.input_deviation, X.std(axis=0), atol=1e-6)
         rate = first.counts / first.n_counted
         np.testing.assert_allclose(second.input_deviation, np.sqrt(rate * (1 - rate)))
         assert len(second.input_deviation) == second.weight.shape[1]
-    assert method.layers[-1].weight.shape != (20, 30)  # neurons had left
+    assert method.criterion.layers[-1].weight.shape != (20, 30)  # neurons had left
+
+
+@pytest.mark.parametrize("granularity", ["weight", "neuron"])
+def test_the_method_prunes_by_that_score(granularity):
+    params = {"prune_fraction": 0.7, "max_iter": 6}
+    one = fit(FiringDeviation(granularity), **params)
+    other = fit(ScorePruning(firing_deviation, granularity), **params)
+    for a, b in zip(one.coefs_, other.coefs_, strict=True):
+        assert a.tobytes() == b.tobytes()
 
 
 @pytest.mark.parametrize("form", [np.asarray, sparse.csr_array])
@@ -87,13 +108,13 @@ def test_deviation_of_features_counts_rows_with_their_weights(form):
 
 def test_deviation_of_features_is_of_all_rows_call_after_call():
     np.testing.assert_allclose(deviation(X[:5], X[5:6], X[6:]), X.std(axis=0), atol=1e-12)
-    method = Seen("weight")
+    method = ScorePruning(Seen(), "weight")
     clf = PrunedMLPClassifier((9,), method=method, n_prune_rounds=1, max_iter=8, random_state=0)
     clf.set_params(trigger=EpochTrigger(1, 1))
     for start in range(0, 400, 50):
         clf.partial_fit(X[start : start + 50], y[start : start + 50], classes=np.arange(10))
         clf = pickle.loads(pickle.dumps(clf))
-    (state,) = clf.method.layers
+    (state,) = clf.method.criterion.layers
     np.testing.assert_allclose(state.input_deviation, X[:400].std(axis=0), atol=1e-12)
 
 
@@ -110,11 +131,14 @@ def test_what_is_no_table_has_no_deviation(data):
 
 
 def test_unlabelled_rows_stand_in_for_training_rows():
-    method, X_unlabeled = Seen("weight"), np.random.RandomState(0).uniform(size=(50, 64))
+    method, X_unlabeled = (
+        ScorePruning(Seen(), "weight"),
+        np.random.RandomState(0).uniform(size=(50, 64)),
+    )
     clf = PrunedMLPClassifier((30,), method=method, max_iter=5, random_state=0)
     with pytest.warns(match="Maximum iterations"):
         clf.fit(X, y, X_unlabeled=X_unlabeled)
-    np.testing.assert_allclose(method.layers[0].input_deviation, X_unlabeled.std(axis=0))
+    np.testing.assert_allclose(method.criterion.layers[0].input_deviation, X_unlabeled.std(axis=0))
 
 
 def test_scale_of_a_feature_does_not_count():
@@ -142,11 +166,11 @@ def test_modules_that_are_no_chain_are_scored_by_their_own_firing():
     module = torch.nn.Sequential(
         torch.nn.Linear(64, 20), torch.nn.ReLU(), torch.nn.Linear(20, 10), torch.nn.Softmax(-1)
     )
-    method = Seen("weight")
+    method = ScorePruning(Seen(), "weight")
     net = NeuralNetClassifier(
         module, max_epochs=3, verbose=0, callbacks=[Pruner(method, n_prune_rounds=1)]
     ).fit(X.astype(np.float32), y)
-    assert [state.input_deviation for state in method.layers] == [None]
+    assert [state.input_deviation for state in method.criterion.layers] == [None]
     (pruner,) = (callback for _, callback in net.callbacks_ if isinstance(callback, Pruner))
     assert pruner.masks_.sparsity == pytest.approx(0.8, abs=0.001)
 
@@ -156,7 +180,7 @@ def test_silent_and_always_firing_neurons_go_first(weight):
     """Biases hold two neurons open and two shut; they are what a round takes."""
     rng = np.random.RandomState(0)
     X, y = rng.uniform(-1, 1, (64, 5)), rng.randint(2, size=64)
-    method = Seen()
+    method = ScorePruning(Seen())
     params = {"trigger": EpochTrigger(1, 1), "warm_start": True, "learning_rate_init": 1e-6}
     params |= {"hidden_layer_sizes": (8,), "prune_fraction": 0.5, "max_iter": 2}
     clf = fit(method, X, y, n_prune_rounds=0, **params)
@@ -165,7 +189,7 @@ def test_silent_and_always_firing_neurons_go_first(weight):
     sample_weight = None if weight is None else np.full(len(X), weight)
     with pytest.warns(match="Maximum iterations"):
         clf.set_params(n_prune_rounds=1).fit(X, y, sample_weight)
-    (state,) = method.layers
+    (state,) = method.criterion.layers
     rate = state.counts / state.n_counted
     assert rate[[0, 4]].tolist() == [1.0, 1.0]
     assert rate[[1, 6]].tolist() == [0.0, 0.0]

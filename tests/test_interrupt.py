@@ -1,5 +1,6 @@
 """An interrupted fit leaves an estimator that is consistent and can go on."""
 
+import copy
 import pickle
 
 import numpy as np
@@ -8,8 +9,18 @@ import torch
 from sklearn.datasets import make_classification
 from skorch.callbacks import Callback
 
-from skactprune import Activation, Magnitude, PrunedMLPClassifier
-from skactprune.pruning import layers, pruner
+from skactprune import (
+    Activation,
+    ActivationSurgeon,
+    FiringDeviation,
+    Magnitude,
+    PrunedMLPClassifier,
+)
+from skactprune.estimators._state import state_of
+from skactprune.methods import base, surgeon
+from skactprune.pruning import run, surgery
+from skactprune.pruning.probes import Features, Firing, OutputMoments
+from skactprune.pruning.run import Run
 
 X, y = make_classification(
     n_samples=80, n_features=8, n_informative=6, n_redundant=0, n_classes=3, random_state=0
@@ -118,53 +129,129 @@ def test_interrupted_anywhere(hook, epoch, method):
     assert [row["round"] for row in clf.pruning_history_][-1] == 5
 
 
+class Spy(Callback):
+    """Holds the net, and a copy of everything as it was after the last step."""
+
+    def on_train_begin(self, net, **kwargs):
+        self.net_, self.run_ = net, dict(net.callbacks_)["pruner"].run_
+
+    def on_batch_end(self, net, **kwargs):
+        self.before_ = self.everything()
+
+    def everything(self):
+        """Arrays and numbers of net, optimizer, masks and probes, to be compared."""
+        module, state = self.net_.module_, state_of(self.net_, dict(self.net_.callbacks_)["pruner"])
+        return copy.deepcopy(
+            {
+                "run": state["pruner"]["run"],
+                "optimizer": state["optimizer"],
+                "weights": {name: value.numpy() for name, value in module.state_dict().items()},
+                "sizes": [(layer.in_features, layer.out_features) for layer in module.layers],
+            }
+        )
+
+
 POINTS_OF_A_ROUND = [
-    (pruner, "select"),
-    (layers, "fold_and_mask"),
-    (layers, "replace_parameters"),
-    (layers.PrunedLayers, "hold"),
-    (layers.ActivationCounter, "cut"),
-    (pruner.Pruner, "_row"),
+    (base, "select"),
+    (surgery, "fold_and_mask"),
+    (surgery, "replace"),
+    (surgery, "cut"),
+    (Run, "hold_masks"),
+    (Firing, "cut"),
+    (Features, "cut"),
+    (OutputMoments, "take"),
+    (surgeon, "take_over"),
+    (run, "perf_counter"),
 ]
+METHODS_OF_A_ROUND = [*METHODS, ActivationSurgeon(), FiringDeviation(granularity="weight")]
+NOT_IN_A_ROUND = {
+    "cut of surgery": lambda method: getattr(method, "regrow", False),
+    "cut of Firing": lambda method: isinstance(method, Magnitude),
+    "cut of Features": lambda method: not isinstance(method, FiringDeviation),
+    "take of OutputMoments": lambda method: not isinstance(method, ActivationSurgeon),
+    "take_over of surgeon": lambda method: not isinstance(method, ActivationSurgeon),
+}
 
 
-def interrupt_second_round(monkeypatch, method, owner, name, late):
-    """Fit that is interrupted before or after the second call of a part of a round."""
-    real = getattr(owner, name)
-    when = 3 if name == "hold" else 2  # that one is also called when training begins
-    calls = []
+def points_of_rounds():
+    for owner, name in POINTS_OF_A_ROUND:
+        point = f"{name} of {owner.__name__.split('.')[-1]}"
+        for method in METHODS_OF_A_ROUND:
+            if not NOT_IN_A_ROUND.get(point, lambda method: False)(method):
+                yield pytest.param(owner, name, method, id=f"{point}, {method}")
 
-    def interrupted(*args, **kwargs):
-        calls.append(1)
-        result = real(*args, **kwargs) if late or len(calls) != when else None
-        if len(calls) == when:
-            raise KeyboardInterrupt
+
+def stop_second_round(monkeypatch, method, owner, name, late, error=KeyboardInterrupt):
+    """Fit that an exception ends before or after a part of the second round."""
+    real, spy = getattr(owner, name), Spy()
+    # That one is first called when a round begins; then for its row.
+    calls_to_go = [name == "perf_counter"]
+
+    def stopped(*args, **kwargs):
+        due = hasattr(spy, "run_") and len(spy.run_.history) == 1 and not over
+        if due and calls_to_go[0]:
+            calls_to_go[0] -= 1
+            due = False
+        result = None if due and not late else real(*args, **kwargs)
+        if due:
+            over.append(True)
+            raise error
         return result
 
-    clf = make(method, warm_start=True)
+    over = []
+    clf = make(method, warm_start=True, net_params={"callbacks": [("spy", spy)]})
     with monkeypatch.context() as patch:
-        patch.setattr(owner, name, interrupted)
-        with pytest.warns(UserWarning, match="Training interrupted by user."):
-            clf.fit(X, y)
-    return clf
+        patch.setattr(owner, name, stopped)
+        if error is KeyboardInterrupt:
+            with pytest.warns(UserWarning, match="Training interrupted by user."):
+                clf.fit(X, y)
+        else:
+            with pytest.raises(error):
+                clf.fit(X, y)
+    assert over
+    return clf, spy
+
+
+def bits_of_state(clf):
+    """What training goes on from; how long a round took is another thing in every fit."""
+    state = copy.deepcopy(clf._state)
+    for row in state["pruner"]["run"]["history"]:
+        assert row.pop("seconds") > 0
+    return pickle.dumps(state)
 
 
 @pytest.mark.parametrize("late", [False, True])
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize(("owner", "name"), POINTS_OF_A_ROUND)
+@pytest.mark.parametrize(("owner", "name", "method"), list(points_of_rounds()))
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning")
 def test_interrupted_inside_a_round_leaves_the_round_undone(owner, name, method, late, monkeypatch):
-    untouched = interrupt_second_round(monkeypatch, method, pruner, "select", late=False)
-    clf = interrupt_second_round(monkeypatch, method, owner, name, late)
+    untouched, _ = stop_second_round(monkeypatch, method, base, "select", late=False)
+    clf, _ = stop_second_round(monkeypatch, method, owner, name, late)
     assert_consistent(clf)
     assert len(clf.pruning_history_) == 1
-    assert pickle.dumps(clf.__getstate__()["net_"]) == pickle.dumps(
-        untouched.__getstate__()["net_"]
-    )
-    for one, other in zip(clf.fit(X, y).coefs_, untouched.fit(X, y).coefs_, strict=True):
-        assert one.tobytes() == other.tobytes()
+    assert bits_of_state(clf) == bits_of_state(untouched)
+    again = [clf.fit(X, y), untouched.fit(X, y)]
+    if (name, late) != ("take", False):  # before the rows of a sample are drawn
+        for one, other in zip(*(fitted.coefs_ for fitted in again), strict=True):
+            assert one.tobytes() == other.tobytes()
     assert_consistent(clf)
     assert clf.pruning_history_[-1]["round"] == 5
+
+
+class Failure(Exception):
+    pass
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize(("owner", "name", "method"), list(points_of_rounds()))
+def test_a_round_that_fails_leaves_nothing_behind(owner, name, method, late, monkeypatch):
+    clf, spy = stop_second_round(monkeypatch, method, owner, name, late, Failure)
+    assert not hasattr(clf, "classes_") and not hasattr(clf, "net_")
+    found, before = spy.everything(), spy.before_
+    # The end of the epoch was not part of the round.
+    assert found["run"].pop("epoch") == before["run"].pop("epoch") + 1
+    np.testing.assert_equal(found, before)
+    assert not [layer for layer in spy.net_.module_.layers if layer._forward_hooks]
+    assert not [layer for layer in spy.net_.module_.layers if layer._forward_pre_hooks]
 
 
 @pytest.mark.parametrize("tear", [0, 1, 3, 5])

@@ -14,7 +14,6 @@ from skorch.callbacks import Callback
 
 from skactprune import Activation, Magnitude, PrunedMLPClassifier, Pruner, WeightedNuclearNorm
 from skactprune.penalties import weighted_nuclear_norm
-from skactprune.pruning.pruner import StopTraining
 from skactprune.spectra import nuclear_norm, numerical_rank, singular_values
 
 pytestmark = pytest.mark.filterwarnings(
@@ -334,17 +333,23 @@ def test_fewer_decompositions(solver, monkeypatch):
 @pytest.mark.parametrize("stops", [True, False])
 def test_an_epoch_that_ends_training_is_shrunk_to_its_end(stops):
     """5 batches and every 2 steps: 4 steps are done when another callback ends training."""
+    heard = []
 
     class Stop(Callback):
         def on_epoch_end(self, net, **kwargs):
             if stops:
-                raise StopTraining
+                net.stopping_ = "enough"
+
+    class Last(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            heard.append(net.stopping_)
 
     penalty = penalty_from_the_start(0.01, solver="proximal", svd_every_n_steps=2)
     params = {"prune_fraction": 0, "max_iter": 1}
     whole = make(penalty, **params).fit(X, y)
-    callbacks = {"callbacks": [("stop", Stop()), ("penalty", penalty)]}
+    callbacks = {"callbacks": [("stop", Stop()), ("penalty", penalty), ("last", Last())]}
     ended = make(penalty, **params).set_params(net_params=callbacks).fit(X, y)
+    assert heard == ["enough" if stops else None]
     assert (ended.coefs_[0] == whole.coefs_[0]).all()
 
 

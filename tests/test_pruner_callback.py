@@ -5,14 +5,22 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from skactprune.pruning.criteria import LayerState
 from sklearn.base import clone
 from sklearn.datasets import make_classification
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, cross_val_score
 from skorch import NeuralNetClassifier, NeuralNetRegressor
 from skorch.callbacks import Callback
 
-from skactprune import AccuracyTrigger, Activation, EpochTrigger, Magnitude, Pruner, ScorePruning
+from skactprune import (
+    AccuracyTrigger,
+    Activation,
+    EpochTrigger,
+    Magnitude,
+    PrunedMLPClassifier,
+    Pruner,
+    ScorePruning,
+)
+from skactprune.methods import LayerState
 
 X, y = make_classification(
     n_samples=100, n_features=8, n_informative=6, n_redundant=0, class_sep=2.0, random_state=0
@@ -102,6 +110,7 @@ def test_history_rows():
         assert 0 <= row["train_score"] <= 1
         assert row["validation_score"] == net.history[row["epoch"] - 1, "valid_acc"]
         assert len(row["live_neurons"]) == 2
+        assert 0 < row["seconds"] < 60
 
 
 def test_accuracy_trigger_reads_any_output():
@@ -180,6 +189,43 @@ def test_a_net_with_a_pruner_is_cloned_searched_and_pickled():
     assert (other.predict_proba(X) == copied.predict_proba(X)).all()
     other.partial_fit(X, y, epochs=1)
     assert_masked(other)
+
+
+@pytest.mark.parametrize("trained_before", [False, True])
+def test_a_net_with_a_pruner_is_cloned_before_and_after_a_fit(trained_before):
+    net = make(Pruner(Activation(), prune_fraction=0.5, random_state=0), max_epochs=4)
+    if trained_before:
+        net.fit(X, y)
+    copied = clone(net)
+    pruner = dict(copied.callbacks)["pruner"]
+    assert not hasattr(pruner, "run_") and pruner.prune_fraction == 0.5
+    copied.fit(X, y)
+    assert fitted_pruner(copied).history_[-1]["round"] == 5
+    assert fitted_pruner(copied).masks_.sparsity >= 0.5
+    scores = cross_val_score(net, X, y, cv=3, error_score="raise")
+    assert np.isfinite(scores).all()
+    if trained_before:
+        # The net itself is as it was.
+        assert fitted_pruner(net).masks_ is not fitted_pruner(copied).masks_
+        assert_masked(net)
+
+
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+def test_the_net_of_a_fitted_estimator_is_cloned():
+    clf = PrunedMLPClassifier((12, 9), max_iter=6, random_state=0, prune_fraction=0.6).fit(X, y)
+    expected = clf.predict_proba(X)
+    for net in (clf.net_, pickle.loads(pickle.dumps(clf)).net_):
+        copied = clone(net)
+        assert not hasattr(copied, "module_")
+        assert copied.get_params()["module__layer_sizes"] == net.module__layer_sizes
+        # It is a net of the compact size, and its pruner starts anew.
+        copied.set_params(module__random_state=np.random.RandomState(0))
+        copied.set_params(callbacks__pruner__prune_fraction=0.2).fit(X, y.astype(np.int64))
+        assert copied.module_.layers[0].in_features == 8
+        assert dict(copied.callbacks_)["pruner"].masks_.sparsity >= 0.2
+        scores = cross_val_score(copied, X, y.astype(np.int64), cv=2, error_score="raise")
+        assert np.isfinite(scores).all()
+    np.testing.assert_array_equal(clf.predict_proba(X), expected)
 
 
 def test_criteria_see_the_state_of_a_layer():

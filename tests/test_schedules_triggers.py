@@ -17,7 +17,7 @@ from skactprune import (
     Magnitude,
     PrunedMLPClassifier,
 )
-from skactprune.pruning import pruner
+from skactprune.methods import base
 from skactprune.pruning.schedules import SCHEDULES, cumulative_shares
 
 quiet = pytest.mark.filterwarnings(
@@ -199,7 +199,7 @@ def test_ganguli2024_takes_the_fraction_of_the_whole_net_without_what_dies_of_it
     criterion, monkeypatch
 ):
     removed = []
-    real = pruner.select
+    real = base.select
 
     def select(scores, masks, **options):
         new = real(scores, masks, **options)
@@ -207,7 +207,7 @@ def test_ganguli2024_takes_the_fraction_of_the_whole_net_without_what_dies_of_it
         assert options["scope"] == "global" and options["granularity"] == "weight"
         return new
 
-    monkeypatch.setattr(pruner, "select", select)
+    monkeypatch.setattr(base, "select", select)
     clf = PrunedMLPClassifier(
         (20, 15), method=Ganguli2024(criterion), prune_fraction=0.6, max_iter=20, random_state=0
     ).fit(X, y)

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from skactprune.pruning.chain import Chain, Loose
 from skactprune.pruning.masks import Masks, cascade
-from skactprune.pruning.selection import GRANULARITIES, SCOPES, select, smallest_possible
+from skactprune.pruning.selection import GRANULARITIES, SCOPES, select
 
 
 @st.composite
@@ -24,14 +25,14 @@ def cases(draw, granularity=None, chained=None, ties=None):
         "scope": draw(st.sampled_from(SCOPES)),
         "floors": [draw(st.integers(1, n_out)) if n_out < 3 else 1 for n_out, _ in shapes],
     }
-    floor = {name: options[name] for name in ("granularity", "floors")}
-    smallest = smallest_possible(shapes, chained=chained, **floor)
-    masks = Masks(shapes, chained)
+    layout = (Chain if chained else Loose)(shapes)
+    smallest = layout.fewest_weights(granularity, options["floors"])
+    masks = Masks(layout)
     n_left = draw(st.integers(min(smallest, masks.n_original), masks.n_original))
     if draw(st.booleans()):
         before = draw(st.integers(n_left, masks.n_original))
         new = select(draw_scores(draw, shapes, ties), masks, n_left=before, **options)
-        masks = masks.replaced(cascade(new) if chained else new)
+        masks = masks.replaced(layout.cascade(new))
     return draw_scores(draw, shapes, ties), masks, options, n_left
 
 
@@ -79,22 +80,27 @@ def is_left(new, unit, granularity):
     return bool(new[depth][where].any()) if granularity == "neuron" else bool(new[depth][where])
 
 
-def n_connected(new, chained):
-    return sum(int(mask.sum()) for mask in (cascade(new) if chained else new))
+def connected(new, masks):
+    """What is on paths, where paths are known."""
+    return cascade(new) if isinstance(masks.layout, Chain) else new
+
+
+def n_connected(new, masks):
+    return sum(int(mask.sum()) for mask in connected(new, masks))
 
 
 @given(cases())
 def test_the_target_is_met_and_not_by_more_than_one_unit(case):
     scores, masks, options, n_left = case
     new = select(scores, masks, n_left=n_left, **options)
-    assert n_connected(new, masks.chained) <= n_left
+    assert n_connected(new, masks) <= n_left
 
     order = ordered_units(scores, masks, options["granularity"], options["scope"])
     gone = [unit for unit in order if not is_left(new, unit, options["granularity"])]
     if gone:
         depth, where = gone[-1]
         new[depth][where] = masks.current[depth][where]
-        assert n_connected(new, masks.chained) > n_left
+        assert n_connected(new, masks) > n_left
 
 
 @given(cases())
@@ -127,9 +133,8 @@ def test_masks_only_shrink_and_the_old_ones_are_not_changed(case):
 def test_neurons_leave_whole_and_floors_stay(case):
     scores, masks, options, n_left = case
     new = select(scores, masks, n_left=n_left, **options)
-    connected = cascade(new) if masks.chained else new
     for old, mask, final, floor in zip(
-        masks.current, new, connected, options["floors"], strict=True
+        masks.current, new, connected(new, masks), options["floors"], strict=True
     ):
         gone = ~mask.any(axis=1)
         assert (mask[~gone] == old[~gone]).all()
@@ -176,7 +181,7 @@ def test_ties_are_not_pruned_in_excess(case):
 @pytest.mark.parametrize("scope", SCOPES)
 @pytest.mark.parametrize("granularity", GRANULARITIES)
 def test_ties_go_by_position(granularity, scope):
-    masks = Masks([(4, 3), (4, 4)], chained=False)
+    masks = Masks(Loose([(4, 3), (4, 4)]))
     new = select(
         [np.zeros((4, 3)), np.zeros((4, 4))],
         masks,
@@ -199,7 +204,7 @@ def test_ties_go_by_position(granularity, scope):
 @pytest.mark.parametrize("granularity", GRANULARITIES)
 def test_layer_scope_takes_the_same_share_of_every_layer_whatever_its_scores(granularity):
     random = np.random.RandomState(0)
-    masks = Masks([(20, 10), (20, 10)], chained=False)
+    masks = Masks(Loose([(20, 10), (20, 10)]))
     scores = [random.uniform(size=(20, 10)), 1e6 * random.uniform(size=(20, 10))]
     options = {"granularity": granularity, "floors": [1, 1], "n_left": 220}
     by_layer = select(scores, masks, scope="layer", **options)
@@ -219,19 +224,17 @@ def test_a_number_of_weights_can_be_removed_without_counting_what_dies_of_it(cas
         assert all((a == b).all() for a, b in zip(new, with_all, strict=True))
 
 
-@given(cases(granularity="neuron", chained=True))
+@given(cases(granularity="neuron"))
 def test_the_smallest_possible_net_is_reached_and_no_smaller_one(case):
     scores, masks, options, _ = case
-    smallest = smallest_possible(
-        masks.shapes, granularity="neuron", chained=True, floors=options["floors"]
-    )
+    smallest = masks.layout.fewest_weights("neuron", options["floors"])
     new = select(scores, masks, n_left=0, **options)
-    assert n_connected(new, chained=True) == smallest
+    assert n_connected(new, masks) == smallest
 
 
 @pytest.mark.parametrize("granularity", GRANULARITIES)
 def test_layer_scope_counts_what_earlier_rounds_took(granularity):
-    masks = Masks([(8, 5), (8, 5)], chained=False)
+    masks = Masks(Loose([(8, 5), (8, 5)]))
     masks.current[0][:4] = False
     random = np.random.RandomState(0)
     scores = [random.uniform(size=(8, 5)), random.uniform(size=(8, 5))]

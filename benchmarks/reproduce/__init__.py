@@ -1,1 +1,13 @@
-"""The claims of "Activation-Based Pruning of Neural Networks", put to the test."""
+"""The claims of the activation-pruning paper put to the test: ``python -m benchmarks.reproduce``.
+
+One module an experiment: what is fitted with what settings, which rows come out, and the tables,
+figures and answers that are made of them.
+"""
+
+from importlib import import_module
+
+# In the order of the page.
+EXPERIMENTS = {
+    name: import_module(f"{__name__}.{name}")
+    for name in "accuracy defaults spectra nuclear reduction unlabeled variant scores lenet".split()
+}

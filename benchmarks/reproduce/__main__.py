@@ -7,46 +7,27 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.reproduce import page, runs
-from benchmarks.reproduce.settings import FULL, QUICK
+from benchmarks import pages
+from benchmarks.reproduce import EXPERIMENTS, page, runner
 
-EXPERIMENTS = (
-    "accuracy",
-    "defaults",
-    "spectra",
-    "nuclear",
-    "reduction",
-    "unlabeled",
-    "variant",
-    "scores",
-    "lenet",
-)
+DOCS = Path("docs")
 
 
 def main(argv=None):
-    """Run the command line.
-
-    Parameters
-    ----------
-    argv : list of str, default=None
-        Arguments; None takes those of the program.
-
-    Returns
-    -------
-    int
-        Exit code; 130 after an interrupt.
-    """
+    """Run the command line; the exit code is 130 after an interrupt."""
     args = _parse(argv)
-    settings = QUICK if args.quick else FULL
-    folder = args.output or Path("reproduce" if args.quick else "docs/reproduction")
+    folder = args.output or (Path("reproduce") if args.quick else DOCS / "reproduction")
     console = Console(stderr=True, highlight=False)
     try:
-        tables = runs.do(args.only or list(EXPERIMENTS), settings, folder, args.jobs, console)
+        for name in (args.only or EXPERIMENTS) if args.what == "run" else ():
+            experiment = EXPERIMENTS[name]
+            settings = experiment.QUICK if args.quick else experiment.FULL
+            runner.run(experiment, settings, folder, args.jobs, console)
     except KeyboardInterrupt:
         console.print("Interrupted; finished runs are kept, and the same command goes on.")
         return 130
-    path = folder.parent / page.NAME if folder.name == "reproduction" else folder / page.NAME
-    page.write(tables, settings, folder, path)
+    path = (DOCS if folder.parent == DOCS else folder) / page.NAME
+    pages.write(path, page.results(EXPERIMENTS, folder), DOCS)
     console.print(f"Written: {path}")
     return 0
 
@@ -57,20 +38,19 @@ def _parse(argv):
         description="Put the claims of the activation-pruning paper to the test. Finished runs "
         "are kept; the same command goes on after an interruption.",
     )
-    parser.add_argument("--quick", action="store_true", help="few rows, 2 seeds, minutes")
-    parser.add_argument("--only", nargs="+", choices=EXPERIMENTS, metavar="EXPERIMENT")
-    parser.add_argument(
+    add = parser.add_argument
+    what = "do what is missing and fill the page (default), or only fill the page"
+    add("what", nargs="?", choices=("run", "page"), default="run", help=what)
+    add("--quick", action="store_true", help="few rows, 2 seeds, minutes")
+    add("--only", nargs="+", choices=EXPERIMENTS, metavar="EXPERIMENT")
+    add(
         "--output",
         type=Path,
-        help="folder for tables, figures and page (default: docs/reproduction; reproduce with "
-        "--quick)",
+        help="folder for rows, figures and a page of tables alone (default: docs/reproduction, "
+        "whose tables go into the page beside it; reproduce with --quick)",
     )
-    parser.add_argument(
-        "--jobs",
-        type=int,
-        default=os.cpu_count(),
-        help="processes (default: %(default)s); 0 writes the page from what is there",
-    )
+    jobs = "processes (default: %(default)s)"
+    add("--jobs", type=int, default=os.cpu_count(), help=jobs)
     return parser.parse_args(argv)
 
 

@@ -1,8 +1,9 @@
-"""Claims C1-C3: accuracy and rank of pruned nets beside their rivals."""
+"""Claims C1 and C3: accuracy and rank of pruned nets beside their rivals."""
 
-from dataclasses import replace
+import pandas as pd
 
-from benchmarks.reproduce.accuracy_page import PAPER, answers, draw, section
+from benchmarks.reproduce import runner
+from benchmarks.reproduce.figures import curves, ordered
 from benchmarks.reproduce.nets import (
     RECONSTRUCTIONS,
     describe,
@@ -12,12 +13,13 @@ from benchmarks.reproduce.nets import (
     retrained,
     split,
 )
-from benchmarks.reproduce.protocol import DeadlineTrigger, Rows, estimator
+from benchmarks.reproduce.protocol import Rows, estimator
+from benchmarks.reproduce.statistics import accuracies, compared, mean_sd, paired, seeds
 from skactprune.methods import Activation, ActivationMagnitude, Ganguli2024, Magnitude, Random
 
-__all__ = ["FIELDS", "answers", "draw", "execute", "runs", "section", "stage"]
-
 FIELDS = ("dataset", "method", "fraction", "rounds", "seed")
+FULL = runner.FULL.but(epochs=50, fractions=(0.8, 0.85, 0.9), rounds=(5, 10))
+QUICK = FULL.but(**runner.QUICK, epochs=20, fractions=(0.8, 0.9), rounds=(5,))
 # "exact": prune_fraction is what is gone in the end, weights that die with their neuron included.
 METHODS = {
     "count": Ganguli2024(),
@@ -29,77 +31,161 @@ METHODS = {
     "magnitude, layer": Magnitude(scope="layer", schedule="geometric"),
     "random": Random(),
 }
+PAPER, EXACT = ("count", "count x magnitude"), ("count, exact", "count x magnitude, exact")
 # What the verdicts rest on: more seeds than the rest, and some with other numbers of rounds, too.
-CENTRAL = (*PAPER, "magnitude, global")
-DECIDING = (*CENTRAL, "count, exact", "count x magnitude, exact")
-THOROUGH_SEEDS = 2
+CENTRAL, THOROUGH_SEEDS = (*PAPER, "magnitude, global"), 2
+SCRATCH = "small from scratch"
+RETRAINED = [f"{name}, retrained" for name in RECONSTRUCTIONS]
+RIVALS = ["pruned", *RECONSTRUCTIONS, *RETRAINED, SCRATCH]
+# Half a point lower counts as equally accurate.
+MARGIN = 0.005
+FRACTIONS, AT_THE_SAME_RANKS = "accuracy-fractions.png", "accuracy-rivals.png"
 
 
 def runs(settings):
     """Yield all runs: the dense net, and methods at every fraction and number of rounds."""
+    fewest = min(settings.rounds)
     for seed in range(settings.seeds):
-        methods = METHODS if seed < THOROUGH_SEEDS else DECIDING
         for dataset in settings.datasets:
-            yield _run(dataset, "dense", 0.0, 0, seed)
+            yield dataset, "dense", 0.0, 0, seed
             for rounds in settings.rounds:
-                for fraction in settings.fractions:
-                    for method in methods:
-                        if rounds > min(settings.rounds) and method not in CENTRAL:
-                            continue
-                        yield _run(dataset, method, fraction, rounds, seed)
+                methods = METHODS if seed < THOROUGH_SEEDS else (*CENTRAL, *EXACT)
+                for method in methods if rounds == fewest else CENTRAL:
+                    for fraction in settings.fractions:
+                        yield dataset, method, fraction, rounds, seed
 
 
-def _run(*values):
-    return dict(zip(FIELDS, values, strict=True))
-
-
-def stage(run):
-    """Order of the runs: two seeds of everything, five rounds first, then more seeds."""
-    return (
-        run["seed"] >= 2 and run["rounds"] > 5,
-        run["seed"] >= 2,
-        run["rounds"] > 5,
-        run["seed"],
-    )
-
-
-def execute(run, settings, folder):
+def execute(settings, folder, dataset, method, fraction, rounds, seed):
     """Rows of a run: the net itself and, for the paper's methods, its rivals of the same size."""
-    rows = Rows.load(run["dataset"], settings.n_rows)
-    seed = run["seed"]
-    params = {"max_iter": settings.max_epochs, "trigger": _trigger(settings)}
-    cache_name = f"{settings.name}-{run['dataset']}-{seed}.npz"
-    coefs, intercepts, more = kept(
-        folder / ".dense" / cache_name, estimator(rows, seed, **params), rows
-    )
-    if run["method"] == "dense":
-        return [describe(rows, coefs, intercepts, model="dense", **more)]
-    method = METHODS[run["method"]]
-    net = estimator(rows, seed, method, run["fraction"], run["rounds"], **params)
-    net, more = fitted(net, rows)
-    found = [describe(rows, net.coefs_, net.intercepts_, model="pruned", **more)]
-    found[0]["sparsity"] = net.sparsity_
-    epochs = net.n_iter_ - net.pruning_history_[0]["epoch"]
-    thorough = (
-        run["method"] in PAPER and run["rounds"] == min(settings.rounds) and seed < THOROUGH_SEEDS
-    )
+    rows = Rows.load(dataset, settings.n_rows)
+
+    def net(hidden=settings.hidden, **params):
+        return estimator(rows, hidden, settings.epochs, seed, **params)
+
+    dense, row = kept(folder / ".dense" / f"accuracy-{dataset}-{seed}.joblib", net(), rows)
+    if method == "dense":
+        return [{"model": "dense"} | row]
+    how = {"method": METHODS[method], "prune_fraction": fraction, "n_prune_rounds": rounds}
+    pruned, row = fitted(net(**how), rows)
+    found = [{"model": "pruned"} | row | {"sparsity": pruned.sparsity_}]
+    thorough = method in PAPER and rounds == min(settings.rounds) and seed < THOROUGH_SEEDS
+    left, ranks = pruned.n_iter_ - pruned.pruning_history_[0]["epoch"], split(row["ranks"])
     for name in RECONSTRUCTIONS:
-        kernels, size = low_rank(name, coefs, split(found[0]["ranks"]))
-        found.append(describe(rows, kernels, intercepts, model=name, **size))
+        smaller = low_rank(name, dense, ranks)
+        found.append({"model": name} | describe(smaller, rows))
         if thorough:
-            *trained, took = retrained(rows, kernels, intercepts, epochs, seed)
-            size["epochs"] = took
-            found.append(describe(rows, *trained, model=f"{name}, retrained", **size))
+            trained = retrained(smaller, rows, left, seed)
+            found.append(found[-1] | trained | {"model": f"{name}, retrained"})
     if thorough:
-        sizes = [coef.shape[1] for coef in net.coefs_[:-1]]
-        small = estimator(rows, seed, hidden_layer_sizes=sizes, **params)
-        small, more = fitted(small, rows)
-        found.append(
-            describe(rows, small.coefs_, small.intercepts_, model="small from scratch", **more)
-        )
+        sizes = [coef.shape[1] for coef in pruned.coefs_[:-1]]
+        found.append({"model": SCRATCH} | fitted(net(sizes), rows)[1])
     return found
 
 
-def _trigger(settings):
-    trigger = DeadlineTrigger()
-    return replace(trigger, deadline=min(trigger.deadline, settings.max_epochs * 3 // 5))
+# -- what is made of them, here and in `defaults` ---------------------------------------------
+
+
+def tables(rows):
+    """Yield the nets by method, and rivals at the ranks of the pruned nets."""
+    yield "methods", methods_table(rows)
+    yield "rivals", rivals_table(fewest_rounds(rows), PAPER, RIVALS)
+
+
+def methods_table(rows):
+    """Accuracies, sizes and epochs of pruned and dense nets by fraction and rounds."""
+    keys = ["dataset", "rounds", "fraction", "method"]
+    columns = accuracies("{} %") | {
+        "hidden weights gone %": ("sparsity", lambda of: f"{100 * of.mean():.1f}"),
+        "live neurons (seed 0)": ("live", "first"),
+        "ranks (seed 0)": ("ranks", "first"),
+        "epochs": ("epochs", mean_sd(0, 1)),
+        "n": ("seed", seeds),
+    }
+    table = rows[rows["model"].isin(["pruned", "dense"])].groupby(keys).agg(**columns)
+    table.loc[table.index.get_level_values("rounds") == 0, "hidden weights gone %"] = "0"
+    shown = table.index.get_level_values("rounds").map(lambda of: str(of) if of else "-")
+    table.insert(0, "rounds", shown)
+    return _labelled(table)
+
+
+def rivals_table(rows, methods, models):
+    """Test accuracies of these models beside the nets pruned by some methods."""
+    groups = rows[rows["method"].isin(methods)].groupby(["dataset", "method", "fraction"])
+    by_model = rows.groupby([*groups.keys, "model"])["test_accuracy"].agg(mean_sd()).unstack()
+    table = groups.agg(**{"ranks (seed 0)": ("ranks", "first")})
+    return _labelled(table.join(by_model[models].fillna("")).assign(n=groups["seed"].agg(seeds)))
+
+
+def _labelled(table):
+    """Table that begins with data and method, and fraction, which are in its index."""
+    dataset, method, fraction = (
+        table.index.get_level_values(name) for name in ("dataset", "method", "fraction")
+    )
+    table.insert(0, "data, method", dataset + ", " + method)
+    table.insert(1, "fraction", fraction.map(lambda of: percent(of) if of else "-"))
+    return table
+
+
+def fewest_rounds(rows):
+    """Rows of dense nets and of the smallest number of rounds that there is."""
+    rounds = rows["rounds"]
+    return rows[rounds.isin([0, rounds[rounds > 0].min()])]
+
+
+def percent(fraction):
+    """A share for a table."""
+    return f"{100 * fraction:.0f} %"
+
+
+AXES = {"xlabel": "share of the weights pruned", "ylabel": "test accuracy, %"}
+
+
+def figures(rows, folder):
+    """Yield accuracy by fraction, and rivals at the ranks of the pruned nets."""
+    yield FRACTIONS, fractions_figure(rows, METHODS, 8)
+    of = fewest_rounds(rows)
+    of = of[of["method"].isin(PAPER)]
+    of = of.assign(model=ordered(of["model"], RIVALS), y=100 * of["test_accuracy"])
+    title = "The pruned net and dense nets of the same hidden ranks"
+    figure, _ = curves(of, "fraction", "y", "model", "dataset", "method", title=title, **AXES)
+    yield AT_THE_SAME_RANKS, figure
+
+
+def fractions_figure(rows, methods, shown_points):
+    """Figure of test accuracy by fraction, down to `shown_points` below the dense net."""
+    of = fewest_rounds(rows).assign(y=100 * rows["test_accuracy"])
+    dense, pruned = (of[of["model"] == model] for model in ("dense", "pruned"))
+    fractions = pruned["fraction"].drop_duplicates()
+    of = pd.concat([pruned, dense.drop(columns="fraction").merge(fractions, how="cross")])
+    of = of.assign(method=ordered(of["method"], [*methods, "dense"]))
+    title = "Test accuracy of pruned nets; what leaves below is in the table"
+    columns = "fraction", "y", "method", None, "dataset"
+    figure, axes = curves(of, *columns, title=title, size=(4.6, 3.6), **AXES)
+    for (_, dataset), ax in axes.items():
+        # A net that has collapsed would leave no room for the differences of the others.
+        ax.set_ylim(bottom=dense.loc[dense["dataset"] == dataset, "y"].mean() - shown_points)
+    return figure
+
+
+def answers(rows):
+    """Claims C1 and C3, one answer for each score."""
+    five = fewest_rounds(rows)
+
+    def differences(of, *column_name_rival):
+        return paired(of, "test_accuracy", *column_name_rival, "fraction", percent)
+
+    found, pruned = [], five[five["model"] == "pruned"]
+    for method in (*PAPER, *EXACT):
+        question = f"Is {method} as accurate as global magnitude at the same fraction?"
+        cells = differences(pruned, "method", method, "magnitude, global")
+        found += compared("C1", question, cells, MARGIN, FRACTIONS)
+    for method in PAPER:
+        for then in ("", ", retrained"):
+            question = (
+                f"Does the net pruned by {method} beat the dense net with its kernels "
+                f"reconstructed by PCA at the same ranks{then}?"
+            )
+            of = five[five["method"] == method]
+            cells = differences(of, "model", "pruned", f"kernel PCA{then}")
+            found += compared("C3", question, cells, 0.0, AT_THE_SAME_RANKS)
+    return found

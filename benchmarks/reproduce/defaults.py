@@ -1,73 +1,84 @@
 """The estimator's own defaults in place of the authors' protocol: accuracy beside rivals."""
 
-from benchmarks.reproduce.defaults_page import (
-    DEFAULT,
-    DENSE,
-    RIVALS,
-    STYLES,
-    answers,
-    draw,
-    section,
-)
+from benchmarks.reproduce import accuracy
+from benchmarks.reproduce.accuracy import MARGIN, SCRATCH, fewest_rounds, percent
 from benchmarks.reproduce.nets import RECONSTRUCTIONS, describe, fitted, kept, low_rank, split
-from benchmarks.reproduce.protocol import HIDDEN, Rows
-from benchmarks.reproduce.runs import two_seeds_first
+from benchmarks.reproduce.protocol import Rows
+from benchmarks.reproduce.statistics import compared, paired
 from skactprune import PrunedMLPClassifier
 
-__all__ = ["FIELDS", "answers", "draw", "execute", "runs", "section", "stage"]
-
-FIELDS = ("dataset", "method", "fraction", "rounds", "seed")
-stage = two_seeds_first
+FIELDS = accuracy.FIELDS
+FULL, QUICK = accuracy.FULL.but(epochs=20), accuracy.QUICK.but(epochs=10)
+DEFAULT = PrunedMLPClassifier().method
+# Each with its default options.
+METHODS = ("activation", "activation_magnitude", "magnitude", "random", DEFAULT)
+RIVALS = ["pruned", *RECONSTRUCTIONS, SCRATCH]
+FIGURE = "defaults-fractions.png"
+QUESTIONS = (
+    ("method", "magnitude", MARGIN, "as accurate as magnitude pruning of single weights"),
+    ("method", "activation", 0.0, "more accurate than without the neurons that fire least"),
+    ("method", "random", 0.0, "more accurate than without random neurons"),
+    ("model", SCRATCH, 0.0, "more accurate than a net of its sizes from scratch"),
+    ("model", "kernel PCA", 0.0, "more accurate than the dense net with kernels by PCA"),
+)
 
 
 def runs(settings):
     """Yield all runs: the dense net, and every method; more rounds for the default only."""
     for seed in range(settings.seeds):
         for dataset in settings.datasets:
-            yield _run(dataset, DENSE, 0.0, 0, seed)
+            yield dataset, "dense", 0.0, 0, seed
             for fraction in settings.fractions:
                 for rounds in settings.rounds:
-                    for method in STYLES:
-                        if method == DEFAULT or rounds == min(settings.rounds):
-                            yield _run(dataset, method, fraction, rounds, seed)
+                    for method in METHODS if rounds == min(settings.rounds) else (DEFAULT,):
+                        yield dataset, method, fraction, rounds, seed
 
 
-def _run(*values):
-    return dict(zip(FIELDS, values, strict=True))
-
-
-def execute(run, settings, folder):
+def execute(settings, folder, dataset, method, fraction, rounds, seed):
     """Rows of a run: the net itself and, beside the default, its rivals of the same size."""
-    rows = Rows.load(run["dataset"], settings.n_rows)
-    seed, epochs = run["seed"], settings.default_epochs
-    cache_name = f"{settings.name}-defaults-{run['dataset']}-{seed}.npz"
-    coefs, intercepts, more = kept(
-        folder / ".dense" / cache_name, _net(epochs, seed, prune_fraction=0), rows
-    )
-    if run["method"] == DENSE:
-        return [describe(rows, coefs, intercepts, model="dense", **more)]
-    net = _net(
-        epochs,
-        seed,
-        method=run["method"],
-        prune_fraction=run["fraction"],
-        n_prune_rounds=run["rounds"],
-    )
-    net, more = fitted(net, rows)
-    found = [describe(rows, net.coefs_, net.intercepts_, model="pruned", **more)]
-    found[0]["sparsity"] = net.sparsity_
-    if run["method"] != DEFAULT or run["rounds"] > min(settings.rounds):
+    rows = Rows.load(dataset, settings.n_rows)
+
+    def net(hidden=settings.hidden, **params):
+        how = {"prune_fraction": 0, "max_iter": settings.epochs, "random_state": seed}
+        return PrunedMLPClassifier(hidden, **how | params)
+
+    dense, row = kept(folder / ".dense" / f"defaults-{dataset}-{seed}.joblib", net(), rows)
+    if method == "dense":
+        return [{"model": "dense"} | row]
+    how = {"method": method, "prune_fraction": fraction, "n_prune_rounds": rounds}
+    pruned, row = fitted(net(**how), rows)
+    found = [{"model": "pruned"} | row | {"sparsity": pruned.sparsity_}]
+    if method != DEFAULT or rounds > min(settings.rounds):
         return found
     for name in RECONSTRUCTIONS:
-        kernels, size = low_rank(name, coefs, split(found[0]["ranks"]))
-        found.append(describe(rows, kernels, intercepts, model=name, **size))
-    sizes = [coef.shape[1] for coef in net.coefs_[:-1]]
-    small, more = fitted(_net(epochs, seed, hidden_layer_sizes=sizes, prune_fraction=0), rows)
-    found.append(describe(rows, small.coefs_, small.intercepts_, model=RIVALS[-1], **more))
+        smaller = low_rank(name, dense, split(row["ranks"]))
+        found.append({"model": name} | describe(smaller, rows))
+    sizes = [coef.shape[1] for coef in pruned.coefs_[:-1]]
+    return [*found, {"model": SCRATCH} | fitted(net(sizes), rows)[1]]
+
+
+def tables(rows):
+    """Yield the nets by method, and the rivals of the default."""
+    yield "methods", accuracy.methods_table(rows)
+    yield "rivals", accuracy.rivals_table(fewest_rounds(rows), (DEFAULT,), RIVALS)
+
+
+def figures(rows, folder):
+    """Yield accuracy by fraction."""
+    yield FIGURE, accuracy.fractions_figure(rows, METHODS, 3)
+
+
+def answers(rows):
+    """Answers by the 95 % intervals of the paired differences."""
+    nets, found = fewest_rounds(rows), []
+    # Of each column: what the rows beside the default's have in common with them, and its value.
+    beside = {
+        "method": (nets[nets["model"] == "pruned"], DEFAULT),
+        "model": (nets[nets["method"] == DEFAULT], "pruned"),
+    }
+    for column, rival, margin, text in QUESTIONS:
+        of, name = beside[column]
+        cells = paired(of, "test_accuracy", column, name, rival, "fraction", percent)
+        question = f"Is a net pruned by the estimator's defaults {text}?"
+        found += compared("-", question, cells, margin, FIGURE)
     return found
-
-
-def _net(epochs, seed, **params):
-    return PrunedMLPClassifier(
-        **{"hidden_layer_sizes": HIDDEN, "max_iter": epochs, "random_state": seed} | params
-    )

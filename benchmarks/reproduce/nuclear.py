@@ -2,26 +2,45 @@
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import brentq, root_scalar
 
-from benchmarks.reproduce.answers import Answer, by_dataset, interval, points
-from benchmarks.reproduce.moments import Moments, unpack
+from benchmarks.reproduce import runner
+from benchmarks.reproduce.figures import curves, ordered, panels
+from benchmarks.reproduce.moments import ROUNDING, Moments, Start, exploded, pack, thin
 from benchmarks.reproduce.nets import join, split
-from benchmarks.reproduce.nuclear_effects import SVD_EVERY, compare, penalty_of
-from benchmarks.reproduce.nuclear_figures import draw_finished, rivals
-from benchmarks.reproduce.protocol import RATE, DeadlineTrigger, Rows, estimator
-from benchmarks.reproduce.runs import two_seeds_first
-from benchmarks.reproduce.tables import finished, markdown, seeds, spread
+from benchmarks.reproduce.protocol import BATCH, RATE, Rows, estimator
+from benchmarks.reproduce.statistics import (
+    Answer,
+    accuracies,
+    by_dataset,
+    mean_sd,
+    points,
+    seeds,
+    side,
+    with_interval,
+)
+from skactprune import WeightedNuclearNorm
 from skactprune.methods import Ganguli2024
-from skactprune.penalties import WEIGHTS
-from skactprune.spectra import effective_rank, numerical_rank
-
-__all__ = ["FIELDS", "answers", "draw", "execute", "runs", "section", "stage"]
+from skactprune.spectra import effective_rank, numerical_rank, singular_values
 
 FIELDS = ("dataset", "part", "alpha", "seed")
+# With the rounds whose effect is compared, and strengths of the penalty, the paper's first.
+FULL = runner.FULL.but(epochs=16, rate=RATE, batch=BATCH, rounds=(1, 3, 5), alphas=(1.0, 1e-3))
+QUICK = FULL.but(**runner.QUICK, epochs=10)
 FRACTION, ROUNDS = 0.8, 5
-# Accuracy that counts as the same, in points.
-MARGIN = 0.5
-stage = two_seeds_first
+SLOPES = {"linear": lambda n: np.arange(1.0, n + 1.0), "uniform": np.ones}
+SVD_EVERY, MAX_STEPS = 100, 3
+# Half a point lower counts as equally accurate.
+MARGIN = 0.005
+# What happened to the singular values, with its name in figures.
+EFFECTS = {
+    "round": "pruning round",
+    "training": "an epoch without penalty",
+    "linear": "penalty λ Σ i σ_i, as strong",
+    "uniform": "penalty λ Σ σ_i, as strong",
+    "paper": "penalty λ Σ i σ_i, λ of the paper",
+}
+PRUNED = "pruned by count"
 
 
 def runs(settings):
@@ -31,272 +50,316 @@ def runs(settings):
     without one where alpha is 0.
     """
     for seed in range(settings.seeds):
-        for dataset in settings.spectra_datasets:
-            yield _run(dataset, "rounds", 0.0, seed)
-            for alpha in (0.0, *settings.nuclear_alphas):
-                yield _run(dataset, "penalty", alpha, seed)
+        for dataset in settings.datasets:
+            yield dataset, "rounds", 0.0, seed
+            for alpha in (0.0, *settings.alphas):
+                yield dataset, "penalty", alpha, seed
 
 
-def _run(*values):
-    return dict(zip(FIELDS, values, strict=True))
-
-
-def execute(run, settings, folder):
+def execute(settings, folder, dataset, part, alpha, seed):
     """Rows of a run: one of the net at the end, and one for every layer, round and effect."""
-    rows, seed = Rows.load(run["dataset"], settings.n_rows), run["seed"]
-    epochs = settings.spectra_epochs
-    params = {"max_iter": epochs, "trigger": DeadlineTrigger(deadline=epochs * 3 // 5)}
-    if run["part"] == "penalty":
-        penalty = penalty_of(run["alpha"], "linear")
-        net = estimator(rows, seed, callbacks=[penalty], **params).fit(rows.X, rows.y)
-        return [_at_the_end(net, rows)]
-    moments = Moments()
-    net = estimator(rows, seed, Ganguli2024(), FRACTION, ROUNDS, callbacks=[moments], **params)
-    found = [_at_the_end(net.fit(rows.X, rows.y), rows)]
-    for at in moments.rounds_:
-        if at["round"] in settings.nuclear_rounds:
-            effects = compare(at, rows, seed, settings.nuclear_alphas[0])
-            found += [{"round": at["round"]} | row for row in effects]
+    rows, moments = Rows.load(dataset, settings.n_rows), Moments()
+    how = {"callbacks": [_penalty(alpha, "linear")]}
+    if part == "rounds":
+        how = {"method": Ganguli2024(), "prune_fraction": FRACTION, "n_prune_rounds": ROUNDS}
+        how["callbacks"] = [moments]
+    net = _estimator(rows, settings, seed, **how).fit(rows.X, rows.y)
+    found = [_at_the_end(net, rows)]
+    for at in moments.rounds_ if part == "rounds" else ():
+        if at["round"] in settings.rounds:
+            found += [{"round": at["round"]} | row for row in compare(at, rows, settings, seed)]
     return found
+
+
+def _penalty(alpha, slopes, **params):
+    """The paper's penalty, by exact proximal steps for `SVD_EVERY` steps of the optimizer each."""
+    how = {"solver": "proximal", "svd_every_n_steps": SVD_EVERY}
+    return WeightedNuclearNorm(alpha, weights=slopes, **how, **params)
+
+
+def _estimator(rows, settings, seed, **params):
+    how = {"hidden": settings.hidden, "epochs": settings.epochs} | params
+    rates = {"learning_rate_init": settings.rate, "batch_size": settings.batch}
+    return estimator(rows, seed=seed, **how, **rates)
 
 
 def _at_the_end(net, rows):
     hidden = net.coefs_[:-1]
-    full = np.array([min(mask.shape) for mask in net.masks_])
     effective = np.array([effective_rank(coef) for coef in hidden])
     return rows.accuracies(net.predict) | {
         "effect": "end",
         "epochs": net.n_iter_,
         "ranks": join(numerical_rank(coef) for coef in hidden),
         "effective_ranks": join(effective.round()),
-        "effective_share": float(np.mean(effective / full)),
+        "effective_share": float(np.mean(effective / [min(mask.shape) for mask in net.masks_])),
     }
 
 
-# -- what is said of them -------------------------------------------------------------------
+# -- what a round, an epoch of training and penalties do to the same net ------------------------
 
 
-def draw(table, folder):
-    """Write the figures, of all seeds that are finished; see `draw_finished`."""
-    if (table := _finished(table)) is not None:
-        draw_finished(table, folder)
+def compare(moment, rows, settings, seed):
+    """Rows on what a round that `Moments` kept, training and penalties do to the same spectra.
 
-
-def _finished(table):
-    """Rows of finished seeds; None where there is none."""
-    table = finished(table, FIELDS)
-    return table if set(table["part"]) == {"rounds", "penalty"} else None
-
-
-def distances(table, slopes):
-    """How far profiles of rounds are from those of a penalty, and of rounds of other seeds.
-
-    The distance of two profiles is the mean absolute difference of the ratios of singular values
-    at the same positions in the spectrum, here averaged over layers, rounds and data sets.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Of the experiment.
-    slopes : {"linear", "uniform"}
-        Weights of the penalty.
-
-    Returns
-    -------
-    to_penalty, to_seeds : ndarray of shape (n_seeds,)
-        `to_seeds` is the mean over all other seeds; NaN where there is none.
+    Each is of a hidden layer and an ``effect``: "round", "training" (an epoch without a penalty),
+    and an epoch, the order of the rows the same, with the penalty "linear" or "uniform", whose
+    ``strength`` leaves the share of the nuclear norm that the round leaves, or with the "paper"'s.
+    ``norm_before`` and ``norm_after`` are nuclear norms of the layer, where before is for a penalty
+    the epoch without it; ``lower_half`` is the share of the fall that happens in the smaller half
+    of the spectrum; ``profile`` holds the ratios of the singular values.
     """
-    place = ["dataset", "round", "layer", "seed"]
-    rows = {
-        effect: table[table.effect == effect].sort_values(place) for effect in ("round", slopes)
+
+    def epoch(alpha, slopes):
+        """Spectra after one epoch with a penalty from its first step on."""
+        coefs, end = moment["before"][0], Moments()
+        penalty = _penalty(alpha, slopes, start_accuracy=0, every_n_epochs=1)
+        how = {"hidden": [coef.shape[1] for coef in coefs[:-1]], "epochs": 1}
+        how["callbacks"] = [Start(*moment["before"]), penalty, end]
+        _estimator(rows, settings, seed, **how).fit(rows.X, rows.y)
+        return _spectra(end.end_)
+
+    before, after = (_spectra(moment[name]) for name in ("before", "after"))
+    plain = epoch(0.0, "uniform")
+    found = {"round": (np.nan, before, after), "training": (np.nan, before, plain)}
+    steps = -(-len(rows.X) // settings.batch) * settings.rate
+    for slopes in SLOPES:
+        alpha, with_penalty = matched(
+            plain, _left(before, after), slopes, steps, lambda alpha, of=slopes: epoch(alpha, of)
+        )
+        found[slopes] = (alpha, plain, with_penalty)
+    found["paper"] = (settings.alphas[0], plain, epoch(settings.alphas[0], "linear"))
+    return [
+        {"effect": effect, "strength": alpha, "layer": layer} | profile(old, new)
+        for effect, (alpha, *spectra) in found.items()
+        for layer, (old, new) in enumerate(zip(*spectra, strict=True), start=1)
+    ]
+
+
+def _spectra(net):
+    """Singular values of the hidden matrices of a pair ``(coefs, intercepts)``."""
+    return [singular_values(coef) for coef in net[0][:-1]]
+
+
+def _left(before, after):
+    """Nuclear norm of all layers after / before."""
+    return sum(s.sum() for s in after) / sum(s.sum() for s in before)
+
+
+def matched(plain, target, slopes, steps, penalized):
+    """Strength with which an epoch leaves a share `target` of the nuclear norm, and its spectra.
+
+    `plain` are the spectra after the epoch without a penalty, `steps` is the length of all of its
+    steps together, and `penalized` gives the spectra with a penalty of a strength.
+    """
+    fall = [steps * SLOPES[slopes](len(s)) for s in plain]
+
+    def error_without_training(log_alpha):
+        pulled = [s - np.exp(log_alpha) * f for s, f in zip(plain, fall, strict=True)]
+        return _left(plain, [s.clip(min=0) for s in pulled]) - target
+
+    # The loss pulls against the penalty, so that this is where the search begins.
+    guess = brentq(error_without_training, -40, 20)
+    tried = {}
+
+    def error(log_alpha):
+        tried[log_alpha] = penalized(float(np.exp(log_alpha)))
+        return _left(plain, tried[log_alpha]) - target
+
+    root_scalar(error, method="secant", x0=guess, x1=guess + 0.3, xtol=0.01, maxiter=MAX_STEPS)
+    best = min(tried, key=lambda log_alpha: abs(_left(plain, tried[log_alpha]) - target))
+    return float(np.exp(best)), tried[best]
+
+
+def profile(old, new):
+    """How the singular values of a layer changed, those of a smaller matrix followed by zeros."""
+    new = np.pad(new, (0, len(old) - len(new)))
+    fall = old - new
+    known = np.count_nonzero(old > ROUNDING * old[0])
+    return {
+        "norm_before": old.sum(),
+        "norm_after": new.sum(),
+        "lower_half": fall[len(fall) // 2 :].sum() / fall.sum() if fall.sum() > 0 else np.nan,
+        "profile": pack(thin(new[:known] / old[:known])),
     }
-    ours, theirs = (unpack(part["profile"]) for part in rows.values())
-    n_seeds = rows["round"]["seed"].nunique()
-    ours, theirs = (values.reshape(-1, n_seeds, values.shape[1]) for values in (ours, theirs))
-    between = np.abs(ours[:, :, None] - ours[:, None]).mean(axis=(0, 3)).sum(axis=1)
-    others = n_seeds - 1
-    to_seeds = between / others if others else np.full(1, np.nan)
-    return np.abs(ours - theirs).mean(axis=(0, 2)), to_seeds
 
 
-def verdict(to_penalty, to_seeds):
-    """Whether a penalty is no farther from a round than the round of another seed is.
-
-    "yes" if the 95 % interval of the paired difference ends at or below zero, "no" if it begins
-    above.
-    """
-    mean, half = interval(to_penalty - to_seeds)
-    if mean + half <= 0:
-        return "yes"
-    return "no" if mean - half > 0 else _undecided(to_penalty)
+# -- what is made of them ---------------------------------------------------------------------
 
 
-def answers(table):
-    """Verdicts on C4 for each data set, and on the penalty to the end instead of pruning."""
-    if (table := _finished(table)) is None:
-        return []
-    return by_dataset(table, _answers)
+def tables(rows):
+    """Yield for each data set: effects of every round, and nets trained to the end."""
+    for dataset, of in rows.groupby("dataset"):
+        yield f"effects-{dataset}", _effects(of[of.effect != "end"])
+        yield f"rivals-{dataset}", _rivals(of[of.effect == "end"])
 
 
-def _answers(table):
-    dataset = table["dataset"].iloc[0]
-    found = []
-    for slopes, norm in (("linear", "weighted nuclear norm Σ i σ_i"), ("uniform", "nuclear norm")):
-        to_penalty, to_seeds = distances(table, slopes)
-        between = f", by {_half(to_seeds)} between seeds" if len(to_seeds) > 1 else ""
-        found.append(
-            Answer(
-                "C4",
-                f"Is the fall of the singular values in a round that of the {norm} in the loss?",
-                verdict(to_penalty, to_seeds),
-                f"σ after / σ before differs by {_half(to_penalty)} from that of the penalty of "
-                f"equal strength{between} ({seeds(table)})",
-                f"nuclear-profiles-{dataset}.png",
-            )
-        )
-    ends = table[table.effect == "end"]
-    pruned = _per_seed(ends[ends.part == "rounds"])
-    for alpha in sorted(ends[ends.part == "penalty"]["alpha"].unique())[1:]:
-        rival = _per_seed(ends[(ends.part == "penalty") & (ends.alpha == alpha)])
-        difference = rival["test_accuracy"] - pruned["test_accuracy"]
-        found.append(
-            Answer(
-                "-",
-                f"Is a net trained with Σ i σ_i in the loss, λ = {alpha:g}, as accurate as one "
-                "pruned by count?",
-                _as_accurate(100 * difference.to_numpy()),
-                f"{points(difference)}; effective rank {100 * rival['effective_share'].mean():.0f}"
-                f" % of full, pruned {100 * pruned['effective_share'].mean():.0f} %",
-                f"nuclear-rivals-{dataset}.png",
-            )
-        )
-    return found
+def _effects(rows):
+    rows = rows.assign(effect=ordered(rows["effect"], EFFECTS))
+    by_seed = rows.groupby(["round", "effect", "seed"], observed=True)
+    sums, means = (
+        by_seed[["norm_before", "norm_after", "lower_half"]].agg(f) for f in ("sum", "mean")
+    )
+    measures = {
+        "nuclear norm left": (sums["norm_after"] / sums["norm_before"], mean_sd(2, 1)),
+        "of the fall in the smaller half %": (means["lower_half"], mean_sd(0)),
+        "distance to the round": (_distances(rows), mean_sd(2, 1)),
+        "correlation with the round": (_correlations(rows), mean_sd(2, 1)),
+    }
+    keys = ["round", "effect"]
+    strength = by_seed["strength"].first().groupby(keys, observed=True).mean()
+    table = pd.DataFrame({"λ": strength.map(lambda of: "" if np.isnan(of) else f"{of:.2g}")})
+    for name, (values, how) in measures.items():
+        table[name] = values.groupby(level=keys, observed=True).agg(how)
+    table = table.reset_index()
+    # An epoch without a penalty may let the norm grow, and a round is not compared with itself.
+    table.loc[table["effect"] == "training", "of the fall in the smaller half %"] = ""
+    table.loc[table["effect"] == "round", list(measures)[2:]] = ""
+    table["round"] = table["round"].map("{:.0f}".format)
+    return table[["effect", "round", *table.columns[2:]]]
 
 
-def _undecided(values):
-    return f"not decided by {len(values)} seed{'s' * (len(values) != 1)}"
+def _profiles(rows):
+    """Profiles of the effects, a column each, by round, layer, seed and position."""
+    keys = ["round", "layer", "seed", "position"]
+    return exploded(rows, "profile").pivot(index=keys, columns="effect", values="profile")
 
 
-def _half(values):
-    mean, half = interval(values)
-    return f"{mean:.2f}" if np.isnan(half) else f"{mean:.2f} ± {half:.2f}"
+def _distances(rows):
+    """Mean absolute differences of the profiles from those of the round."""
+    values = _profiles(rows)
+    gaps = values.sub(values["round"], axis=0).abs()
+    return gaps.stack().groupby(level=["round", "effect", "seed"], observed=True).mean()
 
 
-def _per_seed(rows):
-    return rows.groupby("seed")[["test_accuracy", "effective_share"]].mean()
+def _correlations(rows):
+    """Correlations with the profiles of the round; NaN where one is the same everywhere."""
+
+    def by_layer(values):
+        return values.groupby(level=["round", "layer", "seed"])
+
+    values = _profiles(rows)
+    centered = values - by_layer(values).transform("mean")
+    products = by_layer(centered.mul(centered["round"], axis=0)).sum()
+    squares = by_layer(centered**2).sum()
+    found = products / np.sqrt(squares.mul(squares["round"], axis=0))
+    found = found.where(by_layer(values).nunique() > 1).groupby(level=["round", "seed"])
+    means = found.agg(lambda of: of.mean(skipna=False))
+    return means.rename_axis(columns="effect").stack(future_stack=True)
 
 
-def _as_accurate(differences):
-    """Verdict on differences of accuracies in points: "yes" above ``-MARGIN``."""
-    mean, half = interval(differences)
-    if mean - half > -MARGIN:
-        return "yes"
-    return "no" if mean + half < -MARGIN else _undecided(differences)
-
-
-def section(table):
-    """Part of the page: how it was done, tables and figures."""
-    title = "## A round and a nuclear norm"
-    if (table := _finished(table)) is None:
-        return f"{title}\n\nNo seed is finished."
-    ends = table[table.effect == "end"]
-    parts = [
-        title,
-        f"A net is pruned by count in {ROUNDS} rounds, {FRACTION:.0%}, as the authors do "
-        f"({seeds(table)}). From its weights before a round, sizes included, one epoch is trained "
-        "without a penalty and, with the same order of the rows, one with a penalty: "
-        "λ Σ i σ_i (*linear*, as the paper has it) or λ Σ σ_i (*uniform*), λ so that the same "
-        "share of the nuclear norm of the hidden matrices is left as by the round, found on the "
-        "training rows; and λ Σ i σ_i with the paper's λ (*paper*). The effect of a penalty is σ "
-        "with it / σ without it after that epoch; that of a round σ after / σ before. Masks are "
-        f"not held in these epochs. A step of the optimizer with a penalty moves σ_i by {RATE} λ i "
-        "(*uniform*: without i), and the loss pulls against it. Penalties are "
-        "minimized by proximal steps, an exact one for "
-        f"every {SVD_EVERY} steps of the optimizer together, because a decomposition a step takes "
-        "longer than the step. *Equal* means in the table of answers: profiles of σ after / σ "
-        "before are, over layers and rounds, no farther from those of the penalty than from those "
-        "of the same round of another seed (95 % interval of the paired difference).",
-    ]
-    for dataset, rows in table.groupby("dataset"):
-        parts += [
-            f"### {dataset}",
-            _effects(rows),
-            f"![Profiles of a round and of penalties](reproduction/nuclear-profiles-{dataset}.png)",
-            "Trained to the end, at most "
-            f"{int(ends['epochs'].max())} epochs, the penalty in every other epoch after training "
-            f"accuracy passed 0.70, output layer included. As accurate: the interval lies above "
-            f"-{MARGIN:g} points.",
-            _rivals(rows[rows.effect == "end"]),
-            f"![Accuracy and rank of rivals](reproduction/nuclear-rivals-{dataset}.png)",
-        ]
-    return "\n\n".join(parts)
-
-
-def _effects(table):
-    header = [
-        "effect",
-        "round",
-        "λ",
-        "nuclear norm left",
-        "of the fall in the smaller half %",
-        "distance to the round",
-        "correlation with the round",
-    ]
-    lines = []
-    for i in sorted(table["round"].dropna().unique()):
-        here = table[table["round"] == i].sort_values(["layer", "seed"])
-        ours = unpack(here[here.effect == "round"]["profile"])
-        for effect in ("round", "training", *WEIGHTS, "paper"):
-            part = here[here.effect == effect]
-            theirs = unpack(part["profile"])
-            gap = np.abs(ours - theirs).mean(axis=1)
-            alpha = part.groupby("seed")["strength"].first()
-            norms = part.groupby("seed")[["norm_before", "norm_after"]].sum()
-            lower = part.groupby("seed")["lower_half"].mean()
-            lines.append(
-                [
-                    effect,
-                    f"{i:.0f}",
-                    "" if alpha.isna().any() else f"{alpha.mean():.2g}",
-                    spread(norms["norm_after"] / norms["norm_before"], 2),
-                    "" if effect == "training" else spread(lower, 0, 100),
-                    "" if effect == "round" else spread(_mean_by(part["seed"], gap), 2),
-                    "" if effect == "round" else _correlation(part["seed"], ours, theirs),
-                ]
-            )
-    text = "Nuclear norm of all hidden layers together; the other columns are means over them:"
-    return f"{text}\n\n{markdown(header, lines)}"
-
-
-def _mean_by(seed, values):
-    return pd.Series(values, index=seed.index).groupby(seed).mean()
-
-
-def _correlation(seed, ours, theirs):
-    """Mean correlation of the profiles; empty where one has the same value everywhere."""
-    flat = [np.ptp(a) == 0 or np.ptp(b) == 0 for a, b in zip(ours, theirs, strict=True)]
-    if any(flat):
-        return ""
-    found = [np.corrcoef(a, b)[0, 1] for a, b in zip(ours, theirs, strict=True)]
-    return spread(_mean_by(seed, found), 2)
+def _nets(ends):
+    """Rows of every net that was trained to the end with its name, in the order of the table."""
+    names = {alpha: f"λ Σ i σ_i, λ = {alpha:g}" for alpha in sorted(ends["alpha"].unique())}
+    names[0] = "dense"
+    name = ends["alpha"].map(names).where(ends["part"] == "penalty", PRUNED)
+    return ends.assign(net=ordered(name, [*names.values(), PRUNED]))
 
 
 def _rivals(ends):
-    header = ["net", "rank", "effective rank", "effective rank %", "epochs"]
-    header += [f"{part} accuracy %" for part in ("train", "validation", "test")]
-    lines = []
-    for name, rows in rivals(ends):
-        lines.append(
-            [
-                name,
-                *(_by_layer(rows[column]) for column in ("ranks", "effective_ranks")),
-                spread(rows["effective_share"], scale=100),
-                spread(rows["epochs"], 0),
-                *(spread(rows[f"{p}_accuracy"], 1, 100) for p in ("train", "validation", "test")),
-            ]
+    def by_layer(fields):
+        means = np.mean([split(field) for field in fields], axis=0)
+        return ", ".join(f"{mean:.0f}" for mean in means)
+
+    columns = {
+        "rank": ("ranks", by_layer),
+        "effective rank": ("effective_ranks", by_layer),
+        "effective rank %": ("effective_share", mean_sd()),
+        "epochs": ("epochs", mean_sd(0, 1)),
+    }
+    table = _nets(ends).groupby("net", observed=True).agg(**columns, **accuracies())
+    return table.reset_index()
+
+
+def distances(rows, slopes):
+    """How far profiles of rounds are from those of a penalty, and of rounds of other seeds.
+
+    The distance of two profiles is the mean absolute difference of the ratios of singular values
+    at the same positions in the spectrum, here averaged over layers and rounds; a number a seed
+    each, the second the mean over all other seeds, NaN where there is none.
+    """
+    values = _profiles(rows[rows.effect.isin(("round", slopes))])
+    to_penalty = (values["round"] - values[slopes]).abs().groupby("seed").mean()
+    by_seed = values["round"].unstack("seed")
+    to_seeds = [
+        by_seed.drop(columns=i).sub(by_seed[i], axis=0).abs().stack().mean() for i in by_seed
+    ]
+    return to_penalty.to_numpy(), np.array(to_seeds)
+
+
+def verdict(differences, margin=0.0):
+    """Whether the 95 % interval lies above ``-margin`` ("yes") or below ("no")."""
+    n = len(differences)
+    undecided = f"not decided by {n} seed{'s' * (n != 1)}"
+    return {1: "yes", -1: "no", 0: undecided}[side(differences, margin)]
+
+
+def answers(rows):
+    """Verdicts on C4 for each data set, and on the penalty to the end instead of pruning."""
+    return by_dataset(rows, _answers)
+
+
+def _answers(rows):
+    dataset, n, found = rows["dataset"].iloc[0], seeds(rows["seed"]), []
+    for slopes, norm in (("linear", "weighted nuclear norm Σ i σ_i"), ("uniform", "nuclear norm")):
+        to_penalty, to_seeds = distances(rows, slopes)
+        between = f", by {with_interval(to_seeds)} between seeds" if len(to_seeds) > 1 else ""
+        question = f"Is the fall of the singular values in a round that of the {norm} in the loss?"
+        effect = (
+            f"σ after / σ before differs by {with_interval(to_penalty)} from that of the penalty "
+            f"of equal strength{between} ({n})"
         )
-    return markdown(header, lines)
+        judged, file = verdict(to_seeds - to_penalty), f"nuclear-profiles-{dataset}.png"
+        found.append(Answer("C4", question, judged, effect, file))
+    measures = ["test_accuracy", "effective_share"]
+    ends = rows[rows.effect == "end"].set_index(["part", "alpha", "seed"])[measures].sort_index()
+    pruned = ends.loc["rounds", 0.0]
+    for alpha in ends.loc["penalty"].index.unique("alpha")[1:]:
+        rival = ends.loc["penalty", alpha]
+        difference = (rival - pruned)["test_accuracy"].dropna()
+        question = (
+            f"Is a net trained with Σ i σ_i in the loss, λ = {alpha:g}, as accurate as one "
+            "pruned by count?"
+        )
+        ranks = [f"{100 * net['effective_share'].mean():.0f} %" for net in (rival, pruned)]
+        effect = f"{points(difference)}; effective rank {ranks[0]} of full, pruned {ranks[1]}"
+        judged, file = verdict(difference, MARGIN), f"nuclear-rivals-{dataset}.png"
+        found.append(Answer("-", question, judged, effect, file))
+    return found
 
 
-def _by_layer(fields):
-    return ", ".join(f"{mean:.0f}" for mean in np.mean([split(field) for field in fields], axis=0))
+def figures(rows, folder):
+    """Yield for each data set: profiles of the effects, and nets trained to the end."""
+    for dataset, of in rows.groupby("dataset"):
+        profiles = exploded(of[of.effect != "end"], "profile")
+        names = {name: f"{name} {{:.0f}}".format for name in ("round", "layer")}
+        profiles = profiles.assign(
+            effect=ordered(profiles["effect"].map(EFFECTS), EFFECTS.values()),
+            **{name: profiles[name].map(form) for name, form in names.items()},
+        )
+        figure, axes = curves(
+            profiles,
+            *("position", "profile", "effect", "round", "layer"),
+            title=f"{dataset}: share of each singular value that is left, by a round and by a "
+            "nuclear norm in the loss",
+            xlabel="position in the spectrum, %\n(0: largest σ)",
+            ylabel="σ after / σ before",
+            marker="",
+            sharex=True,
+            sharey=True,
+        )
+        next(iter(axes.values())).set_ylim(-0.05, 1.25)
+        yield f"nuclear-profiles-{dataset}.png", figure
+        yield f"nuclear-rivals-{dataset}.png", _ends(_nets(of[of.effect == "end"]), dataset)
+
+
+def _ends(ends, dataset):
+    """Test accuracy against effective rank of nets that were trained to the end."""
+    title = f"Accuracy and rank: pruned, and trained with a nuclear norm\n{dataset}"
+    figure, axes = panels(f"{title}; mean ± 1 standard deviation", 1, 1, size=(6.0, 3.6))
+    ax = axes[0, 0]
+    for net, rows in ends.groupby("net", observed=True):
+        values = 100 * rows[["effective_share", "test_accuracy"]]
+        ax.errorbar(*values.mean(), *values.std()[::-1], fmt="o", capsize=2, label=net)
+    ax.set(xlabel="effective rank, % of full, mean of the layers", ylabel="test accuracy, %")
+    ax.legend(fontsize=8)
+    return figure

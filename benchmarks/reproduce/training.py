@@ -1,4 +1,4 @@
-"""How the nets of the variant's experiments are trained, as callbacks of the estimator."""
+"""How the nets of `variant`, `scores` and `lenet` are trained, as callbacks of the estimator."""
 
 from functools import partial
 
@@ -6,25 +6,15 @@ import numpy as np
 from skorch.callbacks import Callback, LRScheduler
 from torch.optim.lr_scheduler import LambdaLR
 
+from skactprune.triggers import EpochTrigger
+
 # Rounds end at this share of the epochs; what is left is for the net that remains.
-FIRST_ROUND, LAST_ROUND = 0.1, 0.6
+TRIGGER = EpochTrigger(0.1, 0.6)
 
 
 def rate_factor(epoch, epochs):
-    """Factor of the learning rate: 1 until the last round, then half a cosine down to 0.
-
-    Parameters
-    ----------
-    epoch : int
-        Epochs done.
-    epochs : int
-        All epochs of the fit.
-
-    Returns
-    -------
-    float
-    """
-    done = (epoch / epochs - LAST_ROUND) / (1 - LAST_ROUND)
+    """Factor of the learning rate: 1 until the last round, then half a cosine down to 0."""
+    done = (epoch / epochs - TRIGGER.stop) / (1 - TRIGGER.stop)
     return 0.5 * (1 + np.cos(np.pi * min(max(done, 0.0), 1.0)))
 
 
@@ -50,7 +40,12 @@ class FadingDropout(Callback):
         net.module_.dropout = faded(self.rates_, left, self.power)
 
 
-def callbacks(epochs, fading):
-    """New callbacks for one fit of so many epochs, with this power of `faded`."""
+def schedule(epochs, fading):
+    """Parameters of the estimator for one fit of so many epochs, with this power of `faded`."""
     decay = LRScheduler(LambdaLR, lr_lambda=partial(rate_factor, epochs=epochs))
-    return [decay, FadingDropout(fading)]
+    return {
+        "trigger": TRIGGER,
+        "max_iter": epochs,
+        "n_iter_no_change": np.inf,
+        "net_params": {"callbacks": [decay, FadingDropout(fading)]},
+    }

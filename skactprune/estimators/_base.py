@@ -87,7 +87,7 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
         pruner = self._new_pruner(X_unlabeled)
         if resume:
             self._check_goes_on()
-            net = self._rebuilt_net(pruner, with_optimizer=incremental)
+            net = self._rebuilt_net(pruner, X.dtype, with_optimizer=incremental)
         else:
             net = self._new_net(pruner, X.dtype)
         rows, validate = self._split(X, y, sample_weight, incremental)
@@ -132,13 +132,13 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
         pruner.prepare(net)
         return net
 
-    def _rebuilt_net(self, pruner, with_optimizer):
+    def _rebuilt_net(self, pruner, dtype, with_optimizer):
         """Net with the weights of the fitted one, that goes on where it was."""
         from skactprune.estimators._building import new_net
         from skactprune.estimators._state import load_state, load_weights
 
         sizes = [self.coefs_[0].shape[0], *(coef.shape[1] for coef in self.coefs_)]
-        dtype, callbacks = self.coefs_[0].dtype, [("pruner", pruner)]
+        callbacks = [("pruner", pruner)]
         net = new_net(self, self._task, sizes, dtype, callbacks, self._rng, draw=False)
         load_weights(net, self.coefs_, self.intercepts_)
         load_state(net, self._state, with_optimizer=with_optimizer)
@@ -159,7 +159,7 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
                 sample_weight=batch_weight,
                 random_state=self._rng,
             )
-            self._net = self._rebuilt_net(pruner, with_optimizer=True)
+            self._net = self._rebuilt_net(pruner, self.coefs_[0].dtype, with_optimizer=True)
         return self._net
 
     def _check_goes_on(self):

@@ -27,7 +27,7 @@ def state_of(net, pruner):
             "lr": optimizer.param_groups[0]["lr"],
             "state": [
                 {name: _array(value) for name, value in optimizer.state.get(p, {}).items()}
-                for p in net.module_.parameters()
+                for p in _parameters(net)
             ],
         },
         "generator": None if generator is None else _array(generator.get_state()),
@@ -52,9 +52,7 @@ def load_state(net, state, *, with_optimizer):
     optimizer = net.optimizer_
     if with_optimizer and state["optimizer"]["name"] == type(optimizer).__name__:
         fused = optimizer.param_groups[0].get("fused")
-        for parameter, values in zip(
-            net.module_.parameters(), state["optimizer"]["state"], strict=True
-        ):
+        for parameter, values in zip(_parameters(net), state["optimizer"]["state"], strict=True):
             if values:
                 optimizer.state[parameter] = {
                     name: _tensor(value, parameter, fused) for name, value in values.items()
@@ -92,16 +90,21 @@ def load_weights(net, coefs, intercepts):
         layer.bias.copy_(torch.tensor(intercept))
 
 
+def _parameters(net):
+    """Weights and biases in order; a weight that is computed from others is no parameter."""
+    return [parameter for layer in net.module_.layers for parameter in (layer.weight, layer.bias)]
+
+
 def _array(value):
     return value.detach().cpu().numpy().copy() if torch.is_tensor(value) else value
 
 
 def _tensor(value, parameter, fused):
-    """Value of an optimizer's state on its device: a fused one keeps step counts there, too."""
+    """Value of an optimizer's state: moments as the parameter, of fused ones all on its device."""
     if not isinstance(value, np.ndarray):
         return value
     tensor = torch.tensor(value)
-    if value.shape == parameter.shape:
+    if value.shape == parameter.shape and tensor.is_floating_point():
         # In the order of the parameter in memory, which fused optimizers take for granted.
         return torch.empty_like(parameter).copy_(tensor)
     return tensor.to(parameter.device) if fused else tensor

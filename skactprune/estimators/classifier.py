@@ -31,11 +31,11 @@ from skactprune.estimators._task import Classification
 class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
     """Multi-layer perceptron classifier that loses neurons while it learns.
 
-    It trains as :class:`sklearn.neural_network.MLPClassifier` does, and by default counts how
-    often each hidden neuron fires in training, removes those whose firing varies least and whose
-    weights are small in `n_prune_rounds` rounds until `prune_fraction` of the hidden weights is
-    gone, and trains on. What remains is smaller, faster and of lower rank. As a transformer it
-    gives its hidden representation.
+    It trains as :class:`sklearn.neural_network.MLPClassifier` does. In `n_prune_rounds` rounds a
+    `method` removes neurons, or single weights, until `prune_fraction` of the hidden weights is
+    gone, and the net trains on; by default those neurons leave for which the others of their layer
+    can best stand in. What remains is smaller, faster and of lower rank. As a transformer it gives
+    its hidden representation.
 
     Parameters
     ----------
@@ -44,11 +44,10 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
     activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
         Activation of the hidden layers.
     method : str or Method, default="activation_surgeon"
-        The recipe: "activation", "activation_magnitude", "activation_surgeon",
-        "firing_deviation", "ganguli2024", "magnitude", "random", a name added with
-        `skactprune.register`, or an object with options such as
-        ``Activation(granularity="weight")``, whose options nest in a grid as
-        ``method__granularity``.
+        How to prune: the name of a class in `skactprune.methods`, or of one added with
+        `skactprune.register`, with its default options; or an object with options such as
+        ``Activation(granularity="weight")``, which nest in a grid as ``method__granularity``.
+        The names are those in ``list(skactprune.methods.METHODS)``.
     prune_fraction : float, default=0.8
         Share of the hidden layers' weights that is gone after the last round, in [0, 1). Weights
         of the output layer do not count and are not pruned, except that those of removed

@@ -59,6 +59,11 @@ class ScoredMethod(Method):
     {regrow}
     """
 
+    # What holds for a subclass that has no such parameter.
+    granularity = "neuron"
+    scope = "layer"
+    regrow = False
+
     def __init__(self, granularity="neuron", scope="layer", schedule="geometric", regrow=False):
         self.granularity = granularity
         self.scope = scope
@@ -189,6 +194,8 @@ class CountingMethod(ScoredMethod):
     {regrow}
     {reset_counts}
     """
+
+    reset_counts = False
 
     def __init__(
         self,

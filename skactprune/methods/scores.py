@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from skactprune.methods.base import CountingMethod
-from skactprune.pruning.method import get_method
+from skactprune.pruning.method import METHODS
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,8 @@ class ScorePruning(CountingMethod):
     {reset_counts}
     """
 
+    criterion = "activation"
+
     def __init__(
         self,
         criterion="activation",
@@ -74,11 +76,13 @@ class ScorePruning(CountingMethod):
 
     def _scorer(self):
         """Method whose scores are taken."""
-        scorer = get_method(self.criterion) if isinstance(self.criterion, str) else None
+        known = isinstance(self.criterion, str) and self.criterion in METHODS
+        scorer = METHODS.make(self.criterion) if known else None
         if not hasattr(scorer, "scores"):
+            names = [name for name in METHODS if hasattr(METHODS.look_up(name), "scores")]
             raise ValueError(
                 f"criterion={self.criterion!r} must be a callable, or the name of a method that "
-                "has scores."
+                f"has scores: {', '.join(map(repr, sorted(names)))}."
             )
         return scorer
 

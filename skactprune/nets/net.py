@@ -17,11 +17,16 @@ class LeanLoop:
     Batches are not recorded in the history, callbacks are only told of batches if they listen,
     and there is no closure for optimizers that want one.
 
-    Attributes
+    Parameters
     ----------
-    alpha : float
+    alpha : float, default=0.0
         Adds ½ alpha ‖W‖² / Σ w, weights only and w the sample weights of the batch, to the loss
         of every batch.
+    **kwargs
+        As for the class of skorch that it is combined with.
+
+    Attributes
+    ----------
     epoch_loss_ : float
         Mean loss of the batches of the last training epoch, weighted by their rows; the penalty
         in it is taken at the end of the epoch.
@@ -34,6 +39,10 @@ class LeanLoop:
     # False for a net, or a class of nets, that is to be trained by autograd in any case.
     explicit_steps = True
     step_ = None
+
+    def __init__(self, *args, alpha=0.0, **kwargs):
+        self.alpha = alpha
+        super().__init__(*args, **kwargs)
 
     @property
     def _default_callbacks(self):
@@ -94,6 +103,8 @@ class LeanLoop:
                     )
                 if strangers:
                     hold_weights(self)
+                # The graph of a step knows the sizes that parameters had; those may be cut by now.
+                del done
         settled += step.settle()
         self.history[-1]["batches"] = []
         penalty = 0.5 * step.squared_norm() * settled.penalty
@@ -126,19 +137,7 @@ def _hears(callback, hook):
 
 
 class MLPNet(LeanLoop, NeuralNetClassifier):
-    """skorch classifier for `MLP`.
-
-    Parameters
-    ----------
-    alpha : float
-        Strength of the L2 penalty; see `LeanLoop`.
-    **kwargs
-        As for ``skorch.NeuralNetClassifier``.
-    """
-
-    def __init__(self, *args, alpha=0.0, **kwargs):
-        self.alpha = alpha
-        super().__init__(*args, **kwargs)
+    """skorch classifier for `MLP`; see `LeanLoop` and ``skorch.NeuralNetClassifier``."""
 
 
 def end_training(net, reason):

@@ -154,11 +154,16 @@ class Chain:
         weights, biases, final = surgery.fold_and_mask(
             layers, masks.current, module.activate, refit
         )
-        surgery.replace(layers, net.optimizer_, weights, biases, final)
         keep = [mask.any(axis=1) | (not cut) for mask in final]
+        left = masks.replaced(final).without(keep)
         if cut:
+            # Before they get their weights: normalized ones cannot be those of a dead neuron.
+            cutters = surgery.cutters(layers, keep)
+            weights = [cutter(weight) for cutter, weight in zip(cutters, weights, strict=True)]
+            biases = [cutter(bias) for cutter, bias in zip(cutters, biases, strict=True)]
             surgery.cut(layers, net.optimizer_, keep)
-        return masks.replaced(final).without(keep), keep
+        surgery.replace(layers, net.optimizer_, weights, biases, left.current)
+        return left, keep
 
 
 class Loose:

@@ -219,7 +219,7 @@ class Pruner(Callback):
         run.see(training, self.unlabeled_)
         with run.transaction():
             self.method_.begin(run)
-        run.check_unlabeled_are_used()
+            run.check_unlabeled_are_used()
         self.begun_ = True
 
     @modest

@@ -6,6 +6,7 @@ from time import perf_counter
 import numpy as np
 import torch
 from skorch.utils import to_device
+from torch.nn.utils import parametrize
 
 from skactprune._transaction import attributes_of, transaction
 from skactprune.nets.matrices import matrix, stored_like
@@ -61,7 +62,8 @@ class Run:
         A row a round.
     moving : bool
         Whether masks change between rounds, too. While they do, neither early stopping nor `tol`
-        ends training, and no weights are remembered as the best.
+        ends training, and no weights are remembered as the best. A method whose masks move sets it
+        in `Method.begin`, every time.
     holds : bool
         Whether masked weights are held at zero.
     goes_on : bool
@@ -223,6 +225,9 @@ class Run:
     def gradients(self, rows):
         """Gradient of the mean loss of training rows in the hidden weights, in evaluation mode.
 
+        Rows of a `TrainingData` count with their weights. Weights that are not trained have a
+        gradient, too; those that the loss does not depend on have one of zero.
+
         Parameters
         ----------
         rows : int ndarray of shape (n_rows,)
@@ -233,23 +238,46 @@ class Run:
         list of ndarray of shape (n_out, n_in)
             One for every hidden layer, in the dtype of the weights.
         """
-        net, weights = self.net, [layer.weight for layer in self.hidden]
+        net, training = self.net, self.rows.training
+        row_weight = getattr(training, "sample_weight", None)
+        if row_weight is None:
+            row_weight = np.ones(len(training))
         net.module_.eval()
-        sums = [torch.zeros_like(weight) for weight in weights]
-        for some in self.rows.in_batches(rows):
-            X, y = self.rows.training[some]
-            loss = net.get_loss(net.infer(X), to_device(y, net.device), X=X, training=False)
-            share = len(some) / len(rows)
-            for total, gradient in zip(sums, torch.autograd.grad(loss, weights), strict=True):
-                total.add_(gradient, alpha=share)
+        with _differentiable(self.hidden) as weights:
+            sums = [torch.zeros_like(weight) for weight in weights]
+            for some in self.rows.in_batches(rows):
+                X, y = training[some]
+                # Of a target that is an array, the loss makes a tensor.
+                y = y if isinstance(y, np.ndarray) else to_device(y, net.device)
+                loss = net.get_loss(net.infer(X), y, X=X, training=False)
+                share = float(row_weight[some].sum() / row_weight[rows].sum())
+                gradients = torch.autograd.grad(loss, weights, allow_unused=True)
+                for total, gradient in zip(sums, gradients, strict=True):
+                    if gradient is not None:
+                        total.add_(gradient, alpha=share)
         return [matrix(total).cpu().numpy() for total in sums]
 
     def step_gradients(self):
         """Gradients of the current step, after the backward pass: tensors (n_out, n_in).
 
-        Those of masked weights are there, too.
+        Those of masked weights are there, too. In the nets of this package the L2 penalty is in
+        them. Where a layer is not trained they are zero.
+
+        Raises
+        ------
+        ValueError
+            For a layer that computes its weight from other parameters: it has no such gradient.
         """
-        return [matrix(layer.weight.grad) for layer in self.hidden]
+        hidden = self.hidden
+        for layer in hidden:
+            if parametrize.is_parametrized(layer, "weight"):
+                names = {part: name for name, part in self.net.module_.named_modules()}
+                raise ValueError(
+                    f"method={self.label} needs gradients, which training does not give for "
+                    f"{names[layer]!r}: this layer computes its weight from other parameters."
+                )
+        weights = [layer.weight for layer in hidden]
+        return [matrix(torch.zeros_like(w) if w.grad is None else w.grad) for w in weights]
 
     # -- what may be done -------------------------------------------------------------------
 
@@ -316,8 +344,11 @@ class Run:
             masks = self.masks.replaced(masks)
         with self.transaction():
             self.masks, stayed = self.layout.prune(self.net, masks, cut=cut, refit=refit)
-            for probe in self._probes.values():
-                probe.cut(stayed)
+            if not all(kept.all() for kept in stayed):
+                for probe in self._probes.values():
+                    probe.cut(stayed)
+                # What other methods have left is cut by nobody: they would begin anew.
+                self._saved = {}
             self.hold_masks(hold)
 
     def hold_masks(self, holds=True):
@@ -377,6 +408,8 @@ class Run:
     def start(self, net):
         """Begin a fit with `net`."""
         self.net = net
+        # Whoever moves masks says so in `Method.begin`; the last method may have been another.
+        self.moving = False
         self.hold_masks(self.holds)
         for probe in self.layout.checks():
             self.watch(probe)
@@ -427,6 +460,21 @@ class Run:
 
     def __getstate__(self):
         return vars(self) | dict.fromkeys(OF_A_FIT)
+
+
+@contextmanager
+def _differentiable(layers):
+    """Weights of layers, as the forward passes inside use them, frozen ones too."""
+    frozen = [p for layer in layers for p in layer.parameters() if not p.requires_grad]
+    for parameter in frozen:
+        parameter.requires_grad_(True)
+    try:
+        # A parametrized layer would compute another tensor in every pass.
+        with parametrize.cached():
+            yield [layer.weight for layer in layers]
+    finally:
+        for parameter in frozen:
+            parameter.requires_grad_(False)
 
 
 def _copy(parameter):

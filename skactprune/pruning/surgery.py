@@ -144,12 +144,17 @@ def cut(layers, optimizer, keep):
     keep : list of bool ndarray of shape (n_out,)
         True for the neurons of each hidden layer that stay.
     """
+    for layer, cutter in zip(layers, cutters(layers, keep), strict=True):
+        _cut_layer(layer, optimizer, cutter)
+
+
+def cutters(layers, keep):
+    """Functions, one for each layer of a chain, of a tensor that cut it as `cut` cuts the layer."""
     device = layers[0].weight.device
     rows = [torch.from_numpy(np.flatnonzero(kept)).to(device) for kept in keep]
     rows.append(torch.arange(layers[-1].out_features, device=device))
     columns = [torch.arange(layers[0].in_features, device=device), *rows[:-1]]
-    for layer, kept_rows, kept_columns in zip(layers, rows, columns, strict=True):
-        _cut_layer(layer, optimizer, _Cutter(layer, kept_rows, kept_columns))
+    return [_Cutter(*of_layer) for of_layer in zip(layers, rows, columns, strict=True)]
 
 
 def _cut_layer(layer, optimizer, cutter):

@@ -83,11 +83,10 @@ class Firing(Probe):
     def attach(self, run):
         """Count from now on, if there are rounds to count for."""
         if self._totals is None:
-            sizes = [n_out for n_out, _ in run.layout.shapes]
-            self._begin([torch.zeros(size, dtype=torch.float64) for size in sizes])
-            self._seen = [0.0] * len(sizes)
-            self._last = [np.zeros(size) for size in sizes]
-            self._live = [np.arange(size) for size in sizes]
+            self._live = run.masks.live
+            self._begin([torch.zeros(len(live), dtype=torch.float64) for live in self._live])
+            self._seen = [0.0] * len(self._live)
+            self._last = [np.zeros(n_out) for n_out, _ in run.layout.shapes]
         devices = [layer.weight.device for layer in run.hidden]
         self._begin([total.to(at) for total, at in zip(self._totals, devices, strict=True)])
         self._in_training = (
@@ -166,9 +165,12 @@ class Firing(Probe):
         self._last, self._live = state["last"], state["live"]
 
     def snapshot(self):
-        """Function that gives back the counts of now."""
-        self._settled()
-        return super().snapshot()
+        """Function that gives back the counts of now; from here on, copies are counted on."""
+        totals = self._settled()
+        restore = super().snapshot()
+        self._begin([total.clone() for total in totals])
+        self._seen = list(self._seen)
+        return restore
 
     # -- counting ---------------------------------------------------------------------------
 

@@ -45,7 +45,17 @@ class WeightSums(Probe):
 
     def cut(self, keep):
         """Forget the weights of neurons that have left."""
-        self.sums = [torch.from_numpy(total) for total in cut(self.arrays(), keep)]
+        self.sums = [
+            torch.from_numpy(rest).to(total.device)
+            for rest, total in zip(cut(self.arrays(), keep), self.sums, strict=True)
+        ]
+
+    def snapshot(self):
+        """Function that gives back the sums of now; from here on, copies are added to."""
+        restore = super().snapshot()
+        if self.sums is not None:
+            self.sums = [total.clone() for total in self.sums]
+        return restore
 
     def state(self):
         """What `load` needs, as arrays."""
