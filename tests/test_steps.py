@@ -14,7 +14,7 @@ from sklearn.base import clone
 from sklearn.datasets import make_classification
 from skorch.callbacks import Callback, LRScheduler
 
-from skactprune import PrunedMLPClassifier
+from skactprune import PrunedMLPClassifier, Pruner
 from skactprune.nets import flat, threads
 from skactprune.nets.batches import BatchIterator, TrainingData
 from skactprune.nets.explicit import ExplicitStep
@@ -54,8 +54,7 @@ def make_net(
         module__random_state=np.random.RandomState(5),
         train_split=None,
         verbose=0,
-        callbacks=[],
-        **options,
+        **{"callbacks": []} | options,
     ).initialize()
 
 
@@ -497,6 +496,28 @@ def test_listeners_of_batches_see_what_autograd_shows(monkeypatch):
 def test_methods_that_want_gradients_get_them(monkeypatch):
     assert set(fitted(monkeypatch, method=Watching())[1]) == {"AutogradStep"}
     assert fitted(monkeypatch, method="magnitude")[1][-1] == "ExplicitStep"
+
+
+def test_pruners_of_others_are_told_all():
+    for hook in ("on_grad_computed", "on_batch_begin", "on_batch_end"):
+        heard = []
+
+        def note(self, net, heard=heard, **kwargs):
+            heard.append(kwargs)
+
+        pruner = type("MyPruner", (Pruner,), {hook: note})(prune_fraction=0)
+        data = make_iterator(3).dataset
+        net = make_net(
+            callbacks=[pruner],
+            dataset=TrainingData,
+            iterator_train=BatchIterator,
+            iterator_train__shuffle=False,
+            iterator_train__random_state=None,
+            max_epochs=2,
+            batch_size=20,
+        )
+        net.fit(data.X, data.y)
+        assert len(heard) == 2 * 3
 
 
 @pytest.mark.parametrize("method", [Halving(), Forgetting(), Uneven()])

@@ -189,6 +189,8 @@ class Pruner(Callback):
 
     def hears(self, hook):
         """Whether there is anything to be done in a hook in the coming epoch."""
+        if getattr(type(self), hook) is not getattr(Pruner, hook):
+            return True
         method = type(self.method_)
         if hook == "on_grad_computed":
             return method.on_gradient is not Method.on_gradient
