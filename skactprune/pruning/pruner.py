@@ -10,7 +10,8 @@ from skorch.callbacks import Callback
 from skactprune._warnings import warn
 from skactprune.nets.accuracy import RunningAccuracy
 from skactprune.nets.net import end_training
-from skactprune.pruning.method import get_method
+from skactprune.nets.steps import modest
+from skactprune.pruning.method import Method, get_method
 from skactprune.pruning.run import Run
 from skactprune.pruning.schedules import cumulative_shares
 from skactprune.pruning.triggers import get_trigger
@@ -186,6 +187,20 @@ class Pruner(Callback):
 
     # -- skorch's hooks ---------------------------------------------------------------------
 
+    def hears(self, hook):
+        """Whether there is anything to be done in a hook in the coming epoch."""
+        if getattr(type(self), hook) is not getattr(Pruner, hook):
+            return True
+        method = type(self.method_)
+        if hook == "on_grad_computed":
+            return method.on_gradient is not Method.on_gradient
+        if hook == "on_batch_begin":
+            return self.run_.watches
+        if hook == "on_batch_end":
+            steps = method.on_step is not Method.on_step
+            return self.run_.watches or steps or self.accuracy_ is not None
+        return True
+
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         self.prepare(net)
         self.begun_ = False
@@ -209,6 +224,7 @@ class Pruner(Callback):
             run.check_unlabeled_are_used()
         self.begun_ = True
 
+    @modest
     def on_batch_begin(self, net, batch=None, training=False, **kwargs):
         if training:
             self.run_.begin_batch(batch, self._weights(batch))
@@ -216,6 +232,7 @@ class Pruner(Callback):
     def on_grad_computed(self, net, **kwargs):
         self.method_.on_gradient(self.run_)
 
+    @modest
     def on_batch_end(
         self, net, batch=None, training=False, y_pred=None, pre_activations=(), **kwargs
     ):

@@ -9,7 +9,7 @@ from skorch.utils import to_device
 from torch.nn.utils import parametrize
 
 from skactprune._transaction import attributes_of, transaction
-from skactprune.nets.matrices import matrix
+from skactprune.nets.matrices import matrix, stored_like
 from skactprune.pruning import surgery
 from skactprune.pruning.chain import floors_of, layout_of
 from skactprune.pruning.masks import Masks
@@ -355,7 +355,12 @@ class Run:
         """Hold the masked weights of now at zero after every step, or none of them."""
         self.holds = holds
         self._held = [
-            (parameter, torch.from_numpy(mask).to(parameter).reshape(parameter.shape))
+            (
+                parameter,
+                stored_like(
+                    torch.from_numpy(mask).to(parameter).reshape(parameter.shape), parameter
+                ),
+            )
             for layer, mask in zip(self.hidden, self.masks.current, strict=True)
             if holds and not mask.all()
             for parameter in layer.parameters()
@@ -412,6 +417,11 @@ class Run:
     def see(self, training, unlabeled):
         """Hear of the rows of this fit."""
         self.rows = Rows(training, unlabeled, self.random_state, self.net.batch_size)
+
+    @property
+    def watches(self):
+        """Whether there is anything to be done for every batch."""
+        return bool(self._held) or any(p.hears_batches for p in self._probes.values())
 
     def begin_batch(self, batch, weight):
         """Tell the probes of a batch of training."""

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
+from skactprune.nets.matrices import stored_like
 from skactprune.pruning.masks import cascade
 
 
@@ -109,12 +110,13 @@ def replace(layers, optimizer, weights, biases=None, masks=()):
                     value * mask if mask is not None and value.shape == shape else value
                 ),
             )
+            _store_state_like(optimizer, parameter)
 
 
 def _assign(layer, weight):
     """Give a layer a weight, through its parametrization where it has one."""
     if not parametrize.is_parametrized(layer, "weight"):
-        layer.weight.data = weight
+        layer.weight.data = stored_like(weight, layer.weight)
         return
     try:
         layer.weight = weight
@@ -159,7 +161,8 @@ def _cut_layer(layer, optimizer, cutter):
     for parameter in layer.parameters():
         _map_state(optimizer, parameter, cutter)
         parameter.grad = None
-        parameter.data = cutter(parameter.data)
+        parameter.data = stored_like(cutter(parameter.data), parameter)
+        _store_state_like(optimizer, parameter)
     for module in layer.modules():
         for name, buffer in module.named_buffers(recurse=False):
             setattr(module, name, cutter(buffer))
@@ -198,6 +201,19 @@ def _map_state(optimizer, parameter, change):
         )
         for name, value in before.items()
     }
+
+
+def _store_state_like(optimizer, parameter):
+    """Store what an optimizer keeps in the order of its parameter: fused ones go by memory."""
+    _map_state(
+        optimizer,
+        parameter,
+        lambda value: (
+            value
+            if value.stride() == parameter.stride()
+            else torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+        ),
+    )
 
 
 def _belongs(value, parameter):
