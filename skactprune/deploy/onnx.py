@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 import skactprune
-from skactprune.deploy.files import write_atomically
+from skactprune.deploy.atomic import write_atomically
 from skactprune.deploy.scalers import flat_steps, shift_and_scale
 from skactprune.nets.activations import get_activation
 from skactprune.nets.outputs import output_for_classes
