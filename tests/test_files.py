@@ -29,6 +29,11 @@ LABELS = [
     np.array(["a", "ü", '\N{SNOWMAN} or \x00\x01 "']),
     np.array(["", "one", "a longer one"], dtype=object),
     np.array(["a", "b", "c"], dtype="U10"),
+    np.array([0, 1, 2**64 - 1], dtype=np.uint64),
+    np.array([0, 1, 2], dtype=">i2"),
+    np.array([0.1, 1e-300, -0.5]),
+    np.array([0.1, 0.2, 0.3], dtype=np.float16),
+    np.array(["a", "b", "\ud800"], dtype=object),
 ]
 
 
@@ -83,7 +88,22 @@ def test_bool_labels_come_back(path):
     assert_same_model(load(path), model)
 
 
-@pytest.mark.parametrize("classes", [[b"a", b"b", b"c"], np.array([1, "b", None], dtype=object)])
+@pytest.mark.parametrize(
+    "classes",
+    [
+        [b"a", b"b", b"c"],
+        np.array([1, "b", None], dtype=object),
+        np.array([1, 2, 3], dtype=object),
+        np.array([1, 2, 3], dtype="M8[D]"),
+        np.array([1, 2, 3], dtype=np.longdouble),
+        np.array([1, 2, 3], dtype=complex),
+        np.array([0, 1, np.nan]),
+        np.array([0, 1, np.inf]),
+        np.array(["a", "a", "b"]),
+        np.array(["a", "b", "c"], dtype="U400000"),
+    ],
+    ids=lambda classes: str(np.asarray(classes).dtype),
+)
 def test_other_labels_are_refused_before_anything_is_written(path, classes):
     path.write_text("old")
     with pytest.raises(ValueError, match="Class labels must be integers, bools, floats or strings"):

@@ -304,8 +304,9 @@ def _described(classes):
         _restored(**described)
     except (ValueError, TypeError) as error:
         raise ValueError(
-            f"Class labels must be integers, bools, floats or strings to be saved, none twice and "
-            f"all finite, got dtype {classes.dtype}: {classes!r}."
+            f"Class labels must be integers, bools, floats or strings to be saved, none twice, "
+            f"all finite, and not much shorter than their dtype allows, got dtype {classes.dtype}: "
+            f"{classes!r}."
         ) from error
     return described
 

@@ -7,6 +7,7 @@ the metadata and the arrays say. These last can make other models, but no other 
 """
 
 import argparse
+import copy
 import io
 import json
 import os
@@ -253,7 +254,8 @@ def edit_value(values, rng):
     if isinstance(values[key], list | dict) and values[key] and rng.integers(3):
         edit_value(values[key], rng)
     else:
-        values[key] = NASTY[rng.integers(len(NASTY))]
+        # A copy: what is in it may be edited in turn.
+        values[key] = copy.deepcopy(NASTY[rng.integers(len(NASTY))])
 
 
 def edit_array(array, rng):
