@@ -313,10 +313,10 @@ def run(minutes, seed, *, step=1, n_edits=N_EDITS):
 
 
 def _trials(contents, rng, step, n_edits):
-    for which, content in enumerate(contents):
-        yield which, content, f"file {which}", False
-        for bit in range(int(rng.integers(step)), 8 * len(content), step):
-            damaged = bytearray(content)
+    for which, whole in enumerate(contents):
+        yield which, whole, f"file {which}", False
+        for bit in range(int(rng.integers(step)), 8 * len(whole), step):
+            damaged = bytearray(whole)
             damaged[bit // 8] ^= 1 << bit % 8
             yield which, damaged, f"file {which}, bit {bit}", False
     for i in range(n_edits):
