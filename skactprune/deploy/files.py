@@ -62,8 +62,8 @@ def save(model, path):
             f"save stores compact models, got {type(model).__name__}; call skactprune.compact "
             "on it first."
         )
-    weights = model.weights_
-    content = pack_archive(_metadata(model), weights.to_arrays(), weights.dense_nbytes)
+    metadata, weights = _metadata(model), model.weights_
+    content = pack_archive(metadata, weights.to_arrays(), weights.dense_nbytes)
     write_atomically(path, content)
 
 
