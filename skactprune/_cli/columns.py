@@ -16,6 +16,7 @@ PLACEHOLDERS = frozenset(
     "#div/0! #value! #ref! #num! #name? #null!".split()
 )
 MANY_CATEGORIES = 50
+DATE = "date"
 GROUPING = " '\u2019\u00a0\u202f"
 
 
@@ -26,6 +27,7 @@ def _number_pattern(decimal, grouping):
     return re.compile(rf"[+-]?(?:{grouped}|{plain}|(?i:inf|infinity))")
 
 
+OTHER = {".": ",", ",": "."}
 PATTERNS = {".": _number_pattern(".", "," + GROUPING), ",": _number_pattern(",", "." + GROUPING)}
 
 
@@ -82,7 +84,7 @@ class Numbers:
     ----------
     values : float array
         One for each text, NaN for what is no number.
-    decimal : {".", ","}
+    decimal : {".", ",", "date"}
         How they were read.
     placeholders : list of str
         Texts that stand for missing numbers.
@@ -141,6 +143,26 @@ def _number(text, decimal, percent):
     return float(text.replace(decimal, "."))
 
 
+def as_dates(texts):
+    """Read texts as days, if all are dates as ISO 8601 has them; else None.
+
+    Other ways to write dates leave open what is the day and what is the month.
+    """
+    dates = [text for text in texts if text.lower() not in PLACEHOLDERS]
+    if not dates or not all(re.match("[0-9]{4}-[0-9]{2}-[0-9]{2}", text) for text in dates):
+        return None
+    try:
+        days = pd.to_datetime(pd.Series(dates), format="ISO8601", utc=True)
+    except ValueError:
+        return None
+    days = (days - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
+    values = dict(zip(dates, days, strict=True))
+    placeholders = [text for text in texts if text not in values]
+    return Numbers(
+        np.array([values.get(text, np.nan) for text in texts]), DATE, placeholders, others=[]
+    )
+
+
 def decimal_mark(columns, sep):
     """How to read the numbers that can be read in two ways, such as 1,234.
 
@@ -191,7 +213,7 @@ def read_numbers(texts, given, mark):
     if mark is None:
         mark = "," if any("," in text for text in texts) else "."
     first = as_numbers(texts, given or mark)
-    other = "," if first.decimal == "." else "."
+    other = OTHER[first.decimal]
     if given or (first.fit and not any(other in text for text in texts)):
         return first, False
     second = as_numbers(texts, other)
@@ -249,17 +271,29 @@ def read_column(name, cells, given, mark):
         If it holds infinite numbers.
     """
     numbers, doubtful = read_numbers(cells.texts, given, mark)
-    n_values = len(np.unique(numbers.values[~np.isnan(numbers.values)]))
-    if not numbers.fit:
-        n_values = len(cells.texts)
-    if n_values < 2:
-        return Column(name, None, "left out, " + ("one value only" if n_values else "empty"), False)
+    if not numbers.fit and (dates := as_dates(cells.texts)) is not None:
+        numbers, doubtful = dates, False
+    if nothing := _nothing_to_learn(cells, numbers):
+        return Column(name, None, f"left out, {nothing}", False)
     if numbers.fit:
-        return _numeric(name, cells, numbers, n_values, doubtful)
-    return _categorical(name, cells, numbers)
+        return _numeric(name, cells, numbers, doubtful)
+    return _categorical(name, cells, numbers, given)
 
 
-def _numeric(name, cells, numbers, n_values, doubtful):
+def _nothing_to_learn(cells, numbers):
+    """Why a column tells nothing, or None."""
+    if not cells.texts:
+        return "empty"
+    known = numbers.values[~np.isnan(numbers.values)] if numbers.fit else cells.texts
+    if len(known) == 1:
+        return "one value only"
+    if numbers.fit and known.min() == known.max():
+        # Such as long IDs, or 1 and 1.0.
+        return "the same number in all rows, as far as numbers have digits"
+    return None
+
+
+def _numeric(name, cells, numbers, doubtful):
     if np.isinf(numbers.values).any():
         raise UserError(f"column {quoted(name)} holds infinite values.")
     values = cells.rows(numbers.values, np.nan)
@@ -268,33 +302,40 @@ def _numeric(name, cells, numbers, n_values, doubtful):
         marks = f" (among them {listed(numbers.placeholders, 5)})" * bool(numbers.placeholders)
         notes.append(f"{missing} missing{marks}: filled with the mean")
     known = values[~np.isnan(values)]
-    if n_values == len(known) and (known % 1 == 0).all():
+    all_differ = len(cells.texts) - len(numbers.placeholders) == len(known)
+    if all_differ and (known % 1 == 0).all() and numbers.decimal != DATE:
         notes.append("whole and all different, as IDs are: if they are some, remove the column")
     notes = [note for note in notes if note]
-    return Column(name, values, "; ".join(["numbers", *notes]), not notes)
+    kind = "dates, as days" if numbers.decimal == DATE else "numbers"
+    return Column(name, values, "; ".join([kind, *notes]), not notes)
 
 
 def _style(texts, numbers, doubtful):
     """How numbers are written, where it is not the plain way."""
+    if numbers.decimal == DATE:
+        return ""
     read = [t for t, value in zip(texts, numbers.values, strict=True) if not np.isnan(value)]
-    other = "," if numbers.decimal == "." else "."
     found = []
     if numbers.decimal == "," and any("," in text for text in read):
         found.append("with decimal commas")
-    if any(other in text for text in read):
-        found.append(f"with {other!r} between thousands")
+    matches = (PATTERNS[numbers.decimal].match(text) for text in read)
+    if marks := {match[1] for match in matches if match and match[1]}:
+        found.append(f"with {listed(sorted(marks), 4)} between thousands")
     if read[0].endswith("%"):
         found.append("in percent")
     if doubtful:
-        found.append(f"--decimal {other} reads them otherwise")
+        found.append(f"--decimal {OTHER[numbers.decimal]} reads them otherwise")
     return ", ".join(found)
 
 
-def _categorical(name, cells, numbers):
+def _categorical(name, cells, numbers, given):
     notes = []
     n_rows = len(cells.codes) - cells.n_missing
-    other_rows = cells.rows_of(np.isnan(numbers.values))
-    if other_rows <= n_rows / 2:
+    others = set(numbers.others)
+    other_rows = cells.rows_of([text in others for text in cells.texts])
+    if given and as_numbers(cells.texts, OTHER[given]).fit:
+        notes.append(f"numbers by --decimal {OTHER[given]}")
+    elif others and other_rows <= n_rows / 2:
         notes.append(
             f"almost numbers, but for {listed(numbers.others, 5)} in {other_rows} of {n_rows} rows "
             "(--na makes texts missing)"
