@@ -1,12 +1,11 @@
 """``python -m skactprune``."""
 
 import importlib.util
-import os
 import sys
 
 from skactprune._cli.arguments import parse
 from skactprune._cli.errors import UserError
-from skactprune._cli.text import shown
+from skactprune._cli.text import shown, silence
 
 EXTRAS = ("matplotlib", "pandas", "rich")
 
@@ -36,8 +35,7 @@ def main(argv=None):
         print(shown(f"skactprune: error: {error}"), file=sys.stderr)
         return 2
     except BrokenPipeError:
-        # What is still to be flushed at the end would raise this once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence(sys.stdout)
         return 141
     except KeyboardInterrupt:
         print("skactprune: interrupted", file=sys.stderr)

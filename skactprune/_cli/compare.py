@@ -2,6 +2,7 @@
 
 import sys
 from contextlib import contextmanager, suppress
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryFile
 from time import perf_counter
@@ -24,7 +25,7 @@ from skactprune._cli.report import (
     table_rows,
 )
 from skactprune._cli.table import Reading
-from skactprune._cli.text import shown, write
+from skactprune._cli.text import shown, silence, write
 from skactprune.deploy.files import write_atomically
 
 PAGE, FIGURE = "comparison.md", "comparison.png"
@@ -72,10 +73,10 @@ def compare(args):
             # What was long to compute is shown, whatever became of the files.
             _print_table(data, settings, rows)
     if folder is None:
-        write(sys.stdout, "\nWith --output DIR, this table and a figure are written to files.\n")
+        _print("\nWith --output DIR, this table and a figure are written to files.\n")
     else:
         names = ", ".join(shown(str(folder / name)) for name in (PAGE, FIGURE))
-        write(sys.stdout, f"\nWritten: {names}\n")
+        _print(f"\nWritten: {names}\n")
 
 
 def _data(args):
@@ -86,16 +87,32 @@ def _data(args):
 
 
 def _print_table(data, settings, rows):
-    width = None if sys.stdout.isatty() else PLAIN_WIDTH
-    # The user's text is no markup.
-    console = Console(width=width, highlight=False, markup=False, emoji=False)
+    terminal = sys.stdout.isatty()
+    console = Console(
+        file=StringIO(),
+        force_terminal=terminal or None,
+        width=None if terminal else PLAIN_WIDTH,
+        highlight=False,
+        # The user's text is neither.
+        markup=False,
+        emoji=False,
+    )
     fits = fits_in(rows, console.width)
     remarks = [descriptions(rows), *notes(data, settings)]
-    with console.capture() as capture:
-        console.print(heading(data, settings, shown))
-        console.print(rich_table(rows, console.width) if fits else listing(rows))
-        console.print(*(f"- {remark}" for remark in remarks), sep="\n")
-    write(sys.stdout, capture.get())
+    console.print(heading(data, settings, shown))
+    console.print(rich_table(rows, console.width) if fits else listing(rows))
+    console.print(*(f"- {remark}" for remark in remarks), sep="\n")
+    _print(console.file.getvalue())
+
+
+def _print(text):
+    try:
+        write(sys.stdout, text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        silence(sys.stdout)
+        raise UserError(f"the output cannot be written: {error.strerror}.") from error
 
 
 @contextmanager

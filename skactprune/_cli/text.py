@@ -1,10 +1,13 @@
 """Text that the user wrote, on its way to a terminal, a Markdown page, or an error message."""
 
+import os
 import re
 from reprlib import Repr
 
 _SHORT = Repr()
 _SHORT.maxstring = 60
+PLAIN = {"±": "+-", "─": "-"}
+"""What stands for characters of ours that an encoding lacks."""
 
 
 def shown(text):
@@ -35,9 +38,20 @@ def markdown_text(text):
 def write(stream, text):
     """Write to a stream, in characters that its encoding has."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    try:
-        text.encode(encoding)
-    except UnicodeEncodeError:
-        text = text.replace("±", "+-").encode(encoding, "backslashreplace").decode(encoding)
-    stream.write(text)
+    for char, plain in PLAIN.items():
+        if not _encodes(encoding, char):
+            text = text.replace(char, plain)
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
     stream.flush()
+
+
+def _encodes(encoding, char):
+    try:
+        return bool(char.encode(encoding))
+    except UnicodeEncodeError:
+        return False
+
+
+def silence(stream):
+    """Let go of a stream that cannot be written to, and would fail again when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
