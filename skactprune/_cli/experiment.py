@@ -134,7 +134,7 @@ def run(data, settings, jobs, advance):
     Returns
     -------
     dict
-        Fits of all seeds by (method, fraction); fraction is that of the activation-pruned net
+        Fits of all seeds by (method, fraction); fraction is that of the net pruned by activation
         that a PCA was matched with, and None for the dense net.
     """
     at = fractions(settings, data.splits[0].X_train.shape[1])

@@ -56,9 +56,9 @@ def notes(data, settings):
         f"{given}, random_state=seed)`, on `{data.code}`; the dense MLP has prune_fraction=0.",
         "sparsity: share of the hidden weights that is gone.",
         "live neurons, rank: of each hidden layer; of PCA, its components, as many as the "
-        "activation-pruned net has live neurons in its last hidden layer (at most all).",
+        "net pruned by activation has live neurons in its last hidden layer (at most all).",
         "kernels by PCA: each hidden kernel of the dense net rebuilt from as many components as "
-        "the activation-pruned one has ranks; its mean row can add one.",
+        "the one pruned by activation has ranks; its mean row can add one.",
         "parameters: biases and weights that are not zero; of a kernel rebuilt by PCA, its two "
         "factors where they are smaller.",
         "seconds: one fit on one CPU thread, while other fits use the other cores.",
