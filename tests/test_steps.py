@@ -154,9 +154,14 @@ def test_squared_error_is_what_it_says():
     assert WeightedSquaredLoss()(outputs, (y, weight)) == (2.5 + 3 * 4.5) / 4
 
 
-def test_without_hidden_layers_and_on_sparse_rows():
-    for sizes in ((6, 3), (6, 5, 3)):
+def test_small_layers_and_batches_and_sparse_rows():
+    for sizes in ((6, 3), (6, 5, 3), (6, 1, 1, 3), (6, 1, 2, 3)):
         assert_equal_runs(lambda s=sizes: make_net(sizes=s), lambda: make_iterator(3), 1e-12)
+    # The last batch has one row.
+    for sizes in ((6, 1), (6, 1, 1), (6, 4, 1)):
+        assert_equal_runs(
+            lambda s=sizes: make_net(sizes=s), lambda: make_iterator(2, n_rows=41), 1e-12
+        )
     assert_equal_runs(make_net, lambda: make_iterator(3, to_sparse=True), 1e-12)
 
 
