@@ -661,6 +661,8 @@ def test_data_that_need_autograd():
         TrainingData(X, y - 1),
         TrainingData(X, y.astype(np.float64)),
         TrainingData(X, y.astype(np.int32)),
+        TrainingData(torch.from_numpy(X), y),
+        TrainingData(X[:0], y[:0]),
         torch.utils.data.TensorDataset(torch.from_numpy(X), torch.from_numpy(y)),
     ]
     for data in odd:

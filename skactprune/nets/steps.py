@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from scipy import sparse
 from skorch.utils import to_device
 from torch import nn
 from torch.nn.modules import module as global_hooks
@@ -188,7 +189,9 @@ def _foreign_data(net, iterator):
     dtype = net.weight.detach().numpy().dtype
     loss = numpy_loss(net.criterion, net.n_outputs)
     return not (
-        data.X.dtype == dtype
+        (isinstance(data.X, np.ndarray) or sparse.issparse(data.X))
+        and len(data)
+        and data.X.dtype == dtype
         and data.X.shape[1] == net.n_inputs
         and (data.sample_weight is None or data.sample_weight.dtype == dtype)
         and isinstance(data.y, np.ndarray)
