@@ -165,6 +165,11 @@ def test_small_layers_and_batches_and_sparse_rows():
     assert_equal_runs(make_net, lambda: make_iterator(3, to_sparse=True), 1e-12)
 
 
+def test_large_layers(monkeypatch):
+    monkeypatch.setattr("skactprune.nets.explicit.SMALL", 150)
+    assert_equal_runs(make_net, lambda: make_iterator(3), 1e-12)
+
+
 def test_many_rows_are_summed_on_the_way(monkeypatch):
     monkeypatch.setattr("skactprune.nets.explicit.KEPT_ROWS", 30)
     sums = []
