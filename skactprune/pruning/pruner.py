@@ -191,14 +191,14 @@ class Pruner(Callback):
         """Whether there is anything to be done in a hook in the coming epoch."""
         if getattr(type(self), hook) is not getattr(Pruner, hook):
             return True
-        method = type(self.method_)
+        run, method = self.run_, type(self.method_)
         if hook == "on_grad_computed":
-            return method.on_gradient is not Method.on_gradient
+            return bool(run.shares) and method.on_gradient is not Method.on_gradient
         if hook == "on_batch_begin":
-            return self.run_.watches
+            return run.watches
         if hook == "on_batch_end":
             steps = method.on_step is not Method.on_step
-            return self.run_.watches or steps or self.accuracy_ is not None
+            return run.watches or steps or self.accuracy_ is not None
         return True
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
