@@ -49,7 +49,7 @@ class Duck:
         return self
 
 
-NAMES = "'activation', 'activation_magnitude', .*'ganguli2024', 'magnitude', 'random'"
+NAMES = "'activation', 'activation_magnitude', .*'ganguli2024', .*'magnitude', .*'random'"
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,11 @@ from skactprune.checks import method_checks
 from skactprune.methods import LotteryTicket
 from skactprune.methods.lottery_ticket import same_share
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"
-)
+# The nets here are tiny, and some lose nearly all that they know.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore:(?s).*Take a lower prune_fraction"),
+]
 X, y = make_classification(90, 10, n_informative=6, n_classes=3, random_state=0)
 BATCH, HIDDEN = 30, (10, 10)
 ACTIVATE = {"relu": torch.relu, "tanh": torch.tanh}

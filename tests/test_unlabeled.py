@@ -30,9 +30,11 @@ from skactprune import (
     ScorePruning,
 )
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"
-)
+# The nets here are tiny, and some lose nearly all that they know.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore:(?s).*Take a lower prune_fraction"),
+]
 rows, labels = make_classification(
     n_samples=300, n_features=6, n_informative=5, n_redundant=0, n_classes=3, random_state=0
 )
@@ -70,14 +72,18 @@ class SecondCount(Callback):
         return self
 
     def on_train_begin(self, net, **kwargs):
-        self.batches = []
+        self.batches, self.validating = [], False
         net.module_.register_forward_pre_hook(self.see)
 
+    def on_batch_begin(self, net, training=False, **kwargs):
+        self.validating = not training
+
     def see(self, module, inputs):
-        if not module.training:
+        if not module.training and not self.validating:
             self.batches.append(inputs[0].numpy().copy())
 
     def on_batch_end(self, net, **kwargs):
+        self.validating = False
         # The net as it was before the round, if there is one after this epoch.
         coefs, intercepts = net.module_.numpy_parameters()
         self.layers = [(c.copy(), b.copy()) for c, b in zip(coefs, intercepts, strict=True)]
