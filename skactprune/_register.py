@@ -35,6 +35,7 @@ class Register:
         self.what = what
         self.home = home
         self._members = {}
+        self._deferred = {}
         self._undiscovered = home is not None
 
     def add(self, name):
@@ -64,6 +65,19 @@ class Register:
 
         return add
 
+    def defer(self, name, make):
+        """Make a name known whose member is made when it is asked for.
+
+        Parameters
+        ----------
+        name : str
+            The name; where it is known, nothing happens.
+        make : callable
+            Returns the member.
+        """
+        if name not in self:
+            self._deferred[name] = make
+
     def look_up(self, value):
         """Member of a name, or the value itself if it is none.
 
@@ -88,10 +102,14 @@ class Register:
             raise TypeError(f"{self.what}={value!r} must be an object: {value.__name__}(...).")
         if not isinstance(value, str):
             return value
-        self._discover()
-        if value not in self._members:
+        if value not in self:
             names = ", ".join(repr(name) for name in sorted(self))
             raise ValueError(f"{self.what}={value!r} is unknown. Known names: {names}.")
+        if value in self._deferred:
+            # Making it may add it already: its module is imported, decorators and all.
+            member = self._deferred[value]()
+            self._members.setdefault(value, member)
+            self._deferred.pop(value, None)
         return self._members[value]
 
     def make(self, value):
@@ -118,16 +136,17 @@ class Register:
 
     def __contains__(self, name):
         self._discover()
-        return isinstance(name, str) and name in self._members
+        known = isinstance(name, str) and name in self._members
+        return known or (isinstance(name, str) and name in self._deferred)
 
     def __iter__(self):
         """Names in the order in which they were added."""
         self._discover()
-        return iter(list(self._members))
+        return iter([*self._members, *(n for n in self._deferred if n not in self._members)])
 
     def __len__(self):
         self._discover()
-        return len(self._members)
+        return len(list(iter(self)))
 
     def __repr__(self):
         return f"<Register of {self.what}: {', '.join(self._members)}>"

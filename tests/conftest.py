@@ -1,7 +1,10 @@
 """What all tests share."""
 
+import pytest
 import torch
 from hypothesis import settings
+
+from skactprune.nets.net import LeanLoop
 
 # Times depend on what else the machine does; a slow moment is no failure.
 settings.register_profile("no-deadline", parent=settings(), deadline=None)
@@ -9,3 +12,9 @@ settings.load_profile("no-deadline")
 
 # The nets here are tiny: a second thread only waits, and where cores are shared it waits long.
 torch.set_num_threads(1)
+
+
+@pytest.fixture(params=["explicit", "autograd"])
+def both_steps(request, monkeypatch):
+    """Run a test twice: with the step that is chosen, and with all nets trained by autograd."""
+    monkeypatch.setattr(LeanLoop, "explicit_steps", request.param == "explicit")

@@ -237,7 +237,7 @@ def test_weight_score_is_the_geometric_mean_of_size_and_effect(rng):
 
 def moments(clf, data, batch_size=40):
     """What the probe says of a fitted net and all rows of the data."""
-    run = Run(clf.net_, 0.5, "label", np.random.RandomState(0))
+    run = Run(clf.net_, "label", np.random.RandomState(0))
     run.rows = Rows(data, None, run.random_state, batch_size)
     probe = OutputMoments(len(data))
     probe.attach(run)

@@ -40,6 +40,7 @@ def assert_same_training(theirs, ours):
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("activation", ["relu", "tanh", "logistic", "identity"])
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
+@pytest.mark.usefixtures("both_steps")
 def test_dense_training_is_the_same(solver, activation, n_classes, weighted):
     X, y = data(n_classes)
     weight = np.random.RandomState(0).uniform(0.5, 2, len(X)) if weighted else None
@@ -89,6 +90,7 @@ def test_dense_training_is_the_same(solver, activation, n_classes, weighted):
     ],
 )
 @pytest.mark.filterwarnings("ignore:Got `batch_size` less than 1 or larger than sample size")
+@pytest.mark.usefixtures("both_steps")
 def test_parameters_mean_the_same(params):
     # MLPClassifier's validation rows are only stratified if there are two classes.
     X, y = data(2 if "early_stopping" in params else 3)
@@ -109,6 +111,7 @@ def test_parameters_mean_the_same(params):
         assert ours.best_validation_score_ == theirs.best_validation_score_
 
 
+@pytest.mark.usefixtures("both_steps")
 def test_warm_start_and_partial_fit_are_the_same():
     X, y = data(3)
     params = {"hidden_layer_sizes": (8,), "max_iter": 4, "random_state": 1, "epsilon": 1e-30}

@@ -14,7 +14,7 @@ from skorch.dataset import ValidSplit
 from skactprune import Activation, Ganguli2024, Magnitude, PrunedMLPClassifier, Pruner
 from skactprune.nets.batches import TrainingData
 from skactprune.nets.mlp import MLP
-from skactprune.pruning.probes import Firing, WeightSums, firing
+from skactprune.pruning.probes import Firing, WeightSums
 from skactprune.pruning.probes.rows import Rows
 from skactprune.pruning.run import Run
 
@@ -257,7 +257,7 @@ def plain_count(module, rows):
 
 def run_of(module):
     """Run of a module in which a round is to come."""
-    run = Run(SimpleNamespace(module_=module), 0.5, "label", np.random.RandomState(0))
+    run = Run(SimpleNamespace(module_=module), "label", np.random.RandomState(0))
     run.rows = Rows(TrainingData(X, y), None, run.random_state, 16)
     run.shares = [1.0]
     return run
@@ -281,10 +281,8 @@ def found(counter):
     return [counts.tolist() for counts in counter.counts]
 
 
-@pytest.mark.parametrize("held_values", [1, firing.HELD_VALUES])
 @pytest.mark.parametrize("n_batches", [254, 255, 256, 1021])
-def test_more_batches_than_a_byte_counts(n_batches, held_values, monkeypatch):
-    monkeypatch.setattr(firing, "HELD_VALUES", held_values)
+def test_more_batches_than_a_byte_counts(n_batches):
     module = MLP((6, 5, 4, 2), "relu", (0.0,) * 3, torch.float32, np.random.RandomState(0))
     rows = torch.from_numpy(X.astype(np.float32))[:3]
     counter = counter_of(module)
@@ -295,9 +293,7 @@ def test_more_batches_than_a_byte_counts(n_batches, held_values, monkeypatch):
     assert counter.seen == [3 * n_batches] * 2
 
 
-@pytest.mark.parametrize("held_values", [1, 60, firing.HELD_VALUES])
-def test_batches_of_all_sizes(held_values, monkeypatch):
-    monkeypatch.setattr(firing, "HELD_VALUES", held_values)
+def test_batches_of_all_sizes():
     module = MLP((6, 5, 4, 2), "logistic", (0.0,) * 3, torch.float64, np.random.RandomState(0))
     rows = torch.from_numpy(X)
     counter = counter_of(module)

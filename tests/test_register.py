@@ -111,3 +111,19 @@ def test_importing_it_imports_nothing_heavy():
     code = "import sys, skactprune._register; print({'numpy', 'torch', 'sklearn'} & {*sys.modules})"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (result.stdout.strip(), result.stderr) == ("set()", "")
+
+
+def test_deferred_members_are_made_once_when_asked_for():
+    register, made = Register("colour"), []
+
+    def make():
+        made.append("red")
+        return "a red one"
+
+    register.defer("red", make)
+    assert "red" in register and list(register) == ["red"] and len(register) == 1
+    assert made == []
+    assert register.look_up("red") == register.look_up("red") == "a red one"
+    assert made == ["red"]
+    register.defer("red", make)
+    assert register.look_up("red") == "a red one" and made == ["red"]

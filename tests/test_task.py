@@ -58,6 +58,9 @@ class Regression(Task):
     def score(self, y, predicted, sample_weight):
         return r2_score(y, predicted, sample_weight=sample_weight)
 
+    def chance(self, y, sample_weight):
+        return 0.0
+
     def can_stratify(self, encoded, fraction):
         return False
 

@@ -1,6 +1,6 @@
 """What the estimators share: checks, the net they build, their fitted state."""
 
-from copy import deepcopy
+from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
@@ -9,12 +9,14 @@ from sklearn.callback import CallbackSupportMixin
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from skactprune._transaction import transaction
 from skactprune._validation import check_rows
-from skactprune.estimators._checks import hidden_sizes
+from skactprune.estimators._checks import hidden_sizes, plain_parameters
 from skactprune.estimators._components import HiddenTransformer
+from skactprune.estimators._outcome import warn_of_collapse
 from skactprune.estimators._progress import new_progress
 from skactprune.nets.inference import logits_of
-from skactprune.pruning.method import Method
+from skactprune.pruning.method import Method, know_methods, outside_methods
 from skactprune.spectra import numerical_rank
 
 CONSTRAINTS = {
@@ -72,7 +74,6 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
     def _train(self, X, y, sample_weight, X_unlabeled, *, incremental, resume):
         """Train on checked rows, and set what `fit` sets."""
         from skactprune.estimators._building import check_device
-        from skactprune.estimators._training import TrainingControl, train
 
         check_device(self.device)
         task = {"estimator": self, "X": X, "y": y}
@@ -80,10 +81,27 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
             task["metadata"] = {"sample_weight": sample_weight}
         on_epoch = self._begin_callbacks(task, incremental)
         if resume:
-            self._progress = deepcopy(self._progress)
+            self._progress = {
+                name: list(value) if isinstance(value, list) else value
+                for name, value in self._progress.items()
+            }
         else:
             self._rng = _new_random_state(self.random_state)
             self._progress = new_progress()
+        with transaction(partial(self._rng.set_state, self._rng.get_state())):
+            self._train_net(X, y, sample_weight, X_unlabeled, on_epoch, incremental, resume)
+        if not incremental:
+            warn_of_collapse(
+                self,
+                lambda: self._task.score(y, self._predicted(X), sample_weight),
+                lambda: self._task.chance(y, sample_weight),
+            )
+            self._callback_fit_ctx.call_on_fit_task_end(**task, reconstruction_attributes={})
+        return self
+
+    def _train_net(self, X, y, sample_weight, X_unlabeled, on_epoch, incremental, resume):
+        from skactprune.estimators._training import TrainingControl, train
+
         pruner = self._new_pruner(X_unlabeled)
         if resume:
             self._check_goes_on()
@@ -91,13 +109,11 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
         else:
             net = self._new_net(pruner, X.dtype)
         rows, validate = self._split(X, y, sample_weight, incremental)
-        control = TrainingControl(
-            self.get_params(False), pruner, self._progress, validate, on_epoch
-        ).initialize()
+        params = vars(self._plain())
+        control = TrainingControl(params, pruner, self._progress, validate, on_epoch).initialize()
         net.callbacks_.insert(0, ("control", control))
-        net.set_params(
-            batch_size=min(200 if self.batch_size == "auto" else self.batch_size, len(rows))
-        )
+        batch_size = 200 if params["batch_size"] == "auto" else params["batch_size"]
+        net.set_params(batch_size=min(batch_size, len(rows)))
         pruner.run_.goes_on = incremental
         if resume and not incremental:
             pruner.run_.start_schedule()
@@ -106,40 +122,44 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
                 new_progress()
                 | {name: self._progress[name] for name in ("t", "loss_curve", "validation_scores")}
             )
-        train(net, rows, pruner, 1 if incremental else self.max_iter, not incremental)
+        train(net, rows, pruner, 1 if incremental else params["max_iter"], not incremental)
         net.callbacks_.pop(0)
         pruner.unlabeled = None
         self.n_iter_ = control.n_iter_
         self._store(net, pruner)
         self._fit_components(X, sample_weight)
-        if not incremental:
-            self._callback_fit_ctx.call_on_fit_task_end(**task, reconstruction_attributes={})
-        return self
+
+    def _plain(self):
+        """The parameters, as Python's own numbers."""
+        return plain_parameters(self, self._parameter_constraints)
 
     # -- nets -------------------------------------------------------------------------------
 
     def _new_net(self, pruner, dtype):
         """Net with random weights, or those of `init_estimator`."""
-        from skactprune.estimators._building import new_net
         from skactprune.estimators._state import load_weights
 
         sizes = [self.n_features_in_, *hidden_sizes(self), self._task.n_outputs]
         init = self.init_estimator
-        callbacks = [("pruner", pruner)]
-        net = new_net(self, self._task, sizes, dtype, callbacks, self._rng, draw=init is None)
+        net = self._made_net(sizes, dtype, pruner, draw=init is None)
         if init is not None:
             load_weights(net, init.coefs_, init.intercepts_)
         pruner.prepare(net)
         return net
 
+    def _made_net(self, sizes, dtype, pruner, draw):
+        from skactprune.estimators._building import new_net
+
+        params, name = self._plain(), type(self).__name__
+        callbacks = [("pruner", pruner)]
+        return new_net(params, name, self._task, sizes, dtype, callbacks, self._rng, draw=draw)
+
     def _rebuilt_net(self, pruner, dtype, with_optimizer):
         """Net with the weights of the fitted one, that goes on where it was."""
-        from skactprune.estimators._building import new_net
         from skactprune.estimators._state import load_state, load_weights
 
         sizes = [self.coefs_[0].shape[0], *(coef.shape[1] for coef in self.coefs_)]
-        callbacks = [("pruner", pruner)]
-        net = new_net(self, self._task, sizes, dtype, callbacks, self._rng, draw=False)
+        net = self._made_net(sizes, dtype, pruner, draw=False)
         load_weights(net, self.coefs_, self.intercepts_)
         load_state(net, self._state, with_optimizer=with_optimizer)
         pruner.prepare(net, self._state["pruner"])
@@ -150,7 +170,10 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
         """The trained skorch net, in its compact size; made on first use after unpickling."""
         if not hasattr(self, "_state"):
             raise AttributeError(f"This {type(self).__name__} has no net_: it is not fitted.")
-        if "_net" not in vars(self):
+        net, arrays = vars(self).get("_net", (None, []))
+        ours = [*self.coefs_, *self.intercepts_]
+        # Whoever assigned other arrays gets a net of these.
+        if len(arrays) != len(ours) or any(a is not b for a, b in zip(arrays, ours, strict=True)):
             from skactprune.nets.batches import batch_weight
             from skactprune.pruning.pruner import Pruner
 
@@ -159,8 +182,9 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
                 sample_weight=batch_weight,
                 random_state=self._rng,
             )
-            self._net = self._rebuilt_net(pruner, self.coefs_[0].dtype, with_optimizer=True)
-        return self._net
+            net = self._rebuilt_net(pruner, self.coefs_[0].dtype, with_optimizer=True)
+            self._net = net, ours
+        return net
 
     def _check_goes_on(self):
         """Refuse parameters, changed since the last fit, that the fitted net cannot follow."""
@@ -169,6 +193,12 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
             raise ValueError(
                 f"hidden_layer_sizes={self.hidden_layer_sizes!r} must stay {tuple(sizes)} where "
                 "the fitted net goes on; use warm_start=False for a new one."
+            )
+        in_layers = [mask.shape for mask in self._state["pruner"]["run"]["masks"]["current"]]
+        if [coef.T.shape for coef in self.coefs_[:-1]] != in_layers:
+            raise ValueError(
+                f"coefs_ were assigned in the shapes {[coef.shape for coef in self.coefs_]}; where "
+                "training goes on they must have those that they had."
             )
         left = [coef.shape[1] for coef in self.coefs_[:-1]]
         if self.n_components is not None and self.n_components > left[self._transform_depth(left)]:
@@ -182,7 +212,7 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
         floors = [1] * len(sizes)
         if sizes:
             depth = self._transform_depth(sizes)
-            floors[depth] = self.n_components or 1
+            floors[depth] = int(self.n_components or 1)
             if floors[depth] > sizes[depth]:
                 raise ValueError(
                     f"n_components={self.n_components!r} must be at most {sizes[depth]}, the size "
@@ -275,7 +305,8 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
                 "values and need to be preprocessed."
             )
         # Arrays are what is kept: the net can be made from them, and is at hand until then.
-        self._state, self._net = state_of(net, pruner), net
+        self._state = state_of(net, pruner)
+        self._net = net, [*self.coefs_, *self.intercepts_]
         progress, masks = self._progress, pruner.masks_
         self.n_layers_ = len(self.coefs_) + 1
         self.t_ = progress["t"]
@@ -289,29 +320,40 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
         known_score = self.early_stopping and np.isfinite(best_score)
         self.best_validation_score_ = best_score if known_score else None
         self.masks_ = [mask.T for mask in masks.full()]
-        self.live_neurons_ = masks.live_neurons
+        # Those in the layers: between calls of partial_fit, neurons that may regrow stay there.
+        self.live_neurons_ = list(masks.live)
         self.sparsity_ = masks.sparsity
         used = self.masks_[0].any(axis=1) if self.masks_ else np.ones(self.n_features_in_, bool)
         self.unused_features_ = np.flatnonzero(~used)
         self.activation_counts_ = pruner.activation_counts_
         self.pruning_history_ = pruner.history_
-        self._hidden_ranks = None
 
     @property
     def hidden_ranks_(self):
         """Numerical rank of every hidden weight matrix, computed on first use."""
         check_is_fitted(self)
-        if self._hidden_ranks is None:
-            self._hidden_ranks = [numerical_rank(coef) for coef in self.coefs_[:-1]]
-        return self._hidden_ranks
+        arrays, ranks = vars(self).get("_hidden_ranks", ([], []))
+        ours = self.coefs_[:-1]
+        if len(arrays) != len(ours) or any(a is not b for a, b in zip(arrays, ours, strict=True)):
+            ranks = [numerical_rank(coef) for coef in ours]
+            self._hidden_ranks = ours, ranks
+        return ranks
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "coefs_")
 
     def __getstate__(self):
         state = super().__getstate__().copy()
-        state.pop("_net", None)
+        for derived in ("_net", "_hidden_ranks"):
+            state.pop(derived, None)
+        if outside := outside_methods():
+            state["outside_methods"] = outside
         return state
+
+    def __setstate__(self, state):
+        # Where this goes on in another process, or searches there, names must be known there.
+        know_methods(state.get("outside_methods", {}))
+        super().__setstate__({k: v for k, v in state.items() if k != "outside_methods"})
 
     def _load_weights(self, dtype):
         """Become fitted, untrained, with the weights of `init_estimator`."""
@@ -331,6 +373,10 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
         """Logits of rows, which are checked."""
         check_is_fitted(self)
         return logits_of(self._check_X(X), self.coefs_, self.intercepts_, self.activation)
+
+    def _predicted(self, X):
+        """Predictions for rows that are known to be valid."""
+        return self._task.predict(logits_of(X, self.coefs_, self.intercepts_, self.activation))
 
     def _resumes(self, incremental):
         """Whether training is to go on with the fitted net."""

@@ -1,9 +1,12 @@
 """From the parameters of an estimator to the skorch net that it trains."""
 
+import itertools
+
 import numpy as np
 import torch
 from skorch.dataset import Dataset
 
+from skactprune.estimators._checks import check_in_range_of, check_net_params
 from skactprune.nets.batches import BatchIterator, TrainingData
 from skactprune.nets.mlp import MLP
 
@@ -25,13 +28,15 @@ SET_BY_ESTIMATOR = (
 TORCH_DTYPES = {np.dtype(np.float32): torch.float32, np.dtype(np.float64): torch.float64}
 
 
-def new_net(params, task, layer_sizes, dtype, callbacks, random_state, *, draw):
+def new_net(params, name, task, layer_sizes, dtype, callbacks, random_state, *, draw):
     """Initialized net.
 
     Parameters
     ----------
-    params : estimator
-        Where the parameters are read.
+    params : types.SimpleNamespace
+        Parameters of the estimator, from `plain_parameters`.
+    name : str
+        Of the estimator, for messages.
     task : Task
         What is learned.
     layer_sizes : list of int
@@ -55,22 +60,17 @@ def new_net(params, task, layer_sizes, dtype, callbacks, random_state, *, draw):
         For dropout rates out of range, ``net_params`` that the estimator sets itself, and
         L-BFGS.
     """
-    net_params = dict(params.net_params or {})
-    callbacks = [*callbacks, *net_params.pop("callbacks", [])]
-    for name in net_params:
-        if name.split("__")[0] in SET_BY_ESTIMATOR:
-            raise ValueError(
-                f"net_params[{name!r}] cannot be set: {type(params).__name__} itself sets "
-                f"{', '.join(SET_BY_ESTIMATOR)}."
-            )
+    net_params, of_user = check_net_params(params.net_params, name, SET_BY_ESTIMATOR)
+    callbacks = [*callbacks, *of_user]
+    check_in_range_of(dtype, params)
     optimizer = net_params.get("optimizer")
     if isinstance(optimizer, type) and issubclass(optimizer, torch.optim.LBFGS):
         raise ValueError(
             f"net_params['optimizer']={optimizer.__name__} is not supported: it needs several "
             "passes a step over a net that stays as it is. Use a first-order optimizer."
         )
-    net, of_task = task.net()
-    return net(
+    make, of_task = task.net()
+    net = make(
         **{
             "module": MLP,
             "module__layer_sizes": tuple(layer_sizes),
@@ -93,7 +93,18 @@ def new_net(params, task, layer_sizes, dtype, callbacks, random_state, *, draw):
             **({} if "optimizer" in net_params else _optimizer(params)),
             **net_params,
         }
-    ).initialize()
+    )
+    try:
+        return net.initialize()
+    except (MemoryError, OverflowError, RuntimeError) as error:
+        n_weights = sum(a * b for a, b in itertools.pairwise(layer_sizes))
+        if not isinstance(error, MemoryError) and "alloc" not in str(error):
+            raise
+        raise ValueError(
+            f"hidden_layer_sizes={params.hidden_layer_sizes!r} asks for {n_weights} weights with "
+            f"{layer_sizes[0]} features and {layer_sizes[-1]} outputs, which do not fit into "
+            "memory."
+        ) from error
 
 
 def _dataset(X, y=None):
@@ -120,15 +131,18 @@ def _optimizer(params):
 
 def _dropout_rates(dropout, n_hidden):
     """Rates of the input and of every hidden layer."""
-    if np.ndim(dropout) == 0:
-        return (0.0, *[float(dropout)] * n_hidden)
-    rates = tuple(float(rate) for rate in dropout)
-    if len(rates) != n_hidden + 1 or not all(0 <= rate < 1 for rate in rates):
+    try:
+        rates = np.asarray(dropout, dtype=np.float64)
+    except (TypeError, ValueError):
+        rates = np.array([np.nan])
+    if rates.ndim == 0:
+        rates = np.array([0.0, *[float(rates)] * n_hidden]) if n_hidden else np.array([rates * 0])
+    if rates.shape != (n_hidden + 1,) or not ((rates >= 0) & (rates < 1)).all():
         raise ValueError(
             f"dropout={dropout!r} must be one rate in [0, 1), or one for the input and one for "
             f"each of the {n_hidden} hidden layers."
         )
-    return rates
+    return tuple(rates.tolist())
 
 
 def check_device(device):

@@ -119,7 +119,7 @@ class HiddenTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
                 f"transform_layer={self.transform_layer!r} must be in [{-len(sizes)}, "
                 f"{len(sizes) - 1}] with {len(sizes)} hidden layers."
             )
-        return self.transform_layer % len(sizes)
+        return int(self.transform_layer) % len(sizes)
 
     def _fit_components(self, X, sample_weight):
         self._shown_depth = self._transform_depth(self.coefs_[:-1]) if self.masks_ else None
@@ -128,6 +128,6 @@ class HiddenTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             self.__dict__.pop(name, None)
         if self.n_components is not None:
             hidden = self._hidden(X)
-            self._components = HiddenComponents.fit(hidden, sample_weight, self.n_components)
+            self._components = HiddenComponents.fit(hidden, sample_weight, int(self.n_components))
             self.components_ = self._components.components
             self.explained_variance_ratio_ = self._components.explained_variance_ratio

@@ -105,5 +105,6 @@ def _tensor(value, parameter, fused):
         return value
     tensor = torch.tensor(value)
     if value.shape == parameter.shape and tensor.is_floating_point():
-        return tensor.to(parameter)
+        # In the order of the parameter in memory, which fused optimizers take for granted.
+        return torch.empty_like(parameter).copy_(tensor)
     return tensor.to(parameter.device) if fused else tensor

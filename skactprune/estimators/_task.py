@@ -55,6 +55,10 @@ class Task(ABC):
         """Score of predictions, the higher the better."""
 
     @abstractmethod
+    def chance(self, y, sample_weight):
+        """Score of the best constant prediction."""
+
+    @abstractmethod
     def can_stratify(self, encoded, fraction):
         """Whether rows can be split so that both parts have rows of every kind of target."""
 
@@ -141,6 +145,11 @@ class Classification(Task):
     def score(self, y, predicted, sample_weight):
         """Accuracy."""
         return accuracy_score(y, predicted, sample_weight=sample_weight)
+
+    def chance(self, y, sample_weight):
+        """Share of the most frequent class."""
+        weights = np.bincount(self.encode(y), weights=sample_weight)
+        return float(weights.max() / weights.sum())
 
     def can_stratify(self, encoded, fraction):
         """Whether both parts can have rows of every class."""

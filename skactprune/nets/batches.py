@@ -36,6 +36,26 @@ class TrainingData(torch.utils.data.Dataset):
         return torch.from_numpy(X), (y, torch.from_numpy(self.sample_weight.take(rows)))
 
 
+class _Place:
+    """Where batches of one size of a `TrainingData` are put, one after another."""
+
+    def __init__(self, data, n_rows):
+        given = [a for a in (data.X, data.y, data.sample_weight) if a is not None]
+        pairs = [(a, np.empty((n_rows, *a.shape[1:]), a.dtype)) for a in given]
+        X, y, *weight = [torch.from_numpy(out) for _, out in pairs]
+        self._batch = (X, (y, *weight)) if weight else (X, y)
+        self._dense = [(a, out) for a, out in pairs if not sparse.issparse(a)]
+        self._sparse = [(a, out) for a, out in pairs if sparse.issparse(a)]
+
+    def __call__(self, rows):
+        for array, out in self._dense:
+            # The indices are valid; looking costs a copy.
+            array.take(rows, 0, out, "clip")
+        for matrix, out in self._sparse:
+            matrix[rows].toarray(out=out)
+        return self._batch
+
+
 class BatchIterator:
     """Iterator over the batches of a `TrainingData`, for skorch's ``iterator_train``.
 
@@ -58,15 +78,29 @@ class BatchIterator:
         self.shuffle = shuffle
         self.random_state = random_state
         self._order = np.arange(len(dataset))
+        self._places = {}
 
     def __len__(self):
         return -(-len(self.dataset) // self.batch_size)
 
     def __iter__(self):
+        for rows in self._rows():
+            yield self.dataset[rows]
+
+    def in_place(self):
+        """Give the same batches; each takes the place of the last one of its size in memory."""
+        for rows in self._rows():
+            n_rows = len(rows)
+            if n_rows not in self._places:
+                self._places[n_rows] = _Place(self.dataset, n_rows)
+            yield self._places[n_rows](rows)
+
+    def _rows(self):
+        """Indices of the rows of every batch."""
         if self.shuffle:
             self._order = self._order[self.random_state.permutation(len(self.dataset))]
         for start in range(0, len(self.dataset), self.batch_size):
-            yield self.dataset[self._order[start : start + self.batch_size]]
+            yield self._order[start : start + self.batch_size]
 
 
 def batch_weight(batch):

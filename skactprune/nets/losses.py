@@ -1,5 +1,6 @@
-"""Losses and links in torch: what training minimises, and what logits stand for."""
+"""Losses and links: what training minimises, in torch and in numpy, and what logits stand for."""
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -23,9 +24,166 @@ class WeightedLogLoss(nn.Module):
         return loss if weight is None else (loss * weight).sum() / weight.sum()
 
 
+class WeightedSquaredLoss(nn.Module):
+    """Half the squared distance from outputs to targets, averaged with the weights of the rows.
+
+    It is what ``MLPRegressor`` minimises. Targets are of shape (n_rows,) or (n_rows, n_outputs).
+    """
+
+    def forward(self, outputs, target):
+        y, weight = target if isinstance(target, (tuple, list)) else (target, None)
+        loss = 0.5 * (outputs - y.reshape(outputs.shape)).square().sum(dim=1)
+        return loss.mean() if weight is None else (loss * weight).sum() / weight.sum()
+
+
 def class_probabilities(logits):
     """Probabilities of shape (n_samples, n_classes) from the logits of an `MLP`."""
     if logits.shape[1] == 1:
         positive = torch.sigmoid(logits)
         return torch.cat([1.0 - positive, positive], dim=1)
     return torch.softmax(logits, dim=1)
+
+
+# -- the same in numpy ------------------------------------------------------------------------
+
+
+class NumpyLoss:
+    """Loss of batches of one size and its gradient; base class.
+
+    Outputs of the net come as (n_outputs, n_rows), for reductions over the first axis of few rows
+    are the fastest. What the losses of the rows are made of is small, and is kept until an epoch
+    is over.
+
+    Parameters
+    ----------
+    n_outputs, n_rows : int
+        Shape of what comes.
+    dtype : numpy dtype
+        Its dtype.
+    """
+
+    def __init__(self, n_outputs, n_rows, dtype):
+        self.dtype = dtype
+
+    def backward(self, outputs, y, factor, gradient):
+        """Write the gradient of the weighted sum of the rows' losses.
+
+        Parameters
+        ----------
+        outputs : ndarray of shape (n_outputs, n_rows)
+            Outputs of the net; not changed.
+        y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+            Targets.
+        factor : float or ndarray of shape (n_rows,)
+            Weights of the rows, in the dtype of the outputs.
+        gradient : ndarray of shape (n_outputs, n_rows)
+            Is overwritten.
+
+        Returns
+        -------
+        tuple of ndarray of shape (n_rows,)
+            New arrays of which `rows` makes the losses.
+        """
+        raise NotImplementedError
+
+    @staticmethod
+    def rows(*parts):
+        """Losses of rows, in float64, from what `backward` gave, all batches one after another."""
+        raise NotImplementedError
+
+    @staticmethod
+    def fits(y, n_outputs):
+        """Whether all targets are such that torch gives the same."""
+        raise NotImplementedError
+
+
+class SoftmaxLoss(NumpyLoss):
+    """Cross-entropy of class logits; the targets are class indices."""
+
+    def __init__(self, n_outputs, n_rows, dtype):
+        super().__init__(n_outputs, n_rows, dtype)
+        self._columns = np.arange(n_rows)
+        self._at = np.empty(n_rows, dtype=np.intp)
+        self._n_rows = n_rows
+
+    def backward(self, outputs, y, factor, gradient):
+        np.multiply(y, self._n_rows, out=self._at)
+        np.add(self._at, self._columns, out=self._at)
+        np.subtract(outputs, np.maximum.reduce(outputs, axis=0), out=gradient)
+        flat = gradient.reshape(-1)
+        chosen = flat.take(self._at)
+        np.exp(gradient, out=gradient)
+        total = np.add.reduce(gradient, axis=0)
+        np.multiply(gradient, factor / total, out=gradient)
+        flat[self._at] -= factor
+        return total, chosen
+
+    @staticmethod
+    def rows(total, chosen):
+        return np.log(total, dtype=np.float64) - chosen
+
+    @staticmethod
+    def fits(y, n_outputs):
+        return y.dtype == np.int64 and y.ndim == 1 and 0 <= y.min() and y.max() < n_outputs
+
+
+class LogisticLoss(NumpyLoss):
+    """Cross-entropy of the logit of the second of two classes; the targets are 0 and 1."""
+
+    def backward(self, outputs, y, factor, gradient):
+        target = y.astype(self.dtype)
+        logit = outputs[0].copy()
+        np.negative(logit, out=gradient[0])
+        np.exp(gradient, out=gradient)
+        np.add(gradient, 1, out=gradient)
+        np.reciprocal(gradient, out=gradient)
+        np.subtract(gradient, target, out=gradient)
+        np.multiply(gradient, factor, out=gradient)
+        return logit, target
+
+    @staticmethod
+    def rows(logit, target):
+        logit = logit.astype(np.float64)
+        return np.logaddexp(0.0, logit) - logit * target
+
+    @staticmethod
+    def fits(y, n_outputs):
+        return y.dtype.kind in "iuf" and y.ndim == 1
+
+
+class SquaredLoss(NumpyLoss):
+    """Half the squared distance from outputs to targets."""
+
+    def backward(self, outputs, y, factor, gradient):
+        np.subtract(outputs, y.reshape(outputs.shape[::-1]).T, out=gradient)
+        loss = np.einsum("ij,ij->j", gradient, gradient)
+        np.multiply(gradient, factor, out=gradient)
+        return (loss,)
+
+    @staticmethod
+    def rows(loss):
+        return 0.5 * loss.astype(np.float64)
+
+    @staticmethod
+    def fits(y, n_outputs):
+        return y.dtype.kind == "f" and y.reshape(len(y), -1).shape[1] == n_outputs
+
+
+def numpy_loss(criterion, n_outputs):
+    """Class of the `NumpyLoss` that is a criterion's twin.
+
+    Parameters
+    ----------
+    criterion : torch.nn.Module
+        Criterion of a net.
+    n_outputs : int
+        Outputs of the net.
+
+    Returns
+    -------
+    type or None
+        None where there is none.
+    """
+    if type(criterion) is WeightedLogLoss:
+        return LogisticLoss if n_outputs == 1 else SoftmaxLoss
+    return SquaredLoss if type(criterion) is WeightedSquaredLoss else None

@@ -6,6 +6,17 @@ def matrix(weight):
     return weight.detach().reshape(len(weight), -1)
 
 
+def stored_like(tensor, other):
+    """Tensor of the same values, in the order in memory of another one if that is a matrix.
+
+    The weights of our own nets are stored as (n_in, n_out), like scikit-learn's, and what takes
+    their place is, too; the last bits of products depend on it.
+    """
+    if other.dim() == tensor.dim() == 2 and other.t().is_contiguous():
+        return tensor.t().contiguous().t()
+    return tensor
+
+
 def cut(matrices, keep):
     """Matrices of a chain of layers without the rows and columns of neurons that leave.
 

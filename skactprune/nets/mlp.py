@@ -29,7 +29,8 @@ class MLP(nn.Module):
     Attributes
     ----------
     layers : torch.nn.ModuleList of torch.nn.Linear
-        Hidden layers in order, then the output layer.
+        Hidden layers in order, then the output layer. Their weights are stored in the order of
+        (n_in, n_out), transposed.
     """
 
     def __init__(self, layer_sizes, activation, dropout, dtype, random_state):
@@ -40,6 +41,8 @@ class MLP(nn.Module):
             skip_init(nn.Linear, n_in, n_out, dtype=dtype)
             for n_in, n_out in zip(layer_sizes[:-1], layer_sizes[1:], strict=True)
         )
+        for layer in self.layers:
+            layer.weight.data = torch.empty(layer.weight.shape[::-1], dtype=dtype).t()
         self.generator_ = torch.Generator() if any(self.dropout) else None
         if random_state is not None:
             self._initialize(random_state)

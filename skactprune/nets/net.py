@@ -1,10 +1,14 @@
 """The skorch nets that the estimators hold in ``net_``."""
 
-import torch
+from contextlib import nullcontext
+
 from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback
 
-from skactprune.nets.steps import AutogradStep, penalized_parameters
+from skactprune.nets.explicit import ExplicitStep
+from skactprune.nets.results import Settled
+from skactprune.nets.steps import step_of
+from skactprune.nets.threads import one_torch_thread
 
 
 class LeanLoop:
@@ -32,6 +36,9 @@ class LeanLoop:
     """
 
     stopping_ = None
+    # False for a net, or a class of nets, that is to be trained by autograd in any case.
+    explicit_steps = True
+    step_ = None
 
     def __init__(self, *args, alpha=0.0, **kwargs):
         self.alpha = alpha
@@ -55,13 +62,16 @@ class LeanLoop:
         told = {"dataset_train": training, "dataset_valid": validation}
         batches = self.get_iterator(training, training=True)
         held_out = None if validation is None else self.get_iterator(validation, training=False)
-        for _ in range(self.max_epochs if epochs is None else epochs):
-            self.notify("on_epoch_begin", **told)
-            self.run_single_epoch(batches, True, "train", self.train_step, **fit_params)
-            self.run_single_epoch(held_out, False, "valid", self.validation_step, **fit_params)
-            self.notify("on_epoch_end", **told)
-            if self.stopping_ is not None:
-                break
+        try:
+            for _ in range(self.max_epochs if epochs is None else epochs):
+                self.notify("on_epoch_begin", **told)
+                self.run_single_epoch(batches, True, "train", self.train_step, **fit_params)
+                self.run_single_epoch(held_out, False, "valid", self.validation_step, **fit_params)
+                self.notify("on_epoch_end", **told)
+                if self.stopping_ is not None:
+                    break
+        finally:
+            self.step_ = None
         return self
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
@@ -69,51 +79,61 @@ class LeanLoop:
             return super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
         begin, end = self._listeners("on_batch_begin"), self._listeners("on_batch_end")
         strangers = [told for told in end if not hasattr(told.__self__, "hold")]
-        step = self.new_step()
         # The one batch of the epoch that callbacks may write into; it is dropped at the end.
         self.history.new_batch()
-        loss_sum, penalty_sum, n_rows = 0.0, 0.0, 0
-        for batch in iterator:
-            for listener in begin:
-                listener(self, batch=batch, training=True)
-            done = step(batch)
-            rows = len(batch[0])
-            loss_sum += rows * done.loss.item()
-            penalty_sum += rows * done.penalty
-            n_rows += rows
-            for listener in end:
-                listener(
-                    self,
-                    batch=batch,
-                    training=True,
-                    loss=done.loss,
-                    y_pred=done.logits,
-                    pre_activations=done.pre_activations,
-                )
-            if strangers:
-                hold_weights(self)
-            # The graph of a step knows the sizes that parameters had; those may be cut by now.
-            del done
+        step = self._step(iterator, begin + end)
+        explicit = isinstance(step, ExplicitStep)
+        settled = Settled(0.0, 0.0, 0)
+        with one_torch_thread() if explicit else nullcontext():
+            for batch in iterator.in_place() if explicit else iterator:
+                for listener in begin:
+                    listener(self, batch=batch, training=True)
+                if not step.is_current():
+                    settled += step.settle()
+                    step = self._step(iterator, begin + end)
+                done = step(batch)
+                for listener in end:
+                    listener(
+                        self,
+                        batch=batch,
+                        training=True,
+                        loss=done.loss,
+                        y_pred=done.logits,
+                        pre_activations=done.pre_activations,
+                    )
+                if strangers:
+                    hold_weights(self)
+                # The graph of a step knows the sizes that parameters had; those may be cut by now.
+                del done
+        settled += step.settle()
         self.history[-1]["batches"] = []
-        with torch.no_grad():
-            norm = sum(float(p.square().sum()) for p in penalized_parameters(self.module_))
-        self.epoch_loss_ = (loss_sum + 0.5 * norm * penalty_sum) / n_rows
+        penalty = 0.5 * step.squared_norm() * settled.penalty
+        self.epoch_loss_ = (settled.loss + penalty) / settled.n_rows
         self.history.record("train_loss", self.epoch_loss_)
 
-    def new_step(self):
-        """Step of the coming epoch, a function of a batch that returns a `StepResult`."""
-        listeners = self._listeners("on_grad_computed")
-
-        def tell(batch):
-            for listener in listeners:
-                parameters = self.get_all_learnable_params()
-                listener(self, named_parameters=parameters, batch=batch, training=True)
-
-        return AutogradStep(self, tell)
+    def _step(self, iterator, listeners):
+        """Step of the coming batches."""
+        self.step_ = step_of(
+            self, iterator, listeners, self._listeners("on_grad_computed"), self.step_
+        )
+        return self.step_
 
     def _listeners(self, hook):
         silent = getattr(Callback, hook)
-        return [getattr(cb, hook) for _, cb in self.callbacks_ if getattr(type(cb), hook) != silent]
+        return [
+            getattr(callback, hook)
+            for _, callback in self.callbacks_
+            if getattr(type(callback), hook) != silent and _hears(callback, hook)
+        ]
+
+    def __getstate__(self):
+        # Nothing but buffers.
+        return {name: value for name, value in super().__getstate__().items() if name != "step_"}
+
+
+def _hears(callback, hook):
+    """Whether a callback wants to hear of a hook; one with a method `hears` says so itself."""
+    return callback.hears(hook) if hasattr(callback, "hears") else True
 
 
 class MLPNet(LeanLoop, NeuralNetClassifier):

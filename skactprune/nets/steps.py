@@ -1,34 +1,17 @@
-"""One step of training: from a batch to changed weights."""
+"""One step of training: from a batch to changed weights, and which way is taken."""
 
-from dataclasses import dataclass
-
+import numpy as np
 import torch
 from skorch.utils import to_device
+from torch import nn
+from torch.nn.modules import module as global_hooks
+from torch.optim import optimizer as global_optimizer_hooks
 
-from skactprune.nets.batches import batch_weight
-
-
-@dataclass(frozen=True, slots=True)
-class StepResult:
-    """What a step has seen.
-
-    Attributes
-    ----------
-    loss : torch.Tensor of shape ()
-        Loss of the batch, without the L2 penalty.
-    logits : torch.Tensor of shape (n_rows, n_outputs)
-        Output of the net before the step.
-    pre_activations : list of torch.Tensor of shape (n_rows, n_out)
-        Of every hidden layer, or what has their signs. They are the step's own: whoever wants to
-        keep them past the end of the batch copies them.
-    penalty : float
-        Factor of ½ ‖W‖² in what was minimised: alpha over the weight of the batch.
-    """
-
-    loss: torch.Tensor
-    logits: torch.Tensor
-    pre_activations: list
-    penalty: float
+from skactprune.nets.batches import BatchIterator, TrainingData, batch_weight
+from skactprune.nets.explicit import IN_PLACE, ExplicitStep
+from skactprune.nets.losses import numpy_loss
+from skactprune.nets.mlp import MLP
+from skactprune.nets.results import Settled, StepResult
 
 
 class AutogradStep:
@@ -50,6 +33,11 @@ class AutogradStep:
         self._parameters = [p for group in groups for p in group["params"]]
         # Leaves, not ``layer.weight``: that of a parametrized layer is computed from others.
         self._penalized = penalized_parameters(net.module_)
+        self._settled = Settled(0.0, 0.0, 0)
+
+    def is_current(self):
+        """Whether the next step may be taken with this object."""
+        return True
 
     def __call__(self, batch):
         """Train on a batch, and return a `StepResult`."""
@@ -65,7 +53,9 @@ class AutogradStep:
         penalty = self._penalize(batch)
         self._on_gradient(batch)
         net.optimizer_.step()
-        return StepResult(loss, logits, trace, penalty)
+        n_rows = len(batch[0])
+        self._settled += Settled(n_rows * loss.item(), n_rows * penalty, n_rows)
+        return StepResult(loss, logits, trace)
 
     def _penalize(self, batch):
         weight = batch_weight(batch)
@@ -76,7 +66,215 @@ class AutogradStep:
                     parameter.grad.add_(parameter.detach(), alpha=penalty)
         return penalty
 
+    @torch.no_grad()
+    def squared_norm(self):
+        """Sum of the squares of all weights."""
+        return sum(float(p.square().sum()) for p in self._penalized)
+
+    def settle(self):
+        """Sums of the losses since the last call, a `Settled`."""
+        settled, self._settled = self._settled, Settled(0.0, 0.0, 0)
+        return settled
+
 
 def penalized_parameters(module):
     """Trainable parameters of a module that the L2 penalty is taken of: all but vectors."""
     return [p for p in module.parameters() if p.dim() > 1 and p.requires_grad]
+
+
+# -- which way --------------------------------------------------------------------------------
+
+
+def modest(hook):
+    """Mark a hook of a callback as one that explicit steps may tell of their batches.
+
+    It reads, of what it is given, neither ``loss`` nor gradients, keeps nothing past its end, and
+    changes no weights of which it does not tell `hold_weights`. A class that overrides it must
+    mark its own.
+    """
+    hook.is_modest = True
+    return hook
+
+
+def why_autograd(net, iterator, listeners):
+    """Why an epoch needs `AutogradStep`.
+
+    `ExplicitStep` knows our own nets, losses and optimizers as the estimators make them, and
+    nobody may listen in who could tell the difference.
+
+    Parameters
+    ----------
+    net : skactprune.nets.net.LeanLoop
+        Initialized net.
+    iterator : iterable
+        Gives the batches.
+    listeners : list of callable
+        Hooks of callbacks that are told of batches, those of gradients left out.
+
+    Returns
+    -------
+    str or None
+        None where `ExplicitStep` does the same.
+    """
+    if not all(getattr(listener, "is_modest", False) for listener in listeners):
+        return "Somebody else listens to the batches."
+    module = net.module_
+    if type(module) is not MLP or module.activation not in IN_PLACE:
+        return "The module is not our own."
+    layers = list(module.layers)
+    # A parametrized layer is of another class.
+    if not all(type(layer) is nn.Linear and layer.bias is not None for layer in layers):
+        return "A layer is not linear, or has no bias."
+    net_ = _Net(net, module, layers)
+    return next((reason for reason, holds in REASONS if holds(net_, iterator)), None)
+
+
+class _Net:
+    """What is looked at, got only once: it is looked at before every epoch."""
+
+    def __init__(self, net, module, layers):
+        self.modules = (net.criterion_, module, module.layers, *layers)
+        self.parameters = [p for layer in layers for p in (layer.weight, layer.bias)]
+        self.weight = self.parameters[0]
+        self.optimizer, self.criterion = net.optimizer_, net.criterion_
+        self.n_inputs, self.n_outputs = layers[0].in_features, layers[-1].out_features
+
+
+def _hooks(net, iterator):
+    if any(getattr(global_hooks, name, None) for name in GLOBAL_HOOKS):
+        return True
+    return any(_has_hooks(vars(part)) for part in net.modules)
+
+
+GLOBAL_HOOKS = (
+    "_global_forward_hooks",
+    "_global_forward_pre_hooks",
+    "_global_backward_hooks",
+    "_global_backward_pre_hooks",
+)
+
+
+def _has_hooks(attributes):
+    return (
+        attributes["_forward_hooks"]
+        or attributes["_forward_pre_hooks"]
+        or attributes["_backward_hooks"]
+        or attributes["_backward_pre_hooks"]
+        or "forward" in attributes
+    )
+
+
+def _odd_parameters(net, iterator):
+    dtype = net.weight.dtype
+    return dtype not in (torch.float32, torch.float64) or not all(
+        p.dtype == dtype and p.is_cpu and p.requires_grad and not _parameter_hooks(p)
+        for p in net.parameters
+    )
+
+
+def _parameter_hooks(parameter):
+    names = ("_backward_hooks", "_post_accumulate_grad_hooks")
+    return any(getattr(parameter, name, None) for name in names)
+
+
+def _foreign_loss(net, iterator):
+    return numpy_loss(net.criterion, net.n_outputs) is None
+
+
+def _foreign_data(net, iterator):
+    if type(iterator) is not BatchIterator or type(iterator.dataset) is not TrainingData:
+        return True
+    data = iterator.dataset
+    dtype = net.weight.detach().numpy().dtype
+    loss = numpy_loss(net.criterion, net.n_outputs)
+    return not (
+        data.X.dtype == dtype
+        and data.X.shape[1] == net.n_inputs
+        and (data.sample_weight is None or data.sample_weight.dtype == dtype)
+        and isinstance(data.y, np.ndarray)
+        and loss.fits(data.y, net.n_outputs)
+    )
+
+
+def _foreign_optimizer(net, iterator):
+    optimizer = net.optimizer
+    options = OPTIONS.get(type(optimizer))
+    if options is None or len(optimizer.param_groups) != 1:
+        return True
+    group = optimizer.param_groups[0]
+    return (
+        list(map(id, group["params"])) != list(map(id, net.parameters))
+        or any(group.get(name, value) != value for name, value in options.items())
+        or any(torch.is_tensor(value) for value in group.values())
+        # Schedulers of learning rates put their own in its place.
+        or "step" in vars(optimizer)
+        or _optimizer_hooks(optimizer)
+    )
+
+
+COMMON = {"fused": True, "maximize": False, "differentiable": False, "weight_decay": 0}
+OPTIONS = {
+    torch.optim.Adam: COMMON | {"amsgrad": False, "capturable": False},
+    torch.optim.SGD: COMMON | {"dampening": 0},
+}
+
+
+def _optimizer_hooks(optimizer):
+    own = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
+    everyones = ("_global_optimizer_pre_hooks", "_global_optimizer_post_hooks")
+    return any(vars(optimizer).get(name) for name in own) or any(
+        getattr(global_optimizer_hooks, name, None) for name in everyones
+    )
+
+
+def _uneven_steps(net, iterator):
+    if type(net.optimizer) is not torch.optim.Adam:
+        return False
+    state = net.optimizer.state
+    return len({float(state.get(p, {}).get("step", 0)) for p in net.parameters}) > 1
+
+
+# In this order: the later ones take for granted what the earlier ones look at.
+REASONS = (
+    ("A module has hooks, or a function of its own.", _hooks),
+    ("Parameters are not on the CPU, of one dtype, trainable and without hooks.", _odd_parameters),
+    ("The loss is not our own.", _foreign_loss),
+    ("The data are not our own, or not of the dtype of the net.", _foreign_data),
+    ("The optimizer is not as the estimators make it.", _foreign_optimizer),
+    ("Parameters have had different numbers of steps.", _uneven_steps),
+)
+
+
+def step_of(net, iterator, listeners, gradient_listeners, before=None):
+    """Step of the coming batches, a function of a batch that returns a `StepResult`.
+
+    Parameters
+    ----------
+    net : skactprune.nets.net.LeanLoop
+        Initialized net.
+    iterator : iterable
+        Gives the batches.
+    listeners : list of callable
+        Hooks of callbacks that are told of batches before and after the step.
+    gradient_listeners : list of callable
+        Hooks of callbacks that are told of gradients.
+    before : AutogradStep or ExplicitStep, default=None
+        Step of the batches before, which may go on.
+
+    Returns
+    -------
+    AutogradStep or ExplicitStep
+    """
+    told = [*listeners, *gradient_listeners]
+    if net.explicit_steps and why_autograd(net, iterator, told) is None:
+        goes_on = isinstance(before, ExplicitStep) and before.belongs_to(net)
+        step = before if goes_on else ExplicitStep(net)
+        step.watched = bool(listeners)
+        return step
+
+    def tell(batch):
+        for listener in gradient_listeners:
+            parameters = net.get_all_learnable_params()
+            listener(net, named_parameters=parameters, batch=batch, training=True)
+
+    return AutogradStep(net, tell)

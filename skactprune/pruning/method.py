@@ -1,5 +1,9 @@
 """What a method of pruning is to the run that it acts on."""
 
+import pickle
+from functools import partial
+
+import cloudpickle
 from sklearn.base import BaseEstimator
 
 from skactprune._register import Register
@@ -106,3 +110,31 @@ def register(name):
         If another class has the name.
     """
     return METHODS.add(name)
+
+
+def outside_methods():
+    """Classes that were registered outside of this package, for other processes.
+
+    Returns
+    -------
+    dict of str to bytes
+        Pickles of the classes, by value where another process could not import them.
+    """
+    found = {name: METHODS.look_up(name) for name in METHODS}
+    return {
+        name: cloudpickle.dumps(cls)
+        for name, cls in found.items()
+        if not cls.__module__.startswith("skactprune.")
+    }
+
+
+def know_methods(outside):
+    """Make names known that another process knew; classes are read when they are asked for.
+
+    Parameters
+    ----------
+    outside : dict of str to bytes
+        From `outside_methods`.
+    """
+    for name, pickled in outside.items():
+        METHODS.defer(name, partial(pickle.loads, pickled))

@@ -6,7 +6,7 @@ from sklearn.utils._param_validation import Interval, validate_parameter_constra
 from torch import nn
 
 from skactprune.pruning.choice import is_chain, layout_of
-from skactprune.pruning.method import get_method
+from skactprune.pruning.method import Method, get_method
 from skactprune.pruning.run import Run
 from skactprune.pruning.schedules import cumulative_shares
 from skactprune.pruning.triggers import get_trigger
@@ -69,6 +69,35 @@ def planned(net, params, state=None, trace=None):
     if shares:
         method.plan(run)
     return method, trigger, run
+
+
+def hook_matters(hook, method, run, accuracy):
+    """Whether there is anything to be done in a hook of skorch in the coming epoch.
+
+    Parameters
+    ----------
+    hook : str
+        Its name.
+    method : Method
+        Acts in some of them.
+    run : Run
+        Watches in some.
+    accuracy : RunningAccuracy or None
+        Accuracy of training, where it is taken.
+
+    Returns
+    -------
+    bool
+    """
+    acts = type(method)
+    if hook == "on_grad_computed":
+        return acts.on_gradient is not Method.on_gradient
+    if hook == "on_batch_begin":
+        return run.watches
+    if hook == "on_batch_end":
+        scores = accuracy is not None
+        return run.watches or scores or acts.on_step is not Method.on_step
+    return True
 
 
 def unlabeled_rows(net, unlabeled):

@@ -5,11 +5,12 @@ from skorch.callbacks import Callback
 
 from skactprune.nets.accuracy import accuracy_of
 from skactprune.nets.net import end_training
+from skactprune.nets.steps import modest
 from skactprune.pruning.best import forget_best
 from skactprune.pruning.choice import is_chain
 from skactprune.pruning.ending import Ending
 from skactprune.pruning.passes import traced
-from skactprune.pruning.planning import planned, unlabeled_rows
+from skactprune.pruning.planning import hook_matters, planned, unlabeled_rows
 
 STORED_PARAMS = ("method", "prune_fraction", "n_prune_rounds", "trigger", "min_neurons")
 
@@ -202,6 +203,11 @@ class Pruner(Callback):
 
     # -- skorch's hooks ---------------------------------------------------------------------
 
+    def hears(self, hook):
+        """Whether there is anything to be done in a hook in the coming epoch."""
+        overridden = getattr(type(self), hook) is not getattr(Pruner, hook)
+        return overridden or hook_matters(hook, self.method_, self.run_, self.accuracy_)
+
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         if self.looked_ and not self.run_.is_of(net):
             self.initialize()
@@ -222,8 +228,7 @@ class Pruner(Callback):
         self.training_ = dataset_train
         if self.looked_:
             self._begin()
-            due = self.run_.rounds_due(self.trigger_, self.run_.epoch + 1, 0.0)
-        scores = not self.looked_ or self.trigger_.needs_accuracy or due > self.run_.done
+        scores = not self.looked_ or self.run_.needs_accuracy(self.trigger_)
         self.accuracy_ = accuracy_of(net) if scores else None
 
     def _begin(self):
@@ -232,22 +237,21 @@ class Pruner(Callback):
         if self.begun_:
             return
         run.see(self.training_, self.unlabeled_, self.ending_.fit_params)
-        with run.transaction():
-            self.method_.begin(run)
-            run.check_unlabeled_are_used()
+        run.begin(self.method_)
         self.begun_ = True
 
+    @modest
     def on_batch_begin(self, net, batch=None, training=False, **kwargs):
-        if not training:
-            return
-        if not self.looked_:
+        if training and not self.looked_:
             self._look(net, batch)
             self._begin()
-        self.run_.begin_batch(batch, self._weights(batch))
+        if training:
+            self.run_.begin_batch(batch, self._weights(batch))
 
     def on_grad_computed(self, net, **kwargs):
         self.method_.on_gradient(self.run_)
 
+    @modest
     def on_batch_end(
         self, net, batch=None, training=False, y_pred=None, pre_activations=(), **kwargs
     ):
@@ -283,8 +287,6 @@ class Pruner(Callback):
         if not self.looked_:
             return
         run = self.run_
-        if not self.ending_.within_epoch:
-            forget_best(run, save=True)
         run.end(checks=not self.ending_.within_epoch)
         if self.begun_:
             self.method_.end(run)
@@ -308,5 +310,5 @@ class Pruner(Callback):
 
     def state(self):
         """What `prepare` needs to go on: arrays, numbers and the parameters."""
-        params = self.get_params(deep=False)
-        return {"params": {name: params[name] for name in STORED_PARAMS}, "run": self.run_.state()}
+        params = {name: getattr(self, name) for name in STORED_PARAMS}
+        return {"params": params, "run": self.run_.state()}

@@ -13,6 +13,7 @@ from skactprune._transaction import attributes_of, transaction
 from skactprune._warnings import warn
 from skactprune.nets.matrices import matrix
 from skactprune.pruning import surgery
+from skactprune.pruning.best import forget_best
 from skactprune.pruning.chain import floors_of
 from skactprune.pruning.choice import found_zeros, layout_of
 from skactprune.pruning.masks import Masks
@@ -202,6 +203,11 @@ class Run:
     def fraction(self, done):
         """Share of the weights that is to be gone after `done` rounds."""
         return self.shares[done - 1] * self.target
+
+    def needs_accuracy(self, trigger):
+        """Whether the accuracy of training is to be taken in the coming epoch."""
+        due = self.rounds_due(trigger, self.epoch + 1, 0.0)
+        return trigger.needs_accuracy or due > self.done
 
     def rounds_due(self, trigger, epoch, accuracy):
         """Rounds that must be done by the end of an epoch."""
@@ -571,6 +577,17 @@ class Run:
         self.fit_params = fit_params or {}
         self.rows = Rows(training, unlabeled, self.random_state, self.net.batch_size)
 
+    def begin(self, method):
+        """Let a method begin, entirely or not at all."""
+        with self.transaction():
+            method.begin(self)
+            self.check_unlabeled_are_used()
+
+    @property
+    def watches(self):
+        """Whether there is anything to be done for every batch."""
+        return bool(self._held) or any(p.hears_batches for p in self._probes.values())
+
     def begin_batch(self, batch, weight):
         """Tell the probes of a batch of training."""
         for probe in self._probes.values():
@@ -598,6 +615,7 @@ class Run:
         for probe in self._probes.values():
             probe.detach()
         if checks:
+            forget_best(self, save=True)
             self.warn_if_awake("When training ended")
         self.zero_masked()
 

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import _WeightNorm
 
+from skactprune.nets.matrices import stored_like
 from skactprune.pruning.masks import cascade
 
 
@@ -115,13 +116,14 @@ def replace(layers, optimizer, weights, biases=None, masks=(), names=()):
                     value * mask if mask is not None and value.shape == shape else value
                 ),
             )
+            _store_state_like(optimizer, parameter)
 
 
 def _assign(layer, weight, mask, name):
     """Give a layer a weight, through its parametrization where it has one."""
     if not parametrize.is_parametrized(layer, "weight"):
         _check_own_weight(layer, name)
-        layer.weight.data = weight
+        layer.weight.data = stored_like(weight, layer.weight)
         return
     try:
         _set_computed(layer, weight, mask)
@@ -135,7 +137,7 @@ def _assign(layer, weight, mask, name):
     # What scales its weight, as a spectral norm does, holds zeros, if not these values.
     if mask is not None:
         for parameter, held in held_at_zero(layer, mask):
-            parameter.data = parameter.data * held
+            parameter.data = stored_like(parameter.data * held, parameter)
     if mask is None or not _is_zero(layer, mask):
         raise ValueError(
             f"{name} computes its weight from other parameters and cannot hold pruned "
@@ -197,9 +199,10 @@ def held_at_zero(layer, mask):
     if norm is not None:
         alive = mask.flatten(1).any(dim=1).reshape(-1, *[1] * (mask.dim() - 1))
         length, direction = norm.original0, norm.original1
-        return [(length, alive.to(length)), (direction, (mask | ~alive).to(direction))]
-    shape = layer.weight.shape
-    return [(p, mask.to(p)) for p in layer.parameters() if p.shape == shape]
+        pairs = [(length, alive), (direction, mask | ~alive)]
+    else:
+        pairs = [(p, mask) for p in layer.parameters() if p.shape == mask.shape]
+    return [(p, stored_like(held.to(p), p)) for p, held in pairs]
 
 
 @torch.no_grad()
@@ -269,7 +272,8 @@ def _cut_layer(layer, optimizer, cutter):
     for parameter in layer.parameters():
         _map_state(optimizer, parameter, cutter)
         parameter.grad = None
-        parameter.data = cutter(parameter.data)
+        parameter.data = stored_like(cutter(parameter.data), parameter)
+        _store_state_like(optimizer, parameter)
     for module in layer.modules():
         for name, buffer in module.named_buffers(recurse=False):
             setattr(module, name, cutter(buffer))
@@ -308,6 +312,19 @@ def _map_state(optimizer, parameter, change):
         )
         for name, value in before.items()
     }
+
+
+def _store_state_like(optimizer, parameter):
+    """Store what an optimizer keeps in the order of its parameter: fused ones go by memory."""
+    _map_state(
+        optimizer,
+        parameter,
+        lambda value: (
+            value
+            if value.stride() == parameter.stride()
+            else torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+        ),
+    )
 
 
 def _belongs(value, parameter):

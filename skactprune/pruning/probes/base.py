@@ -31,8 +31,16 @@ class Probe:
     def detach(self):
         """Watch no longer; what was learned stays."""
 
+    @property
+    def hears_batches(self):
+        """Whether `begin_batch` or `end_batch` has anything to do in the coming epoch."""
+        kind = type(self)
+        return kind.begin_batch is not Probe.begin_batch or kind.end_batch is not Probe.end_batch
+
     def begin_batch(self, batch, weight):
         """Hear of a batch of training before its forward pass.
+
+        Nothing of it is there after `end_batch`: the next batch may take its place in memory.
 
         Parameters
         ----------
@@ -50,8 +58,8 @@ class Probe:
         batch : tuple
             Rows and targets.
         pre_activations : list of torch.Tensor of shape (n_rows, n_out)
-            Of the hidden layers, or what has their signs; empty where the net does not give them
-            and they were heard through hooks.
+            Of the hidden layers, or anything that is positive where they are, boolean even; empty
+            where the net does not give them and they were heard through hooks.
         """
 
     def end_epoch(self, run):

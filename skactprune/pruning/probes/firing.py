@@ -5,7 +5,6 @@ import torch
 
 from skactprune.pruning.probes.base import Probe
 
-HELD_VALUES = 2**17
 FULL_BYTE = 255
 
 
@@ -105,6 +104,11 @@ class Firing(Probe):
         self._begin(self._settled())
         self._active, self._sample_weight = False, None
 
+    @property
+    def hears_batches(self):
+        """Whether it counts in training."""
+        return self._in_training
+
     def begin_batch(self, batch, weight):
         """Count the coming forward pass."""
         self._active, self._sample_weight = self._in_training, weight
@@ -174,12 +178,9 @@ class Firing(Probe):
         """Go on from these totals, with empty buffers."""
         self._totals = totals
         self._tallies = [_Tally(len(total)) for total in totals]
-        self._held, self._held_rows = [], 0
-        self._width = sum(map(len, totals))
 
     def _settled(self):
         """The totals, as float64 tensors, which hold whole numbers exactly up to 2 ** 53."""
-        self._count_held()
         for depth in range(len(self._tallies)):
             self._empty(depth)
         return self._totals
@@ -192,42 +193,35 @@ class Firing(Probe):
 
     def _hear(self, depth, z):
         """Count the output of one layer, which may not be there later."""
-        if self._active and self._sample_weight is not None:
-            self._count_weighted(depth, z)
-        elif self._active:
-            self._count(depth, [z])
+        if self._active:
+            self._count(depth, z)
 
     def _take(self, pre_activations):
-        """Take the outputs of all layers; few are left until there are more, which is faster."""
+        """Count the outputs of all layers."""
+        for depth, z in enumerate(pre_activations):
+            self._count(depth, z.detach())
+
+    def _count(self, depth, z):
         if self._sample_weight is not None:
-            for depth, z in enumerate(pre_activations):
-                self._count_weighted(depth, z.detach())
-            return
-        self._held.append(pre_activations)
-        self._held_rows += len(pre_activations[0])
-        if self._held_rows * self._width >= HELD_VALUES:
-            self._count_held()
-
-    def _count_held(self):
-        held, self._held, self._held_rows = self._held, [], 0
-        for depth, outputs in enumerate(zip(*held, strict=True)):
-            self._count(depth, [z.detach() for z in outputs])
-
-    def _count(self, depth, outputs):
-        n_rows = sum(map(len, outputs))
-        if outputs[0].device.type != "cpu":
-            self._totals[depth].add_(sum((z > 0).sum(dim=0) for z in outputs))
-            self._seen[depth] += n_rows
-            return
-        if not self._tallies[depth].has_room(n_rows):
-            self._empty(depth)
-        self._tallies[depth].add(outputs, n_rows)
+            self._count_weighted(depth, z)
+        elif z.device.type != "cpu":
+            self._totals[depth].add_((z > 0).sum(dim=0))
+            self._seen[depth] += len(z)
+        else:
+            if not self._tallies[depth].has_room(len(z)):
+                self._empty(depth)
+            self._tallies[depth].add(_array(z))
 
     def _count_weighted(self, depth, z):
         self._weighted = True
         weight = self._sample_weight.to(z.device, torch.float64)
         weight = weight.repeat_interleave(len(z) // len(weight))
-        self._totals[depth].add_((z > 0).to(torch.float64).t() @ weight)
+        fires = (z > 0).to(torch.float64)
+        if z.device.type == "cpu":
+            # Not by torch: its threads would wait for those of numpy in training.
+            self._totals[depth].numpy()[:] += weight.numpy() @ fires.numpy()
+        else:
+            self._totals[depth].add_(fires.t() @ weight)
         self._seen[depth] += float(weight.sum())
 
     def _empty(self, depth):
@@ -249,9 +243,9 @@ def deviation_of_firing(counts, n_counted):
 
 
 class _Tally:
-    """Who fired in the last batches, a byte for every neuron and place in a group of batches.
+    """Who fired in the last batches, a byte for every neuron and place in a batch.
 
-    The bytes of a group are added to those before it, and are summed over the places only when
+    The bytes of a batch are added to those before it, and are summed over the places only when
     they are full: numpy does both several times as fast as torch, and torch's own sum of a batch
     takes longer than all of this.
 
@@ -267,21 +261,19 @@ class _Tally:
         self._n_added, self._n_rows = 0, 0
 
     def has_room(self, n_rows):
-        """Whether a group of so many rows can be added before `take`."""
+        """Whether a batch of so many rows can be added before `take`."""
         return n_rows <= len(self._sums) and self._n_added < FULL_BYTE
 
-    def add(self, outputs, n_rows):
-        """Add a group of pre-activations, `n_rows` rows in all."""
+    def add(self, z):
+        """Add a batch of pre-activations, an array, or bool where they are positive."""
+        n_rows = len(z)
         if n_rows > len(self._sums):
-            self._fires = np.empty((n_rows, self._sums.shape[1]), bool)
-            self._sums = np.zeros(self._fires.shape, np.uint8)
-        start = 0
-        for z in outputs:
-            stop = start + len(z)
-            np.greater(_array(z), 0, out=self._fires[start:stop])
-            start = stop
+            self._fires = np.empty(z.shape, bool)
+            self._sums = np.zeros(z.shape, np.uint8)
+        if z.dtype != bool:
+            z = np.greater(z, 0, out=self._fires[:n_rows])
         sums = self._sums[:n_rows]
-        np.add(sums, self._fires[:n_rows].view(np.uint8), out=sums)
+        np.add(sums, z.view(np.uint8), out=sums)
         self._n_added += 1
         self._n_rows += n_rows
 

@@ -1,0 +1,60 @@
+"""Whether pruning went further than the net could bear."""
+
+import itertools
+
+import numpy as np
+
+from skactprune._warnings import warn
+
+FEW, ENOUGH = 2, 4
+
+
+def warn_of_collapse(estimator, accuracy, chance):
+    """Warn where a fit has left a layer hardly any neuron, or has lost what it had learned.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted.
+    accuracy : callable
+        Returns the score on the training rows now.
+    chance : callable
+        Returns that of the best constant prediction.
+    """
+    history = estimator.pruning_history_
+    if not history:
+        return
+    sizes = [mask.shape[1] for mask in estimator.masks_]
+    share = _even_share([estimator.n_features_in_, *sizes], estimator.prune_fraction)
+    left = [len(live) for live in estimator.live_neurons_]
+    alike = [round(size * share) for size in sizes]
+    advice = (
+        "Take a lower prune_fraction, a method or a granularity that keeps more of each layer "
+        "(scope='layer'), more rounds, or more epochs between them (max_iter)."
+    )
+    if any(n <= FEW and even >= ENOUGH for n, even in zip(left, alike, strict=True)):
+        warn(
+            f"method={estimator.method!r} has left {left} neurons of {sizes} in the hidden layers; "
+            f"layers pruned alike would have kept about {alike}. {advice}"
+        )
+        return
+    before = history[0]["train_score"]
+    if not before > 0:
+        return
+    learned = before - chance()
+    if learned > 0.1 and accuracy() - chance() < 0.2 * learned:
+        warn(
+            f"The accuracy on the training rows was {before:.2f} before the first pruning round, "
+            f"is {accuracy():.2f} now, and that of a constant prediction is {chance():.2f}. "
+            f"{advice}"
+        )
+
+
+def _even_share(sizes, fraction):
+    """Share of its neurons that each hidden layer keeps where all lose the same share."""
+    first, *others = (a * b for a, b in itertools.pairwise(sizes))
+    # Weights between two hidden layers go with the square: first * s + others * s ** 2.
+    left, second = (1 - fraction) * (first + sum(others)), sum(others)
+    if not second:
+        return left / first
+    return (np.sqrt(first**2 + 4 * second * left) - first) / (2 * second)

@@ -1,0 +1,285 @@
+"""One step of training, forward and backward written out in numpy on buffers that stay."""
+
+import numpy as np
+import torch
+
+from skactprune.nets.batches import batch_weight
+from skactprune.nets.flat import FlatUpdate
+from skactprune.nets.losses import numpy_loss
+from skactprune.nets.results import Settled, StepResult
+
+# Rows of which losses are kept in parts before they are summed.
+KEPT_ROWS = 2**16
+
+
+class ExplicitStep:
+    """What `AutogradStep` does, without autograd: several times as fast where nets are small.
+
+    It is for nets of which `skactprune.nets.steps.why_autograd` has nothing to say.
+
+    Parameters
+    ----------
+    net : skactprune.nets.net.LeanLoop
+        Initialized net; parameters and the optimizer's state become views of flat buffers.
+
+    Attributes
+    ----------
+    watched : bool
+        Whether somebody looks at what a step gives back.
+    """
+
+    def __init__(self, net):
+        self._net, self.watched = net, True
+        module = net.module_
+        self._made_for = _parts_of(net)
+        self._update = FlatUpdate(module.layers, net.optimizer_)
+        self._flat = self._update.flat
+        self._loss = numpy_loss(net.criterion_, module.layers[-1].out_features)
+        self._buffers = {}
+        self._forget_losses()
+
+    def is_current(self):
+        """Whether parameters and optimizer's state are still those that are stepped."""
+        return self._flat.in_place()
+
+    def belongs_to(self, net):
+        """Whether it can go on with a net as it is now."""
+        return self._made_for == _parts_of(net) and self._update.is_current()
+
+    def __call__(self, batch):
+        """Train on a batch, and return a `StepResult`, which the next step overwrites."""
+        net = self._net
+        net.set_training_mode()
+        X, target = batch
+        weight = batch_weight(batch)
+        y = (target if weight is None else target[0]).numpy()
+        n_rows = len(y)
+        buffers = self._buffers.get(n_rows)
+        if buffers is None:
+            buffers = self._buffers[n_rows] = Buffers(net.module_, self._loss, n_rows)
+        with np.errstate(all="ignore"):
+            buffers.forward(X, self._flat, self.watched)
+            total, factor = n_rows, buffers.dtype.type(1.0 / n_rows)
+            if weight is not None:
+                weight = weight.numpy()
+                total = float(weight.sum())
+                factor = weight * buffers.dtype.type(1.0 / total)
+            self._parts.append(buffers.backward(y, factor, self._flat))
+            penalty = net.alpha / total
+            self._update(penalty)
+        if weight is not None:
+            self._factors.append(factor * n_rows)
+        self._penalty_sum += n_rows * penalty
+        self._n_rows += n_rows
+        if self._n_rows - self._n_summed > KEPT_ROWS:
+            self._sum_losses()
+        return buffers.result
+
+    # -- losses -----------------------------------------------------------------------------
+
+    def _forget_losses(self):
+        self._loss_sum, self._penalty_sum = 0.0, 0.0
+        self._n_rows = self._n_summed = 0
+        self._parts, self._factors = [], []
+
+    def _sum_losses(self):
+        """Add up what was kept of the rows' losses."""
+        if not self._parts:
+            return
+        with np.errstate(all="ignore"):
+            parts = (np.concatenate(part) for part in zip(*self._parts, strict=True))
+            losses = self._loss.rows(*parts)
+            if self._factors:
+                losses *= np.concatenate(self._factors)
+            self._loss_sum += float(losses.sum())
+        self._parts, self._factors, self._n_summed = [], [], self._n_rows
+
+    def squared_norm(self):
+        """Sum of the squares of all weights."""
+        with np.errstate(all="ignore"):
+            if self._flat.in_place():
+                return self._flat.squared_norm
+            # Somebody has put others in their place, after the last step.
+            weights, _ = self._net.module_.numpy_parameters()
+            return sum(float(np.vdot(weight, weight)) for weight in weights)
+
+    def settle(self):
+        """Sums of the losses since the last call, a `Settled`."""
+        self._sum_losses()
+        settled = Settled(self._loss_sum, self._penalty_sum, self._n_rows)
+        self._forget_losses()
+        return settled
+
+
+def _parts_of(net):
+    module, criterion = net.module_, net.criterion_
+    return net, module, net.optimizer_, criterion, module.activation, module.dropout
+
+
+class Buffers:
+    """All that a step on batches of one size writes into, and how it does.
+
+    Parameters
+    ----------
+    module : MLP
+        The net.
+    loss : type
+        Class of a `NumpyLoss`.
+    n_rows : int
+        Rows of the batches.
+
+    Attributes
+    ----------
+    result : StepResult
+        What listeners may see of a step.
+    """
+
+    def __init__(self, module, loss, n_rows):
+        layers = module.layers
+        dtype = torch.empty(0, dtype=layers[0].weight.dtype).numpy().dtype
+        sizes = [layers[0].in_features, *(layer.out_features for layer in layers)]
+        n_outputs = sizes.pop()
+
+        def one_a_layer(kind=dtype):
+            return [np.empty((n_rows, size), kind) for size in sizes[1:]]
+
+        self.dtype = dtype
+        self._activation = IN_PLACE[module.activation]
+        self._hidden, self._gradients = one_a_layer(), one_a_layer()
+        self._fires = one_a_layer(bool)
+        scratch = np.empty(n_rows * max(sizes[1:], default=0), dtype)
+        self._scratch = [scratch[: h.size].reshape(h.shape) for h in self._hidden]
+        zeros = np.zeros_like(scratch)
+        self._zeros = [zeros[: h.size].reshape(h.shape) for h in self._hidden]
+        self._drops = [
+            Dropout(rate, (n_rows, size), module) if rate else None
+            for rate, size in zip(module.dropout, sizes, strict=True)
+        ]
+        self._inputs = [None] * len(layers)
+        self._outputs = np.empty((n_outputs, n_rows), dtype)
+        self._output_gradient = np.empty((n_outputs, n_rows), dtype)
+        self._ones = np.ones(n_rows, dtype)
+        self._loss = loss(n_outputs, n_rows, dtype)
+        self.result = StepResult(
+            None,
+            torch.from_numpy(self._outputs).t(),
+            [torch.from_numpy(fires) for fires in self._fires],
+        )
+
+    def forward(self, X, flat, watched):
+        """Fill `_inputs`, the inputs of all layers, and `_outputs`."""
+        h = X.numpy()
+        signs = watched or self._activation.needs_signs
+        for depth, z in enumerate(self._hidden):
+            drop = self._drops[depth]
+            h = self._inputs[depth] = h if drop is None else drop.forward(h)
+            np.dot(h, flat.weights[depth], z)
+            np.add(z, flat.biases[depth], out=z)
+            if signs:
+                np.greater(z, 0, out=self._fires[depth])
+            self._activation.forward(z, self._zeros[depth])
+            h = z
+        drop = self._drops[-1]
+        h = self._inputs[-1] = h if drop is None else drop.forward(h)
+        np.dot(flat.weights[-1].T, h.T, self._outputs)
+        np.add(self._outputs, flat.biases[-1][:, None], out=self._outputs)
+
+    def backward(self, y, factor, flat):
+        """Fill the gradients of `flat`; returns the parts of the loss."""
+        parts = self._loss.backward(self._outputs, y, factor, self._output_gradient)
+        gradient = self._output_gradient.T
+        np.dot(self._output_gradient, self._ones, flat.bias_gradients[-1])
+        for depth in range(len(self._hidden), -1, -1):
+            np.dot(self._inputs[depth].T, gradient, flat.weight_gradients[depth])
+            if not depth:
+                return parts
+            into = self._gradients[depth - 1]
+            np.dot(gradient, flat.weights[depth].T, into)
+            if self._drops[depth] is not None:
+                self._drops[depth].backward(into)
+            gradient = into
+            self._activation.backward(
+                gradient, self._hidden[depth - 1], self._fires[depth - 1], self._scratch[depth - 1]
+            )
+            np.dot(self._ones, gradient, flat.bias_gradients[depth - 1])
+        return parts
+
+
+class Dropout:
+    """Masks of one layer, drawn as `MLP` draws them."""
+
+    def __init__(self, rate, shape, module):
+        self._keep, self._module = 1.0 - rate, module
+        self._mask = torch.empty(shape, dtype=module.layers[0].weight.dtype)
+        self._factors = self._mask.numpy()
+        self._out = np.empty_like(self._factors)
+
+    def forward(self, h):
+        """What is left of the inputs of a layer."""
+        self._mask.bernoulli_(self._keep, generator=self._module.generator_).div_(self._keep)
+        return np.multiply(h, self._factors, out=self._out)
+
+    def backward(self, gradient):
+        """Turn the gradient of what was left into that of what came."""
+        np.multiply(gradient, self._factors, out=gradient)
+
+
+# -- activations, in place --------------------------------------------------------------------
+
+
+class Identity:
+    """Hidden activation; ``h`` is its output, ``fires`` where its input was positive."""
+
+    needs_signs = False
+
+    @staticmethod
+    def forward(z, zeros):
+        """Overwrite the input with the output."""
+
+    @staticmethod
+    def backward(gradient, h, fires, scratch):
+        """Multiply the gradient by the derivative."""
+
+
+class Logistic(Identity):
+    @staticmethod
+    def forward(z, zeros):
+        np.negative(z, out=z)
+        np.exp(z, out=z)
+        np.add(z, 1, out=z)
+        np.reciprocal(z, out=z)
+
+    @staticmethod
+    def backward(gradient, h, fires, scratch):
+        np.subtract(1, h, out=scratch)
+        np.multiply(scratch, h, out=scratch)
+        np.multiply(gradient, scratch, out=gradient)
+
+
+class Tanh(Identity):
+    @staticmethod
+    def forward(z, zeros):
+        np.tanh(z, out=z)
+
+    @staticmethod
+    def backward(gradient, h, fires, scratch):
+        np.multiply(h, h, out=scratch)
+        np.subtract(1, scratch, out=scratch)
+        np.multiply(gradient, scratch, out=gradient)
+
+
+class ReLU(Identity):
+    needs_signs = True
+
+    @staticmethod
+    def forward(z, zeros):
+        # Of two arrays, not of an array and a number: half the time.
+        np.maximum(z, zeros, out=z)
+
+    @staticmethod
+    def backward(gradient, h, fires, scratch):
+        np.copyto(scratch, fires)
+        np.multiply(gradient, scratch, out=gradient)
+
+
+IN_PLACE = {"identity": Identity, "logistic": Logistic, "tanh": Tanh, "relu": ReLU}

@@ -1,0 +1,47 @@
+"""Torch's thread pool, kept from waiting for that of numpy."""
+
+from contextlib import contextmanager
+from functools import cache
+
+import torch
+from threadpoolctl import ThreadpoolController
+
+
+@contextmanager
+def one_torch_thread():
+    """Context in which torch's own loops use one thread, where the calling thread runs them.
+
+    After a product, the threads of numpy's BLAS wait in a loop for the next one, and a parallel
+    region of torch waits for the cores that they hold: together they are several times slower than
+    either alone.
+
+    `torch.set_num_threads` would also set what other threads begin with. The count of OpenMP
+    belongs to the thread that sets it, so that nobody else hears of this.
+    """
+    # Torch sets the count in every thread that uses it for the first time: now, not later.
+    torch.get_num_threads()
+    pools = [(pool, pool.num_threads) for pool in _torch_pools()]
+    try:
+        for pool, _ in pools:
+            pool.set_num_threads(1)
+        yield
+    finally:
+        for pool, before in pools:
+            pool.set_num_threads(before)
+
+
+@cache
+def _torch_pools():
+    """The OpenMP libraries, one or none, whose count is torch's."""
+    pools = ThreadpoolController().lib_controllers
+    return [pool for pool in pools if pool.user_api == "openmp" and _is_torchs(pool)]
+
+
+def _is_torchs(pool):
+    before = pool.num_threads
+    asked = torch.get_num_threads() + 1
+    pool.set_num_threads(asked)
+    try:
+        return torch.get_num_threads() == asked
+    finally:
+        pool.set_num_threads(before)
