@@ -22,6 +22,8 @@ class Chain:
         Original shapes (n_out, n_in) of the hidden weights.
     """
 
+    traced = True
+
     def __init__(self, shapes):
         self.shapes = [tuple(int(n) for n in shape) for shape in shapes]
 
@@ -109,6 +111,10 @@ class Chain:
 
     def renew(self, net, dataset, fit_params):
         """Do nothing: there is no normalization."""
+
+    def held_besides(self, module, masks):
+        """Nothing is held besides weights."""
+        return []
 
     def prune(self, net, masks, *, cut, refit=None):
         """Mask weights, fold dead neurons into biases, and `cut` them out.
@@ -291,7 +297,29 @@ class Loose:
                 for layer, mask in zip(layers, masks.current, strict=True)
             ]
         surgery.replace(layers, net.optimizer_, weights, masks=masks.current, names=self.names)
+        for bias, alive in self._idle_biases(net.module_, masks):
+            bias.data = bias.data * alive
         return masks, [np.ones(len(mask), dtype=bool) for mask in masks.current]
+
+    def held_besides(self, module, masks):
+        """What is to be multiplied by what after a step, besides masked weights.
+
+        A neuron without weights puts out its bias. A batch normalization after it subtracts that
+        and divides by next to nothing: whatever a step makes of such a bias, which has no gradient
+        but rounding, would be blown up in evaluation mode, where the mean lags behind.
+        """
+        return [
+            (bias, torch.maximum(alive, (bias.detach() != 0).to(alive)))
+            for bias, alive in self._idle_biases(module, masks)
+        ]
+
+    def _idle_biases(self, module, masks):
+        """Biases that a batch normalization subtracts again, and 0 for neurons without weights."""
+        for depth, layer in enumerate(self.layers(module)[:-1]):
+            alive = masks.current[depth].any(axis=1)
+            if self.norms.get(depth) in self.learning and layer.bias is not None:
+                if not alive.all():
+                    yield layer.bias, torch.from_numpy(alive).to(layer.bias)
 
 
 class OutputLayerCheck(Probe):

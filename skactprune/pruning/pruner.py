@@ -263,14 +263,11 @@ class Pruner(Callback):
                 self.accuracy_.add(y_pred, batch[1], self._weights(batch))
 
     def on_epoch_end(self, net, **kwargs):
-        if not self.looked_:
-            # There was no batch.
-            self._look(net)
-        run = self.run_
         self.ending_.end_epoch()
-        run.end_epoch()
         if not self.begun_:
             return
+        run = self.run_
+        run.end_epoch()
         accuracy = float("nan") if self.accuracy_ is None else self.accuracy_.value
         if self.trigger_.needs_accuracy and np.isnan(accuracy):
             raise ValueError(f"trigger={self.trigger!r} needs class labels as targets.")
@@ -285,7 +282,8 @@ class Pruner(Callback):
 
     def on_train_end(self, net, X=None, y=None, **kwargs):
         if not self.looked_:
-            return
+            # There was no batch.
+            self._look(net)
         run = self.run_
         run.end(checks=not self.ending_.within_epoch)
         if self.begun_:

@@ -505,6 +505,9 @@ class Run:
             )
         ]
 
+        if holds:
+            self._held += self.layout.held_besides(self.net.module_, self.masks)
+
     def is_held(self):
         """Whether the masked weights that are held are zero, as they are after every step."""
         return not any(parameter.detach()[mask == 0].any() for parameter, mask in self._held)
@@ -547,7 +550,9 @@ class Run:
 
     def is_of(self, net):
         """Whether the module of a net is the one that was trained so far, or a copy of it."""
-        return self.module in (None, net.module_) and self.layout.is_of(net.module_)
+        never_saw_a_batch = not self.layout.traced and not self.epoch
+        same = self.module in (None, net.module_) and self.layout.is_of(net.module_)
+        return same and not never_saw_a_batch
 
     # -- for the pruner ---------------------------------------------------------------------
 
