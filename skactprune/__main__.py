@@ -5,6 +5,7 @@ import sys
 
 from skactprune._cli.arguments import parse
 from skactprune._cli.errors import UserError
+from skactprune._cli.text import shown, silence
 
 EXTRAS = ("matplotlib", "pandas", "rich")
 
@@ -20,7 +21,8 @@ def main(argv=None):
     Returns
     -------
     int
-        Exit code: 0, 2 for what the user can put right, 130 after an interrupt.
+        Exit code: 0, 2 for what the user can put right, 130 after an interrupt, 141 where nobody
+        reads the output any more.
     """
     args = parse(argv)
     try:
@@ -30,8 +32,11 @@ def main(argv=None):
 
         compare(args)
     except UserError as error:
-        print(f"skactprune: error: {error}", file=sys.stderr)
+        print(shown(f"skactprune: error: {error}"), file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        silence(sys.stdout)
+        return 141
     except KeyboardInterrupt:
         print("skactprune: interrupted", file=sys.stderr)
         return 130

@@ -1,7 +1,5 @@
 """Files of compact models: the same model comes back, or one error that says what is wrong."""
 
-import io
-import json
 import os
 import pickle
 import re
@@ -16,6 +14,7 @@ import pytest
 from compact_nets import ACTIVATIONS, STORAGES, fitted, problem, random_model, rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from model_files import parts, text_of, write_text
 from numpy.testing import assert_array_equal
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import RobustScaler, StandardScaler
@@ -30,6 +29,11 @@ LABELS = [
     np.array(["a", "ü", '\N{SNOWMAN} or \x00\x01 "']),
     np.array(["", "one", "a longer one"], dtype=object),
     np.array(["a", "b", "c"], dtype="U10"),
+    np.array([0, 1, 2**64 - 1], dtype=np.uint64),
+    np.array([0, 1, 2], dtype=">i2"),
+    np.array([0.1, 1e-300, -0.5]),
+    np.array([0.1, 0.2, 0.3], dtype=np.float16),
+    np.array(["a", "b", "\ud800"], dtype=object),
 ]
 
 
@@ -84,7 +88,22 @@ def test_bool_labels_come_back(path):
     assert_same_model(load(path), model)
 
 
-@pytest.mark.parametrize("classes", [[b"a", b"b", b"c"], np.array([1, "b", None], dtype=object)])
+@pytest.mark.parametrize(
+    "classes",
+    [
+        [b"a", b"b", b"c"],
+        np.array([1, "b", None], dtype=object),
+        np.array([1, 2, 3], dtype=object),
+        np.array([1, 2, 3], dtype="M8[D]"),
+        np.array([1, 2, 3], dtype=np.longdouble),
+        np.array([1, 2, 3], dtype=complex),
+        np.array([0, 1, np.nan]),
+        np.array([0, 1, np.inf]),
+        np.array(["a", "a", "b"]),
+        np.array(["a", "b", "c"], dtype="U400000"),
+    ],
+    ids=lambda classes: str(np.asarray(classes).dtype),
+)
 def test_other_labels_are_refused_before_anything_is_written(path, classes):
     path.write_text("old")
     with pytest.raises(ValueError, match="Class labels must be integers, bools, floats or strings"):
@@ -221,28 +240,20 @@ def assert_refused(path, reason=None):
     assert str(error.value).startswith(f"{str(path)!r} holds no valid compact model: ")
 
 
-def parts(model):
-    """Metadata and arrays of the model's file."""
-    buffer = io.BytesIO()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("skactprune.deploy.files.write_atomically", lambda _, c: buffer.write(c))
-        save(model, "unused")
-    buffer.seek(0)
-    with np.load(buffer, allow_pickle=False) as archive:
-        arrays = {name: archive[name] for name in archive.files}
-    return json.loads(arrays.pop("metadata").tobytes()), arrays
+@pytest.fixture(params=[1, 2], ids=["version-1", "version-2"])
+def write(request, path):
+    """Write a file of a version; metadata and digests are those of the arrays."""
+
+    def write(meta, arrays):
+        write_text(path, text_of(meta, arrays, request.param), arrays)
+
+    return write
 
 
-def write(path, meta, arrays):
-    text = meta if isinstance(meta, str) else json.dumps(meta)
-    with open(path, "wb") as file:
-        np.savez_compressed(file, metadata=np.frombuffer(text.encode(), np.uint8), **arrays)
-
-
-def test_a_rewritten_file_is_accepted(path):
+def test_a_rewritten_file_is_accepted(path, write):
     """Otherwise the refusals below would prove nothing."""
     model = random_model(storage="int8", density=0.1, components=2)
-    write(path, *parts(model))
+    write(*parts(model))
     assert_same_model(load(path), model)
 
 
@@ -251,33 +262,6 @@ def test_missing_files_are_told_apart(tmp_path):
         load(tmp_path / "nothing")
     with pytest.raises(OSError):
         load(tmp_path)
-
-
-def test_truncated_files_are_refused(path):
-    save(random_model(density=0.1), path)
-    content = path.read_bytes()
-    for length in range(0, len(content), 7):
-        path.write_bytes(content[:length])
-        assert_refused(path)
-
-
-def test_damaged_files_are_refused_or_the_same(path):
-    model = random_model(density=0.1)
-    save(model, path)
-    content = path.read_bytes()
-    refused = 0
-    for position in range(0, len(content), 5):
-        damaged = bytearray(content)
-        damaged[position] ^= 1 << position % 8
-        path.write_bytes(damaged)
-        try:
-            found = load(path)
-        except ValueError:
-            assert_refused(path)
-            refused += 1
-        else:
-            assert_same_model(found, model)
-    assert refused > 0.6 * len(content) / 5
 
 
 class Bomb:
@@ -298,21 +282,23 @@ def test_foreign_files_are_refused_and_run_no_code(path):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("metadata", "{}")
     assert_refused(path)
-    write(path, {}, {})
-    assert_refused(path, "not written by skactprune")
-    for meta in ("[]", "3", "no json", '{"format": NaN}', "[" * 100000):
-        write(path, meta, {})
+    for text in ("{}", "[]", "3", '{"format": 3}', '{"format": "pickle", "format_version": 1}'):
+        write_text(path, text, {})
+        assert_refused(path, "not written by skactprune")
+    for text in ("no json", '{"format": NaN}', "[" * 100000, "1" * 100000, '{"a": 1, "a": 1}'):
+        write_text(path, text, {})
         assert_refused(path)
-    meta, arrays = parts(random_model())
-    write(path, meta, arrays | {"values": np.array([Bomb()], dtype=object)})
-    assert_refused(path, "Object arrays cannot be loaded")
+    for version in (1, 2):
+        arrays = {"values": np.array([Bomb()], dtype=object)}
+        write_text(path, text_of(parts(random_model())[0], arrays, version), arrays)
+        assert_refused(path, "values is no array of numbers")
 
 
-@pytest.mark.parametrize("version", [2, 1.0, "1", None])
+@pytest.mark.parametrize("version", [3, 2.0, "1", None, 0, -1, True])
 def test_files_of_newer_versions_are_refused(path, version):
     meta, arrays = parts(random_model())
-    write(path, meta | {"format_version": version}, arrays)
-    assert_refused(path, f"format version {version!r}.* reads versions up to 1")
+    write_text(path, text_of(meta | {"format_version": version}, arrays), arrays)
+    assert_refused(path, f"format version {version!r}.* reads versions up to 2")
 
 
 TAMPERED_METADATA = {
@@ -327,6 +313,10 @@ TAMPERED_METADATA = {
         [8.0, 6, 5, 3],
         [9, 6, 5, 3],
         "8653",
+        [2**40, 6, 5, 3],
+        [8, 6, 5, 2**62],
+        [8, 10**300, 5, 3],
+        [True, 6, 5, 3],
     ],
     "transform_layer": [2, -1, "1", True],
     "prefix": [None, 3],
@@ -346,6 +336,15 @@ TAMPERED_METADATA = {
         {"dtype": "<U1", "values": ["aa", "ab", "c"]},
         {"dtype": 3, "values": [0, 1, 2]},
         {"dtype": "<i8", "values": [0, 1, 2], "more": 1},
+        {"dtype": "<i8", "values": [0, 1.0, 2]},
+        {"dtype": "<i8", "values": [False, True, 2]},
+        {"dtype": "|b1", "values": [False, True, 1]},
+        {"dtype": "<f8", "values": [0.0, 1.0, float("1e999")]},
+        {"dtype": "<U100000000", "values": ["a", "b", "c"]},
+        {"dtype": "<U0", "values": ["", "b", "c"]},
+        {"dtype": "<i8,<i8", "values": [0, 1, 2]},
+        {"dtype": "object", "values": ["a", "b", None]},
+        {"dtype": "object", "values": ["a", ["b"], "c"]},
     ],
 }
 
@@ -353,12 +352,12 @@ TAMPERED_METADATA = {
 @pytest.mark.parametrize(
     ("name", "value"), [(k, v) for k, values in TAMPERED_METADATA.items() for v in values]
 )
-def test_inconsistent_metadata_is_refused(path, name, value):
+def test_inconsistent_metadata_is_refused(path, write, name, value):
     meta, arrays = parts(random_model(storage="float32"))
-    write(path, meta | {name: value}, arrays)
+    write(meta | {name: value}, arrays)
     assert_refused(path)
     del meta[name]
-    write(path, meta, arrays)
+    write(meta, arrays)
     assert_refused(path, name)
 
 
@@ -378,6 +377,10 @@ def tampered_arrays():
         "number": lambda a: a.ravel()[0],
         "complex": lambda a: a.astype(complex),
         "text": lambda a: a.astype(str),
+        "structured": lambda a: a.astype([("a", a.dtype)]),
+        "dates": lambda a: a.astype(np.int64).astype("M8[D]"),
+        "bool": lambda a: a != 0,
+        "long": lambda a: a.astype(np.longdouble),
         "missing": lambda a: None,
     }
     not_finite = {"nan": lambda a: poisoned(a, np.nan), "inf": lambda a: poisoned(a, np.inf)}
@@ -392,32 +395,31 @@ def tampered_arrays():
     yield "intercepts", "float64", lambda a: a.astype(np.float64)
     yield "values", "float32", lambda a: a.astype(np.float32)
     yield "unknown", "new", lambda a: np.ones(3)
+    yield "values", "lowest", lambda a: poisoned(a, -128)
+    yield "values", "smaller", lambda a: a // 2
+    yield "values", "none", np.zeros_like
+    for value in (0, -1, -0.0):
+        yield "scales", str(value), lambda a, value=value: poisoned(a, value)
+    yield "projection", "fortran", lambda a: np.asfortranarray(a)
     yield "input_scale", "zero", lambda a: np.zeros(8, np.float32)
+    yield "input_scale", "negative", lambda a: -np.ones(8, np.float32)
     yield "input_scale", "shape", lambda a: np.ones(7, np.float32)
 
 
 @pytest.mark.parametrize(
     ("name", "change"), [pytest.param(n, c, id=f"{n}-{kind}") for n, kind, c in tampered_arrays()]
 )
-def test_inconsistent_arrays_are_refused(path, name, change):
+def test_inconsistent_arrays_are_refused(path, write, name, change):
     meta, arrays = parts(random_model(storage="int8", density=0.15, components=2))
     changed = change(arrays.get(name))
     arrays = {k: v for k, v in arrays.items() if k != name}
-    write(path, meta, arrays if changed is None else arrays | {name: changed})
+    write(meta, arrays if changed is None else arrays | {name: changed})
     assert_refused(path)
 
 
 @pytest.mark.parametrize("storage", ["float32", "float64", "float16"])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_weights_that_are_not_finite_are_refused(path, storage, value):
+def test_weights_that_are_not_finite_are_refused(path, write, storage, value):
     meta, arrays = parts(random_model(storage=storage))
-    write(path, meta, arrays | {"values": poisoned(arrays["values"], value)})
+    write(meta, arrays | {"values": poisoned(arrays["values"], value)})
     assert_refused(path, "not finite")
-
-
-@pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_two_arrays_of_one_name_are_refused(path):
-    save(random_model(), path)
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr("values.npy", archive.read("values.npy"))
-    assert_refused(path)

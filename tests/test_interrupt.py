@@ -163,11 +163,24 @@ POINTS_OF_A_ROUND = [
     (surgeon, "take_over"),
     (run, "perf_counter"),
 ]
-METHODS_OF_A_ROUND = [*METHODS, ActivationSurgeon(), FiringDeviation(granularity="weight")]
+METHODS_OF_A_ROUND = [
+    *METHODS,
+    ActivationSurgeon(),
+    FiringDeviation(),
+    FiringDeviation(granularity="weight"),
+]
+
+
+def no_neuron_leaves(method):
+    return getattr(method, "regrow", False) or method.granularity == "weight"
+
+
 NOT_IN_A_ROUND = {
     "cut of surgery": lambda method: getattr(method, "regrow", False),
-    "cut of Firing": lambda method: isinstance(method, Magnitude),
-    "cut of Features": lambda method: not isinstance(method, FiringDeviation),
+    "cut of Firing": no_neuron_leaves,
+    "cut of Features": lambda method: (
+        not isinstance(method, FiringDeviation) or no_neuron_leaves(method)
+    ),
     "take of OutputMoments": lambda method: not isinstance(method, ActivationSurgeon),
     "take_over of surgeon": lambda method: not isinstance(method, ActivationSurgeon),
 }

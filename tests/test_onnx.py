@@ -71,6 +71,10 @@ def test_net_without_hidden_layers():
         (np.array([-1, 5, 2**40]), "tensor(int64)"),
         (np.array([0, 1, 2], dtype=np.uint8), "tensor(int64)"),
         (np.array([0.0, 1.0, 2.0]), "tensor(int64)"),
+        (np.array([0, 1, 2**63 - 1], dtype=np.uint64), "tensor(int64)"),
+        (np.array([-(2**63), 0, 2**63 - 1]), "tensor(int64)"),
+        (np.array([-(2.0**63), 0, 2.0**62]), "tensor(int64)"),
+        (np.array(["", "\x00a", "\N{SNOWMAN}"], dtype=object), "tensor(string)"),
     ],
 )
 def test_labels_are_int64_or_strings(classes, kind):
@@ -79,6 +83,39 @@ def test_labels_are_int64_or_strings(classes, kind):
     session = onnxruntime.InferenceSession(proto.SerializeToString())
     assert session.get_outputs()[0].type == kind
     assert_computes_the_same(proto, model, rows(60, 8))
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        np.array([0, 1, 2**63], dtype=np.uint64),
+        np.array([0, 1, 2**64 - 1], dtype=np.uint64),
+        np.array([0, 1, 2.0**63]),
+        np.array([0.25, 0.5, 0.75]),
+        np.array([0, 1, 1.5], dtype=np.float32),
+        np.array([0, 1, np.nan]),
+        np.array([0, 1, np.inf]),
+        np.array(["2001-01-01", "2002-01-01", "2003-01-01"], dtype="M8[D]"),
+        np.array([1, 2, 3], dtype="m8[s]"),
+        np.array([1, 2, 3], dtype=complex),
+        np.array([b"a", b"b", b"c"]),
+        np.array([1, "b", None], dtype=object),
+        np.array([1, 2, 3], dtype=object),
+        np.array([True, "b", "c"], dtype=object),
+        np.array([2**70, 0, 1], dtype=object),
+        np.array([(1, 2), (1, 3), (2, 3)], dtype="i4,i4"),
+        np.array(["a", "b", "\ud800"], dtype=object),
+    ],
+    ids=lambda classes: f"{classes.dtype}-{classes[-1]!r}",
+)
+def test_labels_that_do_not_fit_are_refused_before_anything_is_written(classes, tmp_path):
+    path = tmp_path / "model.onnx"
+    path.write_text("old")
+    with pytest.raises(ValueError, match="^Class labels must be strings, or .* of an int64") as e:
+        to_onnx(random_model(classes=classes), path)
+    assert type(e.value) is ValueError
+    assert f"got dtype {classes.dtype}" in str(e.value)
+    assert path.read_text() == "old"
 
 
 def test_bool_labels_become_int64():

@@ -154,10 +154,20 @@ def test_squared_error_is_what_it_says():
     assert WeightedSquaredLoss()(outputs, (y, weight)) == (2.5 + 3 * 4.5) / 4
 
 
-def test_without_hidden_layers_and_on_sparse_rows():
-    for sizes in ((6, 3), (6, 5, 3)):
+def test_small_layers_and_batches_and_sparse_rows():
+    for sizes in ((6, 3), (6, 5, 3), (6, 1, 1, 3), (6, 1, 2, 3)):
         assert_equal_runs(lambda s=sizes: make_net(sizes=s), lambda: make_iterator(3), 1e-12)
+    # The last batch has one row.
+    for sizes in ((6, 1), (6, 1, 1), (6, 4, 1)):
+        assert_equal_runs(
+            lambda s=sizes: make_net(sizes=s), lambda: make_iterator(2, n_rows=41), 1e-12
+        )
     assert_equal_runs(make_net, lambda: make_iterator(3, to_sparse=True), 1e-12)
+
+
+def test_large_layers(monkeypatch):
+    monkeypatch.setattr("skactprune.nets.explicit.SMALL", 150)
+    assert_equal_runs(make_net, lambda: make_iterator(3), 1e-12)
 
 
 def test_many_rows_are_summed_on_the_way(monkeypatch):
@@ -656,6 +666,8 @@ def test_data_that_need_autograd():
         TrainingData(X, y - 1),
         TrainingData(X, y.astype(np.float64)),
         TrainingData(X, y.astype(np.int32)),
+        TrainingData(torch.from_numpy(X), y),
+        TrainingData(X[:0], y[:0]),
         torch.utils.data.TensorDataset(torch.from_numpy(X), torch.from_numpy(y)),
     ]
     for data in odd:

@@ -1,19 +1,23 @@
 """What the command line takes."""
 
 import argparse
+import io
 
 from skactprune import __version__
+from skactprune._cli.text import shown
 from skactprune.datasets import DATASETS
 
 CURVE_FRACTIONS = (0.5, 0.8, 0.9, 0.95)
 """Shares pruned in the figure, besides the one asked for."""
+OF_TABLES = ("sep", "decimal", "na", "encoding")
+"""Options that say how a table is written."""
 
 
 class Parser(argparse.ArgumentParser):
     """Tells of an error in one line."""
 
     def error(self, message):
-        self.exit(2, f"{self.prog}: error: {message}\n")
+        self.exit(2, shown(f"{self.prog}: error: {message}") + "\n")
 
 
 def parse(argv):
@@ -44,13 +48,18 @@ def parse(argv):
         compare.error("a table needs --target, the column with the class labels")
     if args.table is not None and args.dataset is not None:
         compare.error("give either a table or --dataset, not both")
+    if args.table is None and (given := [name for name in OF_TABLES if getattr(args, name)]):
+        compare.error(f"--{given[0]} says how a table is written; there is none")
     args.dataset = args.dataset or "digits"
     return args
 
 
 def _add_compare(parser):
-    parser.add_argument("table", nargs="?", type=_not_empty, help="CSV file with a header")
+    parser.add_argument(
+        "table", nargs="?", type=_not_empty, help="CSV file with a header, or Parquet"
+    )
     parser.add_argument("--target", help="column of the table with the class labels")
+    _add_reading(parser)
     parser.add_argument("--dataset", choices=DATASETS, help="a known data set (default: digits)")
     parser.add_argument(
         "--seeds",
@@ -100,6 +109,52 @@ def _add_compare(parser):
         metavar="DIR",
         help="folder for the table and the figure",
     )
+
+
+def _add_reading(parser):
+    parser.add_argument(
+        "--sep",
+        type=_separator,
+        metavar="CHAR",
+        help=r"character between cells, \t for a tab (default: seen in the header)",
+    )
+    parser.add_argument(
+        "--decimal",
+        choices=(".", ","),
+        help="mark before decimals; the other one may stand between thousands (default: seen in "
+        "the columns)",
+    )
+    parser.add_argument(
+        "--na",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="TEXT",
+        help="texts that stand for a missing value in any column, besides the empty cell; among "
+        "numbers, ?, -, NA and the like always do",
+    )
+    parser.add_argument(
+        "--encoding",
+        type=_encoding,
+        metavar="NAME",
+        help="of the characters (default: UTF-8, or what the file begins with; else cp1252)",
+    )
+
+
+def _separator(text):
+    char = "\t" if text == r"\t" else text
+    # Any other would have pandas read by its slow parser.
+    if len(char) != 1 or not char.isascii() or char in '"\r\n\0':
+        raise argparse.ArgumentTypeError(f"must be one ASCII character, got {text!r}")
+    return char
+
+
+def _encoding(text):
+    try:
+        io.TextIOWrapper(io.BytesIO(), encoding=text)
+    except (LookupError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"must be an encoding, got {text!r}") from error
+    return text
 
 
 def _not_empty(text):

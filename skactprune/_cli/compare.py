@@ -1,7 +1,8 @@
 """``python -m skactprune compare``: everything between arguments and files."""
 
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryFile
 from time import perf_counter
@@ -11,10 +12,23 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from skactprune._cli.data import named_data, table_data
 from skactprune._cli.errors import UserError
-from skactprune._cli.experiment import Settings, default_epochs, run
+from skactprune._cli.experiment import Settings, default_epochs, fractions, run
 from skactprune._cli.figure import draw
-from skactprune._cli.report import heading, markdown, notes, rich_table, table_rows
+from skactprune._cli.report import (
+    descriptions,
+    fits_in,
+    heading,
+    listing,
+    markdown,
+    notes,
+    rich_table,
+    table_rows,
+)
+from skactprune._cli.table import Reading
+from skactprune._cli.text import shown, silence, write
+from skactprune.deploy.files import write_atomically
 
+PAGE, FIGURE = "comparison.md", "comparison.png"
 # Where nobody looks at the width, as in a file, lines need not be broken at 80 columns.
 PLAIN_WIDTH = 110
 
@@ -32,10 +46,7 @@ def compare(args):
     UserError
         For anything that the user can put right.
     """
-    folder = None if args.output is None else _folder(args.output)
-    data = (
-        table_data(args.table, args.target, args.seeds) if args.table else named_data(args.dataset)
-    )
+    data = _data(args)
     settings = Settings(
         hidden=tuple(args.hidden),
         prune_fraction=args.prune_fraction,
@@ -43,42 +54,122 @@ def compare(args):
         epochs=args.max_iter or default_epochs(len(data.splits[0].X_train)),
         seeds=args.seeds,
     )
-    title, remarks = heading(data, settings), notes(data, settings)
-    with _progress() as advance:
-        fits = run(data, settings, args.jobs, advance)
-    rows = table_rows(fits, settings)
-    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
-    console.print(
-        title, rich_table(rows, console.width), *(f"- {remark}" for remark in remarks), sep="\n"
-    )
+    # Refuses what cannot be reached, before a folder is made.
+    fractions(settings, data.splits[0].X_train.shape[1])
+    with _folder(args.output) as folder:
+        for line in data.said:
+            write(sys.stderr, shown(line) + "\n")
+        with _progress() as advance:
+            fits = run(data, settings, args.jobs, advance)
+        rows = table_rows(fits, settings)
+        try:
+            if folder is not None:
+                title = heading(data, settings, shown)
+                page = markdown(data, settings, rows, FIGURE)
+                _write_both(folder, page.encode(), draw(fits, settings, title))
+        except OSError as error:
+            raise _not_written(args.output, error) from error
+        finally:
+            # What was long to compute is shown, whatever became of the files.
+            _print_table(data, settings, rows)
     if folder is None:
-        console.print("\nWith --output DIR, this table and a figure are written to files.")
-        return
-    page = markdown(title, rows, remarks, "comparison.png")
+        _print("\nWith --output DIR, this table and a figure are written to files.\n")
+    else:
+        names = ", ".join(shown(str(folder / name)) for name in (PAGE, FIGURE))
+        _print(f"\nWritten: {names}\n")
+
+
+def _data(args):
+    if not args.table:
+        return named_data(args.dataset)
+    reading = Reading(args.sep, args.decimal, tuple(args.na), args.encoding)
+    return table_data(args.table, args.target, args.seeds, reading)
+
+
+def _print_table(data, settings, rows):
+    terminal = sys.stdout.isatty()
+    console = Console(
+        file=StringIO(),
+        force_terminal=terminal or None,
+        width=None if terminal else PLAIN_WIDTH,
+        highlight=False,
+        # The user's text is neither.
+        markup=False,
+        emoji=False,
+    )
+    fits = fits_in(rows, console.width)
+    remarks = [descriptions(rows), *notes(data, settings)]
+    console.print(heading(data, settings, shown))
+    console.print(rich_table(rows, console.width) if fits else listing(rows))
+    console.print(*(f"- {remark}" for remark in remarks), sep="\n")
+    _print(console.file.getvalue())
+
+
+def _print(text):
     try:
-        draw(fits, settings, title, folder / "comparison.png")
-        (folder / "comparison.md").write_text(page, encoding="utf-8")
+        write(sys.stdout, text)
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        raise _not_written(args.output, error) from error
-    console.print(f"\nWritten: {folder / 'comparison.md'}, {folder / 'comparison.png'}")
+        silence(sys.stdout)
+        raise UserError(f"the output cannot be written: {error.strerror}.") from error
 
 
+@contextmanager
 def _folder(output):
+    """The folder for the files, or None; what had to be made for it goes if nothing comes of it."""
+    if output is None:
+        yield None
+        return
     folder = Path(output)
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        _make(folder, output)
+        yield folder
+    except BaseException:
+        for path in made:
+            # Not if somebody else has put something there.
+            with suppress(OSError):
+                path.rmdir()
+        raise
+
+
+def _make(folder, output):
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--output {output!r} cannot be made: {error.strerror}.") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"--output {output!r} cannot be made: {reason}.") from error
     try:
         # Known before everything is fitted.
         with TemporaryFile(dir=folder):
-            return folder
+            pass
     except OSError as error:
         raise _not_written(output, error) from error
+    for path in (folder / PAGE, folder / FIGURE):
+        if path.exists() and not path.is_file():
+            raise UserError(
+                f"--output {output!r} cannot be written to: its {path.name} is no file."
+            )
 
 
 def _not_written(output, error):
     return UserError(f"--output {output!r} cannot be written to: {error.strerror or error}.")
+
+
+def _write_both(folder, page, figure):
+    """Write both files or none: the smaller one last, and the other one back if that fails."""
+    path = folder / FIGURE
+    before = path.read_bytes() if path.exists() else None
+    try:
+        write_atomically(path, figure)
+        write_atomically(folder / PAGE, page)
+    except BaseException:
+        if before is not None:
+            write_atomically(path, before)
+        else:
+            path.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager
@@ -98,6 +189,8 @@ def _progress():
         if share >= told + 0.2 or share == 1:
             told = share
             seconds = perf_counter() - start
-            print(f"fitting nets: {share:.0%} in {seconds:.0f} s", file=sys.stderr, flush=True)
+            # Fits go on where nobody reads this any more.
+            with suppress(OSError):
+                write(sys.stderr, f"fitting nets: {share:.0%} in {seconds:.0f} s\n")
 
     yield tell

@@ -5,7 +5,6 @@ import warnings
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
 from joblib import Parallel, cpu_count, delayed
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
@@ -17,19 +16,22 @@ from skactprune.inspection import LowRankNet, model_row, pca_classifier, timed_f
 from skactprune.pruning.chain import Chain
 
 DENSE = "dense MLP"
-ACTIVATION = "activation-pruned"
-ACTIVATION_MAGNITUDE = "activation x magnitude"
-ACTIVATION_SURGEON = "activation surgeon (default)"
-MAGNITUDE = "magnitude-pruned"
+ACTIVATION = "activation"
+ACTIVATION_MAGNITUDE = "activation_magnitude"
+ACTIVATION_SURGEON = "activation_surgeon"
+MAGNITUDE = "magnitude"
 KERNEL_PCA = "dense MLP, kernels by PCA"
 PCA_CLASSIFIER = "PCA + logistic regression"
-METHODS = {
-    DENSE: "activation",
-    ACTIVATION: "activation",
-    ACTIVATION_MAGNITUDE: "activation_magnitude",
-    ACTIVATION_SURGEON: "activation_surgeon",
-    MAGNITUDE: "magnitude",
+DESCRIPTIONS = {
+    DENSE: "prune_fraction=0",
+    ACTIVATION: "neurons go that fire least",
+    ACTIVATION_MAGNITUDE: "neurons go by firing times weights",
+    ACTIVATION_SURGEON: "the default: neurons go that others can stand in for",
+    MAGNITUDE: "the smallest weights go",
+    KERNEL_PCA: "hidden matrices rebuilt from principal components",
+    PCA_CLASSIFIER: "no net",
 }
+"""What the rows are; those of pruned nets have the names that ``method=`` takes."""
 # Fitted at the fraction of the table only; the figure has ACTIVATION at further ones.
 AT_ONE_FRACTION = (ACTIVATION_MAGNITUDE, ACTIVATION_SURGEON, MAGNITUDE)
 
@@ -132,7 +134,7 @@ def run(data, settings, jobs, advance):
     Returns
     -------
     dict
-        Fits of all seeds by (method, fraction); fraction is that of the activation-pruned net
+        Fits of all seeds by (method, fraction); fraction is that of the net pruned by activation
         that a PCA was matched with, and None for the dense net.
     """
     at = fractions(settings, data.splits[0].X_train.shape[1])
@@ -166,19 +168,28 @@ def run(data, settings, jobs, advance):
     return fits
 
 
-def _net(name, fraction, seed, data, settings):
-    return PrunedMLPClassifier(
-        settings.hidden,
-        method=METHODS[name],
-        prune_fraction=fraction or 0,
-        n_prune_rounds=settings.rounds,
-        max_iter=settings.epochs,
-        batch_size=batch_size(len(data.split(seed).X_train)),
+def net_parameters(settings, n_rows):
+    """Parameters that all nets share, for so many training rows."""
+    defaults = PrunedMLPClassifier()
+    return {
+        "hidden_layer_sizes": settings.hidden,
+        "n_prune_rounds": settings.rounds,
+        "max_iter": settings.epochs,
+        "batch_size": batch_size(n_rows),
+        "learning_rate_init": defaults.learning_rate_init,
+        "alpha": defaults.alpha,
         # All nets train for the same number of epochs.
-        tol=0,
-        n_iter_no_change=np.inf,
-        random_state=seed,
-    )
+        "tol": 0,
+        "n_iter_no_change": settings.epochs,
+    }
+
+
+def _net(name, fraction, seed, data, settings):
+    pruning = {"prune_fraction": 0}
+    if name != DENSE:
+        pruning = {"method": name, "prune_fraction": fraction}
+    shared = net_parameters(settings, len(data.split(seed).X_train))
+    return PrunedMLPClassifier(**pruning, **shared, random_state=seed)
 
 
 def _pca(beside, split):

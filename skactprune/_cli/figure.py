@@ -1,5 +1,7 @@
 """The figure: accuracy against rank, singular values before and after pruning."""
 
+import io
+import warnings
 from textwrap import fill
 
 import numpy as np
@@ -15,6 +17,7 @@ from skactprune._cli.experiment import (
     MAGNITUDE,
     PCA_CLASSIFIER,
 )
+from skactprune._cli.text import shown
 from skactprune.spectra import numerical_rank, singular_values
 
 # Okabe and Ito's colours, which the colour-blind tell apart.
@@ -29,8 +32,8 @@ STYLE = {
 }
 
 
-def draw(fits, settings, title, path):
-    """Write the figure as PNG.
+def draw(fits, settings, title):
+    """Draw the figure.
 
     Parameters
     ----------
@@ -40,8 +43,11 @@ def draw(fits, settings, title, path):
         Those of the run.
     title : str
         Above the figure.
-    path : Path
-        File to write.
+
+    Returns
+    -------
+    bytes
+        PNG file.
     """
     n_hidden = len(settings.hidden)
     width = 5.5 + 3.5 * n_hidden
@@ -49,14 +55,20 @@ def draw(fits, settings, title, path):
     axes = figure.subplots(1, 1 + n_hidden, width_ratios=[1.5, *[1] * n_hidden])
     for ax in axes[2:]:
         ax.sharey(axes[1])
-    figure.suptitle(fill(title, int(13 * width)), fontsize=9)
+    # The title has names of the user's, in which a dollar sign is one.
+    figure.suptitle(fill(shown(title), int(13 * width)), fontsize=9, parse_math=False)
     _accuracy(axes[0], fits, settings)
     for layer, ax in enumerate(axes[1:]):
         _spectra(ax, fits, settings, layer)
     axes[1].set_ylabel("singular value")
     axes[1].set_ylim(bottom=0)
     axes[1].legend(fontsize=8)
-    figure.savefig(path, dpi=110)
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        # Characters that the font lacks become boxes, in names only.
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        figure.savefig(file, dpi=110, format="png")
+    return file.getvalue()
 
 
 def _accuracy(ax, fits, settings):

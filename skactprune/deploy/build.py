@@ -2,7 +2,7 @@
 
 from sklearn.pipeline import Pipeline
 
-from skactprune.deploy.scalers import shift_and_scale
+from skactprune.deploy.scalers import shift_and_scale, with_steps, without_samplers
 
 
 def compact(model, dtype=None):
@@ -25,7 +25,8 @@ def compact(model, dtype=None):
         pipeline too, is folded into the weights, and left out, where this is exact: not where
         what is subtracted from a feature is so many times what it is divided by (10 in float32,
         500 in float64) that digits would be lost. With it folded, sparse input is accepted,
-        which these scalers refuse.
+        which these scalers refuse. Samplers, such as those of imbalanced-learn, act in fits only
+        and are left out.
 
     Raises
     ------
@@ -55,13 +56,13 @@ def compact(model, dtype=None):
                 f"that ends in one, got {type(model).__name__}."
             )
         return model.compact(dtype)
-    *before, (name, last) = model.steps
+    *before, (name, last) = without_samplers(model.steps)
     small = compact(last, dtype)
     if isinstance(small, Pipeline) and len(small.steps) == 1:
         small = small[-1]
     if not isinstance(small, Pipeline):
         before, small = _folded(before, small)
-    return _with_steps(model, [*before, (name, small)])
+    return with_steps(model, [*before, (name, small)])
 
 
 def _folded(steps, model):
@@ -73,7 +74,7 @@ def _folded(steps, model):
             left, model = _folded(step.steps, model)
             if left:
                 if len(left) < len(step.steps):
-                    steps[-1] = name, _with_steps(step, left)
+                    steps[-1] = name, with_steps(step, left)
                 break
         elif step not in (None, "passthrough"):
             scaled = _with_scaler(model, step)
@@ -82,10 +83,6 @@ def _folded(steps, model):
             model = scaled
         steps.pop()
     return steps, model
-
-
-def _with_steps(pipeline, steps):
-    return Pipeline(**pipeline.get_params(deep=False) | {"steps": steps})
 
 
 def _with_scaler(model, scaler):

@@ -1,5 +1,7 @@
 """CompactMLPClassifier."""
 
+import re
+
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
@@ -125,7 +127,7 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
         NotFittedError
             If it holds no model.
         ValueError
-            If the class labels are not integers, bools, floats or strings.
+            If the class labels are not integers, bools, finite floats or strings.
         """
         check_holds_model(self)
         return {"classes": _described(self.classes_)}
@@ -296,26 +298,46 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
 def _described(classes):
     """Class labels, fit for JSON."""
     values = classes.tolist()
-    if classes.dtype == object and all(type(value) is str for value in values):
-        return {"dtype": "object", "values": values}
-    if classes.dtype.kind not in "biufU":
+    is_object = classes.dtype == object and all(type(value) is str for value in values)
+    described = {"dtype": "object" if is_object else classes.dtype.str, "values": values}
+    try:
+        _restored(**described)
+    except (ValueError, TypeError) as error:
         raise ValueError(
-            f"Class labels must be integers, bools, floats or strings to be saved, got dtype "
-            f"{classes.dtype}: {classes!r}."
-        )
-    return {"dtype": classes.dtype.str, "values": values}
+            f"Class labels must be integers, bools, floats or strings to be saved, none twice, "
+            f"all finite, and not much shorter than their dtype allows, got dtype {classes.dtype}: "
+            f"{classes!r}."
+        ) from error
+    return described
 
 
 def _restored(dtype, values):
     """Class labels that `_described` described."""
-    valid = isinstance(values, list)
-    if dtype == "object":
-        valid = valid and all(type(value) is str for value in values)
-    else:
-        valid = valid and isinstance(dtype, str) and np.dtype(dtype).kind in "biufU"
-    classes = np.array(values, dtype=dtype) if valid else None
-    if classes is None or classes.tolist() != values or len(set(values)) != len(values):
+    types = _types_of(dtype)
+    if not isinstance(values, list) or any(type(value) not in types for value in values):
+        raise ValueError("its classes are invalid")
+    if len(set(values)) != len(values) or not _fit(dtype, values):
         raise ValueError("its classes are invalid")
     if len(values) < 2:
         raise ValueError("it has fewer than two classes")
+    classes = np.array(values, dtype=dtype)
+    # Not where a type is too small for its values, or says another thing than it is.
+    if classes.tolist() != values or dtype not in ("object", classes.dtype.str):
+        raise ValueError("its classes are invalid")
     return classes
+
+
+def _types_of(dtype):
+    """Types in Python of what an array of labels has; none where it can be no array of labels."""
+    if dtype == "object":
+        return (str,)
+    kinds = {"b": bool, "i": int, "u": int, "f": float, "U": str}
+    found = re.fullmatch("[<>|=]([biufU])[0-9]{1,9}", dtype) if isinstance(dtype, str) else None
+    return (kinds[found[1]],) if found else ()
+
+
+def _fit(dtype, values):
+    """Whether labels are finite, and take not much more memory as an array than they have."""
+    if dtype == "object" or dtype[1] != "U":
+        return all(np.isfinite(value) for value in values if type(value) is float)
+    return int(dtype[2:]) * len(values) <= max(2**20, 256 * sum(map(len, values)))

@@ -1,22 +1,18 @@
 """Compact models in files that run no code when they are read."""
 
-import contextlib
-import errno
-import io
-import json
 import os
-import secrets
 
 import numpy as np
 from sklearn.pipeline import Pipeline
 
 import skactprune
 from skactprune._register import Register
+from skactprune.deploy.archive import largest_unfolded, pack_archive, unpack_archive
+from skactprune.deploy.atomic import kind_of_special, write_atomically
 from skactprune.deploy.weights import CompactWeights
 
 # Classes of compact models by the name of their format.
 FORMATS = Register("format")
-FORMAT_VERSION = 1
 OF_WEIGHTS = ("activation", "storage", "layer_sizes", "transform_layer")
 
 
@@ -26,15 +22,16 @@ def save(model, path):
     The file is a compressed NumPy archive (npz) of plain arrays and a JSON text, from which
     reading runs no code. Matrices most of whose entries are zero are stored sparse. It is
     written atomically: whatever happens, `path` holds either all of the old file or all of the
-    new one. What `set_output` has set is not stored, as it is no part of what was learned.
+    new one, with the permissions of the old. What `set_output` has set is not stored, as it is no
+    part of what was learned.
 
     Parameters
     ----------
     model : CompactMLPClassifier or Pipeline
         Compact model; or a pipeline with no other step, such as `compact` returns when it
         folded the scaler, whose model is then saved.
-    path : str or path-like
-        File to write; no ending is added.
+    path : str, bytes or path-like
+        File to write; no ending is added. A link is followed.
 
     Raises
     ------
@@ -43,7 +40,10 @@ def save(model, path):
     NotFittedError
         If it was made by its constructor.
     ValueError
-        If the class labels are not integers, bools, floats or strings.
+        If the class labels are not integers, bools, finite floats or strings.
+    OSError
+        If the file cannot be written, or `path` is a directory, pipe, device or socket, which is
+        left as it is.
 
     See Also
     --------
@@ -62,11 +62,9 @@ def save(model, path):
             f"save stores compact models, got {type(model).__name__}; call skactprune.compact "
             "on it first."
         )
-    metadata = np.frombuffer(json.dumps(_metadata(model)).encode(), np.uint8)
-    arrays = {"metadata": metadata} | model.weights_.to_arrays()
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
-    write_atomically(path, buffer.getvalue())
+    metadata, weights = _metadata(model), model.weights_
+    content = pack_archive(metadata, weights.to_arrays(), weights.dense_nbytes)
+    write_atomically(path, content)
 
 
 def load(path):
@@ -74,7 +72,7 @@ def load(path):
 
     Parameters
     ----------
-    path : str or path-like
+    path : str, bytes or path-like
         File to read.
 
     Returns
@@ -87,7 +85,9 @@ def load(path):
     ------
     ValueError
         If the file is damaged, was written by a newer version, or is something else; the message
-        names it and says what is wrong.
+        names it and says what is wrong. Any change of it by accident is found, by digests. These
+        do not tell who wrote it, but a file made to do harm can do none: it runs no code, and
+        takes no more memory than 1032 times its size, or 64 MiB, a few times over.
     OSError
         If it cannot be read at all.
 
@@ -96,12 +96,26 @@ def load(path):
     save : Write such a file.
     """
     path = os.fspath(path)
-    with open(path, "rb") as file:
+    with _opened(path) as file:
         try:
             return _read(file)
-        # A hostile file can make zipfile, numpy and json raise nearly anything.
+        # What is too much for this machine is no fault of the file, whose size was checked.
+        except MemoryError:
+            raise
+        # A hostile file can make zipfile and json raise nearly anything.
         except Exception as error:
-            raise ValueError(f"{path!r} holds no valid compact model: {error}") from error
+            raise _invalid(path, error) from error
+
+
+def _opened(path):
+    # Before it is opened, because opening a pipe waits for somebody to write.
+    if kind := kind_of_special(os.stat(path).st_mode):
+        raise _invalid(path, f"it is {kind}")
+    return open(path, "rb")
+
+
+def _invalid(path, reason):
+    return ValueError(f"{path!r} holds no valid compact model: {reason}")
 
 
 def _metadata(model):
@@ -109,7 +123,6 @@ def _metadata(model):
     names = getattr(model, "feature_names_in_", None)
     return {
         "format": next(name for name in FORMATS if FORMATS.look_up(name) is type(model)),
-        "format_version": FORMAT_VERSION,
         "skactprune_version": skactprune.__version__,
         **model.weights_.metadata(),
         "prefix": model.output_prefix_,
@@ -119,33 +132,19 @@ def _metadata(model):
 
 
 def _read(file):
-    if not file.read(4).startswith(b"PK"):
-        raise ValueError("it is no npz archive")
-    file.seek(0)
-    with np.load(file, allow_pickle=False) as archive:
-        if "metadata" not in archive.files:
-            raise ValueError("it has no metadata")
-        meta = json.loads(archive["metadata"].tobytes(), parse_constant=_refuse_constant)
-        if not isinstance(meta, dict) or meta.get("format") not in FORMATS:
-            raise ValueError("it was not written by skactprune")
-        version = meta.get("format_version")
-        if type(version) is not int or version > FORMAT_VERSION:
-            raise ValueError(
-                f"it has format version {version!r}, and this is skactprune "
-                f"{skactprune.__version__}, which reads versions up to {FORMAT_VERSION}"
-            )
-        if len(archive.files) != len(set(archive.files)):
-            raise ValueError("it has two arrays of one name")
-        arrays = {name: archive[name] for name in archive.files if name != "metadata"}
-    return _build(meta, arrays)
+    metadata, arrays = unpack_archive(file)
+    if metadata["format"] not in FORMATS:
+        raise ValueError("it was not written by skactprune")
+    return _build(metadata, arrays, largest_unfolded(os.fstat(file.fileno()).st_size))
 
 
-def _build(meta, arrays):
+def _build(meta, arrays, most_bytes):
     """Model of what a file holds, all of which is checked first."""
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise ValueError(f"{name} is not finite")
-    weights = CompactWeights.from_arrays(arrays, **{name: meta[name] for name in OF_WEIGHTS})
+    of_weights = {name: meta[name] for name in OF_WEIGHTS}
+    weights = CompactWeights.from_arrays(arrays, **of_weights, most_bytes=most_bytes)
     if not all(np.isfinite(W).all() for W in weights.coefs):
         raise ValueError("it has weights that are not finite")
     names, prefix = meta["feature_names"], meta["prefix"]
@@ -160,51 +159,3 @@ def _build(meta, arrays):
 
 def _strings(values):
     return isinstance(values, list) and all(type(value) is str for value in values)
-
-
-def _refuse_constant(name):
-    raise ValueError(f"{name} in its metadata")
-
-
-def write_atomically(path, content):
-    """Put `content` into the file `path`, which holds its old content until all of it is on disk.
-
-    The new content goes into a file beside it, reaches the disk, and is then renamed. A process
-    killed in between leaves the old file, and perhaps a ``.tmp`` beside it.
-
-    Parameters
-    ----------
-    path : str or path-like
-        File to write; where it is a symbolic link, the file that this points to.
-    content : bytes
-        What it shall hold.
-
-    Raises
-    ------
-    IsADirectoryError
-        If `path` is a directory.
-    """
-    if os.path.isdir(path):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
-    path = os.path.realpath(os.fspath(path))
-    folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f".{name}.{secrets.token_hex(8)}.tmp")
-    try:
-        # Unlike tempfile's, this file has the permissions that a plain open() would give it.
-        with open(temporary, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileNotFoundError):
-            os.chmod(temporary, os.stat(path).st_mode & 0o7777)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(temporary)
-        raise
-    if os.name == "posix":
-        directory = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 import skactprune
-from skactprune.deploy.files import write_atomically
+from skactprune.deploy.atomic import write_atomically
 from skactprune.deploy.scalers import flat_steps, shift_and_scale
 from skactprune.nets.activations import get_activation
 from skactprune.nets.outputs import output_for_classes
@@ -18,7 +18,8 @@ def to_onnx(model, path=None, *, input_dtype=None):
 
     Names and types are those of skl2onnx with ``zipmap=False``: one input "X" of shape (n_rows,
     n_features), any number of rows; the outputs "label", int64 or string, of shape (n_rows,), and
-    "probabilities" of shape (n_rows, n_classes). Labels that are bools or floats become int64.
+    "probabilities" of shape (n_rows, n_classes). Labels that are bools, or floats without a
+    fraction, become int64.
 
     Parameters
     ----------
@@ -26,7 +27,7 @@ def to_onnx(model, path=None, *, input_dtype=None):
         Fitted. The steps of a pipeline in front of the classifier may be StandardScaler,
         MinMaxScaler with ``clip=False``, "passthrough" and pipelines of these; for others convert
         the pipeline's parts, these with skl2onnx.
-    path : str or path-like, default=None
+    path : str, bytes or path-like, default=None
         File to write, atomically; None writes none.
     input_dtype : {"float32", "float64"}, default=None
         Type of the input; None takes that of the weights, in which the net is computed and the
@@ -46,7 +47,11 @@ def to_onnx(model, path=None, *, input_dtype=None):
     NotFittedError
         If the model is not fitted.
     ValueError
-        For another `input_dtype`.
+        For another `input_dtype`, or class labels that neither are strings nor have the same value
+        as an int64.
+    OSError
+        If the file cannot be written, or `path` is a directory, pipe, device or socket, which is
+        left as it is.
 
     Examples
     --------
@@ -73,14 +78,15 @@ def to_onnx(model, path=None, *, input_dtype=None):
         )
     check_is_fitted(last)
     last = last.compact()
+    labels = _labels(last.classes_)
     weights, dtype = last.weights_, last.weights_.dtype
     input_dtype = dtype if input_dtype is None else np.dtype(input_dtype)
     if input_dtype.name not in ("float32", "float64"):
         raise ValueError(f"input_dtype={input_dtype.name!r} must be 'float32' or 'float64'.")
     graph = _Graph(onnx, input_dtype, dtype)
     rows = graph.scale("X", [step for step in before if step[1] not in (None, "passthrough")])
-    graph.classify(graph.network(rows, weights), last.classes_)
-    proto = graph.model(weights.n_features, last.classes_)
+    graph.classify(graph.network(rows, weights), labels)
+    proto = graph.model(weights.n_features, labels)
     if path is not None:
         write_atomically(path, proto.SerializeToString())
     return proto
@@ -129,24 +135,24 @@ class _Graph:
                 value = self.add(operator, [value])
         return value
 
-    def classify(self, logits, classes):
+    def classify(self, logits, labels):
         """Add the outputs; the label is taken from the logits, as `predict` does."""
-        output = output_for_classes(len(classes))
+        output = output_for_classes(len(labels))
         output.onnx_link(self, logits, "probabilities")
         index = output.onnx_indices(self, logits)
-        self.add("Gather", [self.constant("classes", _labels(classes)), index], "label")
+        self.add("Gather", [self.constant("classes", labels), index], "label")
 
-    def model(self, n_features, classes):
+    def model(self, n_features, labels):
         helper, types = self.onnx.helper, self.onnx.TensorProto
         kinds = [helper.np_dtype_to_tensor_dtype(d) for d in (self.input_dtype, self.dtype)]
-        label = types.STRING if _labels(classes).dtype == object else types.INT64
+        label = types.STRING if labels.dtype == object else types.INT64
         graph = helper.make_graph(
             self.nodes,
             "skactprune",
             [helper.make_tensor_value_info("X", kinds[0], ["n_rows", n_features])],
             [
                 helper.make_tensor_value_info("label", label, ["n_rows"]),
-                helper.make_tensor_value_info("probabilities", kinds[1], ["n_rows", len(classes)]),
+                helper.make_tensor_value_info("probabilities", kinds[1], ["n_rows", len(labels)]),
             ],
             self.constants,
         )
@@ -162,4 +168,26 @@ class _Graph:
 
 
 def _labels(classes):
-    return classes.astype(object if classes.dtype.kind in "OUST" else np.int64)
+    """Labels as strings or int64, if they are none the less the same."""
+    values = classes.tolist()
+    if all(type(value) is str for value in values):
+        labels = np.array(values, dtype=object)
+        fit = all(_is_unicode(value) for value in values)
+    else:
+        fit = classes.dtype.kind in "biuf" and all(_fits_int64(value) for value in values)
+        labels = classes.astype(np.int64) if fit else None
+    if not fit:
+        raise ValueError(
+            f"Class labels must be strings, or integers, bools or floats with the value of an "
+            f"int64, to be converted to ONNX, got dtype {classes.dtype}: {classes!r}."
+        )
+    return labels
+
+
+def _fits_int64(value):
+    return -(2**63) <= value < 2**63 and int(value) == value
+
+
+def _is_unicode(value):
+    # Half of a surrogate pair, as in names of files that are no text, has no place in a protobuf.
+    return not any("\ud800" <= character <= "\udfff" for character in value)

@@ -41,7 +41,8 @@ def pack(matrices):
     """Describe matrices by whichever takes fewer bytes: all entries, or those that are not zero.
 
     Entries that are not zero are stored with the number of zeros before each, a byte for it; a
-    longer run is broken by zeros that are stored. At 10 % of the entries a byte for an index is
+    longer run is broken by zeros that are stored, also at the end: what takes memory when it is
+    read takes room in the file. At 10 % of the entries a byte for an index is
     less than a bit mask (1.25 bytes); deflate brings both to about 0.65.
 
     Parameters
@@ -56,20 +57,21 @@ def pack(matrices):
         One array for all layers, because small ones cost more in a file than they hold.
     """
     values = np.concatenate([matrix.ravel() for matrix in matrices])
-    positions = _within_reach(np.flatnonzero(values))
+    positions = _within_reach(np.flatnonzero(values), len(values))
     if len(positions) * (values.itemsize + 1) < values.nbytes:
         gaps = np.diff(positions, prepend=-1) - 1
         return {"values": values[positions], "gaps": gaps.astype(np.uint8)}
     return {"values": values}
 
 
-def _within_reach(positions):
+def _within_reach(positions, total):
     """Positions with further ones between them, of zeros, so that gaps fit into a byte."""
+    positions = np.append(positions, total)
     gaps = np.diff(positions, prepend=-1) - 1
     steps = gaps // 256
     nth = np.arange(steps.sum()) - np.repeat(np.cumsum(steps) - steps, steps) + 1
     between = np.repeat(positions - gaps - 1, steps) + 256 * nth
-    return np.sort(np.concatenate([positions, between]))
+    return np.sort(np.concatenate([positions[:-1], between]))
 
 
 def unpack(values, gaps, shapes, dtype):
@@ -100,7 +102,7 @@ def unpack(values, gaps, shapes, dtype):
     if values.dtype != dtype or values.ndim != 1:
         raise ValueError(f"the weights are no list of {np.dtype(dtype)}")
     if gaps is not None:
-        if gaps.dtype != np.uint8 or gaps.shape != values.shape:
+        if gaps.dtype != np.uint8 or gaps.shape != values.shape or len(gaps) > total:
             raise ValueError("the positions of the weights are malformed")
         positions = np.cumsum(gaps, dtype=np.int64)
         positions += np.arange(len(gaps))

@@ -1,4 +1,4 @@
-"""Steps of pipelines that shift and scale each feature, and no more."""
+"""Steps of pipelines: those that shift and scale each feature and no more, and samplers."""
 
 import numpy as np
 from sklearn.pipeline import Pipeline
@@ -26,10 +26,40 @@ def shift_and_scale(step):
     return None
 
 
+def is_sampler(step):
+    """Whether a step chooses rows to fit on, as those of imbalanced-learn do, and nothing else.
+
+    Such a step acts in fits only; what is fitted does without it.
+    """
+    return hasattr(step, "fit_resample") and not hasattr(step, "transform")
+
+
+def without_samplers(steps):
+    """Names and steps as they are, nested pipelines too, but without samplers."""
+    for name, step in steps:
+        if isinstance(step, Pipeline):
+            left = list(without_samplers(step.steps))
+            same = len(left) == len(step.steps) and all(map(_is_same, left, step.steps))
+            # A pipeline of nothing but samplers leaves nothing.
+            if left:
+                yield name, step if same else with_steps(step, left)
+        elif not is_sampler(step):
+            yield name, step
+
+
+def _is_same(step, other):
+    return step[1] is other[1]
+
+
+def with_steps(pipeline, steps):
+    """Pipeline of scikit-learn's with other steps, and else as the one given."""
+    return Pipeline(**pipeline.get_params(deep=False) | {"steps": steps})
+
+
 def flat_steps(steps):
-    """Names and steps, those of nested pipelines in their place."""
+    """Names and steps, those of nested pipelines in their place; no samplers."""
     for name, step in steps:
         if isinstance(step, Pipeline):
             yield from flat_steps(step.steps)
-        else:
+        elif not is_sampler(step):
             yield name, step

@@ -41,9 +41,9 @@ class Storage(ABC):
     each weight, is one of them. What is kept of a net is the parts of its layers, packed: a dict of
     arrays for all layers, because small arrays cost more in a file than they hold.
 
-    A subclass has a `name`, `describe`, `rounded` and `restored`. Where a scaler is folded in, its
-    scale stays out of what is rounded: features of unlike scales in one column would leave few
-    bits for some of them.
+    A subclass has a `name`, `describe`, `rounded` and `restored`, and may have more to `check`.
+    Where a scaler is folded in, its scale stays out of what is rounded: features of unlike scales
+    in one column would leave few bits for some of them.
 
     Attributes
     ----------
@@ -104,6 +104,23 @@ class Storage(ABC):
         ndarray of shape (n_in, n_out), dtype `compute_dtype`
             C-contiguous; it shares no memory with the parts.
         """
+
+    def check(self, parts):
+        """Look for what `rounded` never makes; types and shapes are known to be right.
+
+        Parameters
+        ----------
+        parts : dict of str to ndarray
+            Of one layer.
+
+        Raises
+        ------
+        ValueError
+            If there is such a thing.
+        """
+        for name, array in parts.items():
+            if not np.isfinite(array).all():
+                raise ValueError(f"{name} is not finite")
 
     def encode(self, W, input_scale=None):
         """Round a matrix to what can be kept.
@@ -213,7 +230,11 @@ class Storage(ABC):
             pieces = np.split(take(arrays, name, dtype, (int(ends[-1]),)), ends[:-1])
             pairs = zip(pieces, shapes_of_parts, strict=True)
             parts[name] = [piece.reshape(shape) for piece, shape in pairs]
-        return [dict(zip(parts, layer, strict=True)) for layer in zip(*parts.values(), strict=True)]
+        layers = list(zip(*parts.values(), strict=True))
+        layers = [dict(zip(parts, layer, strict=True)) for layer in layers]
+        for layer in layers:
+            self.check(layer)
+        return layers
 
     def refuse(self, W):
         """Raise the error that the weights `W` are too large."""
@@ -292,6 +313,20 @@ class Int8(Storage):
             self.refuse(W)
         values = np.clip(np.rint(W / scales), -127, 127)
         return {"values": values.astype(np.int8, order="C"), "scales": scales}
+
+    def check(self, parts):
+        super().check(parts)
+        values, scales = parts["values"], parts["scales"]
+        lowest = values.min(axis=0)
+        if (lowest == -128).any():
+            raise ValueError("its values have a -128")
+        if not (scales > 0).all():
+            raise ValueError("its scales are not positive")
+        largest = np.maximum(values.max(axis=0), -lowest)
+        # Scales too small for their type to have all of its digits can be any near the right one.
+        exact = scales >= np.finfo(scales.dtype).tiny
+        if not np.where(largest == 0, scales == 1, (largest == 127) | ~exact).all():
+            raise ValueError("its scales are not those of its values")
 
     def restored(self, parts):
         W = parts["values"].astype(self.compute_dtype, order="C")

@@ -240,7 +240,9 @@ class CompactWeights:
         }
 
     @classmethod
-    def from_arrays(cls, arrays, *, activation, storage, layer_sizes, transform_layer):
+    def from_arrays(
+        cls, arrays, *, activation, storage, layer_sizes, transform_layer, most_bytes=None
+    ):
         """Weights from what `to_arrays` and `metadata` returned.
 
         Parameters
@@ -255,6 +257,8 @@ class CompactWeights:
             Widths of all layers, input and output included.
         transform_layer : int or None
             Index of the hidden layer to show.
+        most_bytes : int, default=None
+            What the weights to compute with may take; None sets no limit.
 
         Returns
         -------
@@ -271,6 +275,9 @@ class CompactWeights:
         n_features, *widths = layer_sizes
         kept = get_storage(storage)
         dtype = kept.compute_dtype
+        shapes = list(zip(layer_sizes, widths, strict=False))
+        if most_bytes is not None:
+            _check_nbytes(shapes, dtype, most_bytes)
         intercepts = take(arrays, "intercepts", dtype, (sum(widths),))
         projection = offset = input_scale = None
         if "projection" in arrays:
@@ -279,9 +286,9 @@ class CompactWeights:
             offset = take(arrays, "projection_offset", dtype, projection.shape[1:])
         if "input_scale" in arrays:
             input_scale = take(arrays, "input_scale", dtype, (n_features,))
-            if not input_scale.all():
-                raise ValueError("its input_scale has zeros")
-        stored = kept.unpack(arrays, list(zip(layer_sizes, widths, strict=False)))
+            if not (input_scale > 0).all():
+                raise ValueError("its input_scale is not positive")
+        stored = kept.unpack(arrays, shapes)
         if arrays:
             raise ValueError(f"it has unknown arrays: {', '.join(sorted(arrays))}")
         return cls(
@@ -380,9 +387,20 @@ class CompactWeights:
         return np.flatnonzero(~self.coefs[0].any(axis=1))
 
     @property
+    def dense_nbytes(self):
+        """Size of the weights to compute with."""
+        return sum(W.nbytes for W in self.coefs)
+
+    @property
     def nbytes(self):
         """Size of the arrays of `to_arrays`."""
         return sum(array.nbytes for array in self.to_arrays().values())
+
+
+def _check_nbytes(shapes, dtype, most):
+    n_bytes = sum(n_in * n_out for n_in, n_out in shapes) * dtype.itemsize
+    if n_bytes > most:
+        raise ValueError(f"its layer_sizes demand {n_bytes} bytes, more than such a file can hold")
 
 
 def _from_state(arrays, metadata):

@@ -3,12 +3,13 @@
 from numbers import Integral
 
 import numpy as np
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.model_selection import StratifiedKFold, check_cv
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils import _safe_indexing, check_scalar
 from sklearn.utils.validation import check_is_fitted, indexable
 
+from skactprune.deploy.scalers import is_sampler, without_samplers
 from skactprune.estimators import PrunedMLPClassifier
 from skactprune.inspection.low_rank import LowRankNet
 from skactprune.inspection.rows import (
@@ -39,7 +40,9 @@ def compare_with_pca(estimator, X, y, *, cv=5, n_components=None, downstream=Non
     ----------
     estimator : PrunedMLPClassifier or Pipeline that ends in one
         Give it an integer `random_state`, so that the pruned and the unpruned net start from the
-        same weights. Preprocessing steps are fitted once a fold, for all methods.
+        same weights. Preprocessing steps are fitted once a fold, for all methods. So do samplers,
+        in a pipeline of imbalanced-learn: everything is fitted on the rows that they return, and
+        scored on rows as they are, training rows included.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Rows; with ``cv="prefit"``, rows that `estimator` was not fitted on.
     y : array-like of shape (n_samples,)
@@ -127,32 +130,31 @@ def compare_with_pca(estimator, X, y, *, cv=5, n_components=None, downstream=Non
             f"unpruned={unpruned!r} must be None unless cv='prefit', got cv={cv!r}: "
             "cross-validation fits the unpruned net itself."
         )
-    before, net = _parts(estimator, "estimator")
+    pipeline, net = _parts(estimator, "estimator")
     net = clone(net)
     if n_components is not None:
         net.set_params(n_components=n_components)
     rows = []
     for fold, (train, test) in enumerate(check_cv(cv, y, classifier=True).split(X, y)):
         X_train, y_train = _safe_indexing(X, train), y[train]
-        prepare = None if before is None else timed_fit(clone(before), X_train, y_train)[0]
-        Z_train = _prepared(prepare, X_train)
+        prepare, fit_rows = _fitted_preprocessing(pipeline, X_train, y_train)
         splits = {
-            "train": (Z_train, y_train),
+            "train": (_prepared(prepare, X_train), y_train),
             "test": (_prepared(prepare, _safe_indexing(X, test)), y[test]),
         }
-        pruned, seconds = timed_fit(clone(net), Z_train, y_train)
-        dense, dense_seconds = timed_fit(clone(net).set_params(prune_fraction=0), Z_train, y_train)
+        pruned, seconds = timed_fit(clone(net), *fit_rows)
+        dense, dense_seconds = timed_fit(clone(net).set_params(prune_fraction=0), *fit_rows)
         found = [
             model_row(pruned, splits, seconds=seconds, method="pruned net"),
             *_unpruned_rows(dense, dense_seconds, pruned.hidden_ranks_, splits),
-            *_classifier_rows(pruned, seconds, n_components, downstream, splits),
+            *_classifier_rows(pruned, seconds, n_components, downstream, fit_rows, splits),
         ]
         rows += _of_fold(fold, found)
     return rows
 
 
 def _compare_prefit(estimator, unpruned, X, y, n_components, downstream):
-    before, net = _parts(estimator, "estimator")
+    pipeline, net = _parts(estimator, "estimator")
     check_is_fitted(net)
     width = len(net.get_feature_names_out())
     if n_components not in (None, width):
@@ -160,10 +162,10 @@ def _compare_prefit(estimator, unpruned, X, y, n_components, downstream):
             f"n_components={n_components!r} must be None or {width} with cv='prefit': the fitted "
             f"net's transform returns {width} columns."
         )
-    Z = _prepared(before, X)
+    Z = _prepared(_preprocessing(pipeline), X)
     if unpruned is not None:
-        before_dense, dense = _unpruned_parts(unpruned, net)
-        Z_dense = _prepared(before_dense, X)
+        pipeline_dense, dense = _unpruned_parts(unpruned, net)
+        Z_dense = _prepared(_preprocessing(pipeline_dense), X)
     rows = []
     for fold, (train, test) in enumerate(StratifiedKFold(5).split(X, y)):
         # No net was fitted here, so that none has training rows.
@@ -173,13 +175,14 @@ def _compare_prefit(estimator, unpruned, X, y, n_components, downstream):
             unseen_dense = unseen | {"test": (_safe_indexing(Z_dense, test), y[test])}
             found += _unpruned_rows(dense, np.nan, net.hidden_ranks_, unseen_dense)
         splits = unseen | {"train": (_safe_indexing(Z, train), y[train])}
-        found += _classifier_rows(net, 0.0, n_components, downstream, splits)
+        fit_rows = _resampled(pipeline, _safe_indexing(X, train), y[train])
+        found += _classifier_rows(net, 0.0, n_components, downstream, fit_rows, splits)
         rows += _of_fold(fold, found)
     return rows
 
 
 def _parts(estimator, name):
-    """Preprocessing or None, and the net; checks that there is one to compare with PCA."""
+    """The pipeline or None, and the net; checks that there is one to compare with PCA."""
     net = estimator[-1] if isinstance(estimator, Pipeline) else estimator
     if not isinstance(net, PrunedMLPClassifier):
         raise ValueError(
@@ -190,12 +193,11 @@ def _parts(estimator, name):
             f"{name} has hidden_layer_sizes={net.hidden_layer_sizes!r}; it must have at least one "
             "hidden layer to be compared with PCA."
         )
-    has_steps = isinstance(estimator, Pipeline) and len(estimator) > 1
-    return (estimator[:-1] if has_steps else None), net
+    return (estimator if isinstance(estimator, Pipeline) else None), net
 
 
 def _unpruned_parts(unpruned, net):
-    before, dense = _parts(unpruned, "unpruned")
+    pipeline, dense = _parts(unpruned, "unpruned")
     check_is_fitted(dense)
     sizes = [coef.shape[1] for coef in dense.coefs_[:-1]]
     original = [mask.shape[1] for mask in net.masks_]
@@ -204,11 +206,49 @@ def _unpruned_parts(unpruned, net):
             f"unpruned has hidden layers of the sizes {sizes}; they must be {original}, those "
             "that the pruned net started from."
         )
-    return before, dense
+    return pipeline, dense
+
+
+class _Rows(ClassifierMixin, BaseEstimator):
+    """Keeps the rows that a pipeline fits its last step on."""
+
+    def fit(self, X, y):
+        """Keep them."""
+        self.rows_ = X, y
+        return self
+
+
+def _fitted_preprocessing(pipeline, X, y):
+    """Preprocessing, fitted, and the rows that the pipeline fits its last step on.
+
+    Only the pipeline itself knows these: its transformers may treat rows to fit on unlike others,
+    and its samplers add rows or leave some out.
+    """
+    if pipeline is None:
+        return None, (X, y)
+    name, _ = pipeline.steps[-1]
+    fitted, _ = timed_fit(clone(pipeline).set_params(**{name: _Rows()}), X, y)
+    return _preprocessing(fitted), fitted[-1].rows_
+
+
+def _preprocessing(pipeline):
+    """What a fitted pipeline does to rows before its last step predicts, or None."""
+    steps = [] if pipeline is None else list(without_samplers(pipeline.steps[:-1]))
+    return Pipeline(steps) if steps else None
 
 
 def _prepared(preprocessing, X):
     return X if preprocessing is None else preprocessing.transform(X)
+
+
+def _resampled(pipeline, X, y):
+    """Rows as the samplers of a fitted pipeline give them to its last step."""
+    for _, step in [] if pipeline is None else pipeline.steps[:-1]:
+        if is_sampler(step):
+            X, y = clone(step).fit_resample(X, y)
+        elif step not in (None, "passthrough"):
+            X = step.transform(X)
+    return X, y
 
 
 def _of_fold(fold, rows):
@@ -224,8 +264,8 @@ def _unpruned_rows(net, seconds, ranks, splits):
     return rows
 
 
-def _classifier_rows(net, net_seconds, n_components, downstream, splits):
-    X_train, y_train = splits["train"]
+def _classifier_rows(net, net_seconds, n_components, downstream, fit_rows, splits):
+    X_train, y_train = fit_rows
     hidden = net.transform(X_train)
     most = min(X_train.shape)
     if n_components is not None and n_components > most:

@@ -6,6 +6,7 @@ from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
+from skactprune.deploy.scalers import is_sampler
 from skactprune.spectra import numerical_rank
 
 __all__ = ["hidden_ranks", "live_neurons", "n_parameters", "n_weights"]
@@ -17,7 +18,7 @@ def n_parameters(model):
     Weights that are not zero, and biases; of a `LowRankNet`, what its kernels can be stored as.
     Before a classifier in a pipeline, PCA counts with its components and mean, and a net with the
     part of it that `transform` needs. Scalers do not count: they can be multiplied into the
-    weights.
+    weights. Nor do samplers, which act in fits only.
 
     Parameters
     ----------
@@ -74,7 +75,9 @@ def _dense_sizes(coefs):
 
 
 def _n_transform_parameters(step):
-    if step is None or step == "passthrough" or isinstance(step, (StandardScaler, MinMaxScaler)):
+    if step in (None, "passthrough") or is_sampler(step):
+        return 0
+    if isinstance(step, (StandardScaler, MinMaxScaler)):
         return 0
     if isinstance(step, Pipeline):
         return sum(_n_transform_parameters(inner) for _, inner in step.steps)

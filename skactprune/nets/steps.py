@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from scipy import sparse
 from skorch.utils import to_device
 from torch import nn
 from torch.nn.modules import module as global_hooks
@@ -88,9 +89,8 @@ def penalized_parameters(module):
 def modest(hook):
     """Mark a hook of a callback as one that explicit steps may tell of their batches.
 
-    It reads, of what it is given, neither ``loss`` nor gradients, keeps nothing past its end, and
-    changes no weights of which it does not tell `hold_weights`. A class that overrides it must
-    mark its own.
+    It reads neither gradients nor, of what it is given, ``loss``, and keeps nothing past its end;
+    for the next batch may take its place. A class that overrides the hook must mark its own.
     """
     hook.is_modest = True
     return hook
@@ -109,7 +109,7 @@ def why_autograd(net, iterator, listeners):
     iterator : iterable
         Gives the batches.
     listeners : list of callable
-        Hooks of callbacks that are told of batches, those of gradients left out.
+        Hooks of callbacks that are told of batches, of gradients, too.
 
     Returns
     -------
@@ -188,7 +188,9 @@ def _foreign_data(net, iterator):
     dtype = net.weight.detach().numpy().dtype
     loss = numpy_loss(net.criterion, net.n_outputs)
     return not (
-        data.X.dtype == dtype
+        (isinstance(data.X, np.ndarray) or sparse.issparse(data.X))
+        and len(data)
+        and data.X.dtype == dtype
         and data.X.shape[1] == net.n_inputs
         and (data.sample_weight is None or data.sample_weight.dtype == dtype)
         and isinstance(data.y, np.ndarray)

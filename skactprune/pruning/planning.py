@@ -91,7 +91,7 @@ def hook_matters(hook, method, run, accuracy):
     """
     acts = type(method)
     if hook == "on_grad_computed":
-        return acts.on_gradient is not Method.on_gradient
+        return bool(run.shares) and acts.on_gradient is not Method.on_gradient
     if hook == "on_batch_begin":
         return run.watches
     if hook == "on_batch_end":
