@@ -220,13 +220,14 @@ def check_maskable(layer, name):
         _check_own_weight(layer, repr(name))
         return
     twin = copy.deepcopy(layer)
-    mask = torch.ones_like(twin.weight, dtype=torch.bool)
-    mask.view(-1)[::2] = False
+    # Without structure, as products of masked factors may have zeros of a pattern; a part is dead.
+    drawn = torch.rand(twin.weight.shape, generator=torch.Generator().manual_seed(0))
+    mask = (drawn < 0.5).to(twin.weight.device)
     mask[: len(mask) // 2] = False
     _assign(twin, twin.weight * mask, mask, repr(name))
     # As if a step had been made.
     for parameter in twin.parameters():
-        wave = torch.linspace(1, 9, parameter.numel()).sin().reshape(parameter.shape)
+        wave = torch.arange(parameter.numel()).sin().reshape(parameter.shape)
         parameter.add_(wave.to(parameter), alpha=0.01)
     for parameter, held in held_at_zero(twin, mask):
         parameter.mul_(held)
