@@ -220,10 +220,12 @@ def check_maskable(layer, name):
         _check_own_weight(layer, repr(name))
         return
     twin = copy.deepcopy(layer)
-    # Without structure, as products of masked factors may have zeros of a pattern; a part is dead.
+    # Without structure, as products of masked factors may have zeros of a pattern; besides, some
+    # neurons are dead, and some inputs are not used.
     drawn = torch.rand(twin.weight.shape, generator=torch.Generator().manual_seed(0))
     mask = (drawn < 0.5).to(twin.weight.device)
     mask[: len(mask) // 2] = False
+    mask[:, : mask.shape[1] // 4] = False
     _assign(twin, twin.weight * mask, mask, repr(name))
     # As if a step had been made.
     for parameter in twin.parameters():
