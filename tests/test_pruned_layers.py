@@ -8,6 +8,7 @@ import torch
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 from skorch import NeuralNetClassifier
+from skorch.callbacks import Callback
 from torch import nn
 from torch.nn import functional as F
 
@@ -18,15 +19,15 @@ X = np.random.default_rng(0).normal(size=(120, 8)).astype(np.float32)
 y = (X[:, 0] * X[:, 1] > 0).astype(np.int64)
 
 
-def fit(module, method="firing_deviation", *, net=NeuralNetClassifier, X=X, **params):
+def fit(module, method="firing_deviation", *, net=NeuralNetClassifier, others=(), **params):
     """Pruner and module after a fit, and what was warned of."""
     torch.manual_seed(0)
     pruner = Pruner(method, **{"prune_fraction": 0.5, "random_state": 0} | params)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         fitted = net(
-            module, criterion=nn.CrossEntropyLoss, max_epochs=5, callbacks=[pruner], verbose=0,
-            train_split=None, batch_size=40,
+            module, criterion=nn.CrossEntropyLoss, max_epochs=5, callbacks=[pruner, *others],
+            verbose=0, train_split=None, batch_size=40,
         ).fit(X, y)  # fmt: skip
     return pruner, fitted.module_, [str(warning.message) for warning in told]
 
@@ -292,6 +293,23 @@ def test_names_and_fractions_that_do_not_fit(params, message):
         fit(net, **params)
     # Nothing was trained.
     assert torch.equal(net.a.weight, before)
+
+
+@pytest.mark.parametrize("method", ["firing_deviation", "magnitude"])
+def test_layers_that_are_frozen_later_are_left_alone_from_then_on(method):
+    class Freeze(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            if len(net.history) == 3:
+                net.module_.b.requires_grad_(False)
+                self.weight_ = net.module_.b.weight.detach().clone()
+
+    freeze = Freeze()
+    pruner, module, told = fit(Net(), method, others=[freeze], prune_fraction=0.8)
+    assert told and all("frozen since the first batch: 'b'" in message for message in told)
+    assert torch.equal(module.b.weight, freeze.weight_)
+    assert float((module.a.weight == 0).float().mean()) >= 0.8
+    n_zero = sum(int((layer.weight == 0).sum()) for layer in (module.a, module.b))
+    assert n_zero == sum(int((~mask).sum()) for mask in pruner.masks_.current) < 0.8 * 560
 
 
 def test_nothing_is_pruned_without_a_batch_and_somebody_is_told():

@@ -211,7 +211,8 @@ def test_early_stopping_without_best_weights_stops_as_before(first):
     assert abs(len(net.history) - len(plain.history)) <= 5
 
 
-def test_weights_that_somebody_brings_back_are_told():
+@pytest.mark.parametrize("first", [True, False])
+def test_weights_that_somebody_brings_back_are_told(first):
     class Back(Callback):
         def on_epoch_end(self, net, **kwargs):
             if len(net.history) == 1:
@@ -222,7 +223,8 @@ def test_weights_that_somebody_brings_back_are_told():
 
     pruner = Pruner(random_state=0)
     with pytest.warns(UserWarning, match="When training ended, weights that had been pruned were"):
-        net = make(hidden(), Back(), pruner).fit(X, y)
+        net = make(hidden(), *([Back(), pruner] if first else [pruner, Back()])).fit(X, y)
+    assert len(net.callbacks_) == len(make(hidden(), Back(), Pruner()).initialize().callbacks_)
     assert zeros(net.module_[0]) == pruner.masks_.sparsity >= 0.8
 
 

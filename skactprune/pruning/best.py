@@ -1,7 +1,7 @@
 """Callbacks that bring the best weights back: what was best before a round is so no longer."""
 
 import numpy as np
-from skorch.callbacks import Checkpoint, EarlyStopping
+from skorch.callbacks import Callback, Checkpoint, EarlyStopping
 
 
 def forget_best(run, *, save):
@@ -34,6 +34,31 @@ def forget_best(run, *, save):
         for _, callback in net.callbacks_:
             if hasattr(callback, "best_score_") and hasattr(callback, "lower_is_better"):
                 callback.best_score_ = _worst(callback)
+
+
+def have_last_word(run):
+    """Let a run look at its weights once more, when all callbacks were told of the end.
+
+    Those that come after the pruner may bring weights back, too.
+
+    Parameters
+    ----------
+    run : Run
+        The run; training has ended, and callbacks are being told.
+    """
+    # skorch goes through the list itself, so that what is added meanwhile comes last.
+    run.net.callbacks_.append(("_last_word", LastWord(run)))
+
+
+class LastWord(Callback):
+    """Looks at pruned weights once, and is gone."""
+
+    def __init__(self, run):
+        self.run = run
+
+    def on_train_end(self, net, X=None, y=None, **kwargs):
+        net.callbacks_ = [pair for pair in net.callbacks_ if not isinstance(pair[1], LastWord)]
+        self.run.warn_if_awake("When training ended")
 
 
 def _worst(callback):

@@ -116,6 +116,10 @@ class Chain:
         """Nothing is held besides weights."""
         return []
 
+    def frozen(self, module):
+        """None: all layers are pruned together."""
+        return []
+
     def prune(self, net, masks, *, cut, refit=None):
         """Mask weights, fold dead neurons into biases, and `cut` them out.
 
@@ -300,6 +304,11 @@ class Loose:
         for bias, alive in self._idle_biases(net.module_, masks):
             bias.data = bias.data * alive
         return masks, [np.ones(len(mask), dtype=bool) for mask in masks.current]
+
+    def frozen(self, module):
+        """Depths of the hidden layers that are not trained now."""
+        hidden = enumerate(self.layers(module)[:-1])
+        return [d for d, layer in hidden if not any(p.requires_grad for p in layer.parameters())]
 
     def held_besides(self, module, masks):
         """What is to be multiplied by what after a step, besides masked weights.

@@ -285,7 +285,7 @@ class Pruner(Callback):
             # There was no batch.
             self._look(net)
         run = self.run_
-        run.end(checks=not self.ending_.within_epoch)
+        run.end(self, checks=not self.ending_.within_epoch)
         if self.begun_:
             self.method_.end(run)
         self.unlabeled_ = self.training_ = run.rows = None

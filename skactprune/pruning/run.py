@@ -13,7 +13,7 @@ from skactprune._transaction import attributes_of, transaction
 from skactprune._warnings import warn
 from skactprune.nets.matrices import matrix
 from skactprune.pruning import surgery
-from skactprune.pruning.best import forget_best
+from skactprune.pruning.best import forget_best, have_last_word
 from skactprune.pruning.chain import floors_of
 from skactprune.pruning.choice import found_zeros, layout_of
 from skactprune.pruning.masks import Masks
@@ -286,10 +286,21 @@ class Run:
             One, unless layers have shares of their own.
         """
         self._parted = True
-        common = [depth for depth, own in enumerate(self.fractions) if own is None]
-        depths = [common] if common else []
-        depths += [[depth] for depth, own in enumerate(self.fractions) if own is not None]
-        return [self._part(masks, some) for some in depths]
+        frozen = self._frozen()
+        own = [d for d, share in enumerate(self.fractions) if share is not None and d not in frozen]
+        common = [d for d, share in enumerate(self.fractions) if share is None and d not in frozen]
+        depths = [[depth] for depth in own]
+        return [self._part(masks, some) for some in ([common, *depths] if common else depths)]
+
+    def _frozen(self):
+        """Layers that somebody has frozen since training began, after a warning that names them."""
+        frozen = self.layout.frozen(self.net.module_)
+        if frozen:
+            warn(
+                f"Pruner leaves alone in this round, as they were frozen since the first batch: "
+                f"{', '.join(repr(self.layout.names[depth]) for depth in frozen)}."
+            )
+        return frozen
 
     def what_asked(self, part):
         """What asks for the share of a part, for messages."""
@@ -609,11 +620,13 @@ class Run:
         for probe in self._probes.values():
             probe.end_epoch(self)
 
-    def end(self, checks):
+    def end(self, told, checks):
         """End a fit: what belongs to it alone goes.
 
         Parameters
         ----------
+        told : skorch.callbacks.Callback
+            Callback that was told of the end.
         checks : bool
             Whether pruned weights should be zero by now.
         """
@@ -623,6 +636,8 @@ class Run:
             forget_best(self, save=True)
             self.warn_if_awake("When training ended")
         self.zero_masked()
+        if self.net.callbacks_[-1][1] is not told and self._held:
+            have_last_word(self)
 
     def state(self):
         """What `load` needs: arrays, numbers, and lists and dicts of them."""
