@@ -156,6 +156,31 @@ def test_a_shared_weight_is_pruned_once(method):
     assert module.c.weight is module.b.weight
 
 
+def test_a_layer_that_is_called_twice_is_pruned_once():
+    class Twice(Net):
+        def body(self, x):
+            return torch.relu(self.b(super().body(x)))
+
+    pruner, module, told = fit(Twice())
+    assert told == [] and pruner.layer_names_ == ["a", "b"]
+    n_zero = sum(int((layer.weight == 0).sum()) for layer in (module.a, module.b))
+    assert n_zero == sum(int((~mask).sum()) for mask in pruner.masks_.current) >= 0.5 * 560
+
+
+@pytest.mark.parametrize("method", ["activation", "random"])
+def test_half_precision(method):
+    torch.manual_seed(0)
+    pruner = Pruner(method, prune_fraction=0.5, random_state=0)
+    rows = torch.from_numpy(X).bfloat16()
+    net = NeuralNetClassifier(
+        Net().bfloat16(), criterion=nn.CrossEntropyLoss, callbacks=[pruner], verbose=0,
+        train_split=None,
+    ).fit(rows, y)  # fmt: skip
+    layers = (net.module_.a, net.module_.b)
+    n_zero = sum(int((layer.weight == 0).sum()) for layer in layers)
+    assert n_zero == sum(int((~mask).sum()) for mask in pruner.masks_.current) >= 0.5 * 560
+
+
 class Heads(Net):
     """Gives two outputs, in one of several forms."""
 

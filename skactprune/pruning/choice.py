@@ -131,9 +131,12 @@ class _Choice:
     def _leave_shared(self):
         """One weight in several layers is pruned once; what others need is left alone."""
         holders = {}
-        for name, parameter in self._module.named_parameters(remove_duplicate=False):
-            if not is_lazy(parameter) and parameter.dim() > 1:
-                holders.setdefault(parameter.data_ptr(), []).append((name, parameter))
+        for prefix, part in self._module.named_modules():
+            # Leaves of a parametrization lie below their layer.
+            owner = prefix.partition(".parametrizations")[0]
+            for parameter in part.parameters(recurse=False):
+                if not is_lazy(parameter) and parameter.dim() > 1:
+                    holders.setdefault(parameter.data_ptr(), []).append((owner, parameter))
         for name, layer in self._layers.items():
             if name in self._reasons:
                 continue
@@ -141,10 +144,7 @@ class _Choice:
                 self._look_at_holders(name, parameter, holders[parameter.data_ptr()])
 
     def _look_at_holders(self, name, parameter, holders):
-        for other, held in holders:
-            owner = other.rpartition(".")[0]
-            # Leaves of a parametrization lie below their layer.
-            owner = owner.partition(".parametrizations")[0]
+        for owner, held in holders:
             if owner == name:
                 continue
             if owner in self._layers and owner not in self._reasons and held is parameter:
@@ -266,7 +266,7 @@ def found_zeros(module, layout):
     list of bool ndarray
         A layer in which single weights, or all, are zero is taken as not pruned.
     """
-    masks = [matrix(layer.weight).cpu().numpy() != 0 for layer in layout.layers(module)[:-1]]
+    masks = [(matrix(layer.weight) != 0).cpu().numpy() for layer in layout.layers(module)[:-1]]
     for mask in masks:
         n_zero = mask.size - int(mask.sum())
         if n_zero < max(2, 0.01 * mask.size) or n_zero == mask.size:

@@ -250,7 +250,7 @@ class Run:
 
     def _check_finite(self):
         """Raise ValueError if training has diverged: no method can tell which weights matter."""
-        finite = all(np.isfinite(weight).all() for weight in self.weights())
+        finite = all(layer.weight.detach().isfinite().all() for layer in self.layers)
         loss = self.net.history[-1].get("train_loss") if self.net.history else None
         if not finite or (loss is not None and not np.isfinite(loss)):
             raise ValueError(
