@@ -100,6 +100,8 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
         return self
 
     def _train_net(self, X, y, sample_weight, X_unlabeled, on_epoch, incremental, resume):
+        from skorch.helper import predefined_split
+
         from skactprune.estimators._training import TrainingControl, train
 
         pruner = self._new_pruner(X_unlabeled)
@@ -108,7 +110,10 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
             net = self._rebuilt_net(pruner, X.dtype, with_optimizer=incremental)
         else:
             net = self._new_net(pruner, X.dtype)
-        rows, validate = self._split(X, y, sample_weight, incremental)
+        rows, held_out, validate = self._split(X, y, sample_weight, incremental)
+        if held_out is not None and len(net.callbacks_) > 1:
+            # Callbacks of others look at validation rows as skorch has them.
+            net.set_params(train_split=predefined_split(held_out))
         params = vars(self._plain())
         control = TrainingControl(params, pruner, self._progress, validate, on_epoch).initialize()
         net.callbacks_.insert(0, ("control", control))
@@ -239,26 +244,30 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
         )
 
     def _split(self, X, y, sample_weight, incremental):
-        """Rows to train on, and a function that scores a net on the validation rows or None."""
+        """Rows to train on, rows to validate on, and a function that scores a net on those.
+
+        The latter two are None without early stopping.
+        """
         from skactprune.nets.batches import TrainingData
 
         task = self._task
         encoded = task.encode(y)
         if not self.early_stopping:
-            return TrainingData(X, encoded, sample_weight), None
+            return TrainingData(X, encoded, sample_weight), None, None
         if incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
         rows, validation_rows = task.split(y, self.validation_fraction, self._rng)
         weights = [
             None if sample_weight is None else sample_weight[r] for r in (rows, validation_rows)
         ]
-        held_out, y_held_out = X[validation_rows], y[validation_rows]
+        held_out = TrainingData(X[validation_rows], encoded[validation_rows], weights[1])
+        y_held_out = y[validation_rows]
 
         def validate(net):
-            logits = logits_of(held_out, *net.module_.numpy_parameters(), self.activation)
+            logits = logits_of(held_out.X, *net.module_.numpy_parameters(), self.activation)
             return task.score(y_held_out, task.predict(logits), weights[1])
 
-        return TrainingData(X[rows], encoded[rows], weights[0]), validate
+        return TrainingData(X[rows], encoded[rows], weights[0]), held_out, validate
 
     def _begin_callbacks(self, task, incremental):
         """Function that tells scikit-learn's callbacks of an epoch; True asks to stop."""

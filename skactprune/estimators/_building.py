@@ -60,7 +60,9 @@ def new_net(params, name, task, layer_sizes, dtype, callbacks, random_state, *, 
         For dropout rates out of range, ``net_params`` that the estimator sets itself, and
         L-BFGS.
     """
-    net_params, of_user = check_net_params(params.net_params, name, SET_BY_ESTIMATOR)
+    net_params, of_user = check_net_params(
+        params.net_params, name, SET_BY_ESTIMATOR, params.early_stopping
+    )
     callbacks = [*callbacks, *of_user]
     check_in_range_of(dtype, params)
     optimizer = net_params.get("optimizer")
@@ -85,9 +87,11 @@ def new_net(params, name, task, layer_sizes, dtype, callbacks, random_state, *, 
             "iterator_train": BatchIterator,
             "iterator_train__shuffle": params.shuffle,
             "iterator_train__random_state": random_state,
+            "iterator_valid": _batches_in_order,
             "train_split": None,
             "callbacks": callbacks,
-            "verbose": 0,
+            # Callbacks that print ask for it.
+            "verbose": bool(of_user),
             "device": _torch_device(params.device),
             **of_task,
             **({} if "optimizer" in net_params else _optimizer(params)),
@@ -105,6 +109,14 @@ def new_net(params, name, task, layer_sizes, dtype, callbacks, random_state, *, 
             f"{layer_sizes[0]} features and {layer_sizes[-1]} outputs, which do not fit into "
             "memory."
         ) from error
+
+
+def _batches_in_order(dataset, batch_size, **kwargs):
+    """Batches to validate and predict on: whole tensors of our own rows, skorch's of others."""
+    if isinstance(dataset, TrainingData):
+        size = len(dataset) if batch_size < 0 else batch_size
+        return BatchIterator(dataset, size, shuffle=False, random_state=None)
+    return torch.utils.data.DataLoader(dataset, batch_size=batch_size, **kwargs)
 
 
 def _dataset(X, y=None):

@@ -7,6 +7,12 @@ import numpy as np
 from sklearn.utils._param_validation import Interval
 
 RESERVED_CALLBACKS = ("control", "pruner")
+# Callbacks of skorch that cannot do here what they are for, and why.
+REFUSED_CALLBACKS = {
+    "Freezer": "neurons cannot leave from between layers that must not change",
+    "Unfreezer": "no layer is frozen",
+    "InputShapeSetter": "the estimator knows the sizes of its layers",
+}
 
 
 def hidden_sizes(params):
@@ -79,7 +85,7 @@ def check_in_range_of(dtype, params):
             )
 
 
-def check_net_params(net_params, name, reserved):
+def check_net_params(net_params, name, reserved, validates):
     """Check further parameters of the net, and take the callbacks from them.
 
     Parameters
@@ -90,6 +96,8 @@ def check_net_params(net_params, name, reserved):
         Of the estimator.
     reserved : sequence of str
         Names of parameters that the estimator sets itself.
+    validates : bool
+        Whether the net has validation rows.
 
     Returns
     -------
@@ -125,11 +133,16 @@ def check_net_params(net_params, name, reserved):
             "name and a callback."
         )
     for callback in callbacks:
-        _check_callback(callback, name)
+        _check_callback(callback, name, validates)
+    if net_params.get("compile"):
+        raise ValueError(
+            f"net_params['compile']={net_params['compile']!r} is not supported: layers change "
+            "their sizes in training, and the net would be compiled again each time."
+        )
     return net_params, list(callbacks)
 
 
-def _check_callback(callback, name):
+def _check_callback(callback, name, validates):
     named = isinstance(callback, tuple) and len(callback) == 2
     if named and callback[0] in RESERVED_CALLBACKS:
         raise ValueError(
@@ -142,3 +155,24 @@ def _check_callback(callback, name):
             f"net_params['callbacks'] has {callback!r}; it must be a skorch callback, or a pair of "
             "a name and a callback."
         )
+    kinds = [kind.__name__ for kind in type(found).__mro__]
+    for kind in kinds:
+        if kind in REFUSED_CALLBACKS:
+            raise ValueError(
+                f"net_params['callbacks'] has a {kind}, which is not supported: "
+                f"{REFUSED_CALLBACKS[kind]}."
+            )
+    if not validates and _needs_validation(found, kinds):
+        raise ValueError(
+            f"net_params['callbacks'] has a {kinds[0]} that looks at validation rows; there are "
+            "some with early_stopping=True only."
+        )
+
+
+def _needs_validation(callback, kinds):
+    """Whether one of skorch's callbacks can do nothing without validation rows."""
+    monitor = getattr(callback, "monitor", None)
+    if isinstance(monitor, str) and monitor.startswith("valid_"):
+        return True
+    scores = {"EpochScoring", "BatchScoring", "PassthroughScoring"} & set(kinds)
+    return bool(scores) and not callback.on_train

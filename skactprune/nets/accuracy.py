@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 from sklearn.base import is_classifier
 
@@ -47,10 +48,10 @@ it
         if right is None:
             return
         if weight is None:
-            self._hits += float(right.sum())
-            self._rows += float(len(right))
+            self._hits += int(np.count_nonzero(right))
+            self._rows += len(right)
             return
-        weight = weight.to(right.device)
+        weight = _array(weight)
         self._hits += float((right * weight).sum())
         self._rows += float(weight.sum())
 
@@ -58,19 +59,20 @@ it
         """Which rows are classified rightly; None where the targets are no classes."""
         if not (torch.is_tensor(logits) and torch.is_tensor(y)):
             return None
-        y = y.to(logits.device)
-        one_output = logits.shape[1:].numel() <= 1
-        if y.is_floating_point():
+        # numpy is several times as fast with few rows; it knows no half precision of all kinds.
+        logits, y = _array(logits), _array(y)
+        one_output = logits[:1].size <= 1
+        if y.dtype.kind == "f":
             y = y.reshape(len(y), -1)
             classes = self.threshold is not None and one_output and y.shape[1] == 1
             if not classes or not ((y == 0) | (y == 1)).all():
                 return None
             y = y[:, 0]
-        if y.dim() != 1:
+        if y.ndim != 1:
             return None
         if one_output:
             return (logits.reshape(-1) > (self.threshold or 0.0)) == y
-        return logits.argmax(dim=1) == y
+        return logits.argmax(axis=1) == y
 
 
 def accuracy_of(net):
@@ -98,3 +100,8 @@ def accuracy_of(net):
 def _first(values):
     """The first of several outputs or targets."""
     return values[0] if isinstance(values, (tuple, list)) else values
+
+
+def _array(tensor):
+    tensor = tensor.detach().cpu()
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()

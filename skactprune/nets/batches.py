@@ -3,9 +3,10 @@
 import numpy as np
 import torch
 from scipy import sparse
+from skorch.dataset import Dataset
 
 
-class TrainingData(torch.utils.data.Dataset):
+class TrainingData(Dataset):
     """Rows, encoded targets and weights, kept as they came.
 
     Parameters

@@ -2,8 +2,9 @@
 
 from contextlib import nullcontext
 
+import numpy as np
 from skorch import NeuralNetClassifier
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, EarlyStopping
 
 from skactprune.nets.explicit import ExplicitStep
 from skactprune.nets.results import Settled
@@ -14,8 +15,9 @@ from skactprune.nets.threads import one_torch_thread
 class LeanLoop:
     """Training loop of skorch nets for `MLP`, whose L2 penalty is scikit-learn's.
 
-    Batches are not recorded in the history, callbacks are only told of batches if they listen,
-    and there is no closure for optimizers that want one.
+    Callbacks are only told of batches if they listen, and there is no closure for optimizers that
+    want one. The history holds batches where a callback of others hears of them, and only of the
+    last epoch; elsewhere one entry stands for all of them.
 
     Parameters
     ----------
@@ -64,6 +66,8 @@ class LeanLoop:
         held_out = None if validation is None else self.get_iterator(validation, training=False)
         try:
             for _ in range(self.max_epochs if epochs is None else epochs):
+                for row in self.history[-1:]:
+                    row["batches"] = []
                 self.notify("on_epoch_begin", **told)
                 self.run_single_epoch(batches, True, "train", self.train_step, **fit_params)
                 self.run_single_epoch(held_out, False, "valid", self.validation_step, **fit_params)
@@ -74,42 +78,75 @@ class LeanLoop:
             self.step_ = None
         return self
 
+    def notify(self, method_name, **kwargs):
+        """Tell the callbacks; one of skorch's that ends training ends it after all were told."""
+        if method_name != "on_epoch_end":
+            super().notify(method_name, **kwargs)
+            return
+        self.on_epoch_end(self, **kwargs)
+        for name, callback in self.callbacks_:
+            try:
+                callback.on_epoch_end(self, **kwargs)
+            except KeyboardInterrupt:
+                if not isinstance(callback, EarlyStopping):
+                    raise
+                self.stopping_ = f"The callback {name!r} asked for it."
+
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         if not training:
-            return super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+            self._run_validation(iterator, prefix, step_fn, **fit_params)
+            return
         begin, end = self._listeners("on_batch_begin"), self._listeners("on_batch_end")
         strangers = [told for told in end if not hasattr(told.__self__, "hold")]
-        # The one batch of the epoch that callbacks may write into; it is dropped at the end.
-        self.history.new_batch()
         step = self._step(iterator, begin + end)
         explicit = isinstance(step, ExplicitStep)
         settled = Settled(0.0, 0.0, 0)
+        # One for all batches, if nobody hears of each of them.
+        self.history.new_batch()
         with one_torch_thread() if explicit else nullcontext():
-            for batch in iterator.in_place() if explicit else iterator:
+            for number, batch in enumerate(iterator.in_place() if explicit else iterator):
+                if strangers and number:
+                    self.history.new_batch()
                 for listener in begin:
                     listener(self, batch=batch, training=True)
                 if not step.is_current():
                     settled += step.settle()
                     step = self._step(iterator, begin + end)
-                done = step(batch)
-                for listener in end:
-                    listener(
-                        self,
-                        batch=batch,
-                        training=True,
-                        loss=done.loss,
-                        y_pred=done.logits,
-                        pre_activations=done.pre_activations,
-                    )
-                if strangers:
-                    hold_weights(self)
-                # The graph of a step knows the sizes that parameters had; those may be cut by now.
-                del done
+                self._tell_of(step(batch), batch, end, strangers)
         settled += step.settle()
-        self.history[-1]["batches"] = []
         penalty = 0.5 * step.squared_norm() * settled.penalty
         self.epoch_loss_ = (settled.loss + penalty) / settled.n_rows
         self.history.record("train_loss", self.epoch_loss_)
+        if not strangers:
+            self._record_batch(prefix, self.epoch_loss_, settled.n_rows)
+
+    def _tell_of(self, done, batch, listeners, strangers):
+        """Tell listeners of a step; its graph, which knows the sizes of now, goes with it."""
+        if strangers:
+            self._record_batch("train", done.loss.item(), len(batch[0]))
+        for listener in listeners:
+            listener(
+                self,
+                batch=batch,
+                training=True,
+                loss=done.loss,
+                y_pred=done.logits,
+                pre_activations=done.pre_activations,
+            )
+        if strangers:
+            hold_weights(self)
+
+    def _record_batch(self, prefix, loss, n_rows):
+        self.history.record_batch(f"{prefix}_loss", loss)
+        self.history.record_batch(f"{prefix}_batch_size", n_rows)
+
+    def _run_validation(self, iterator, prefix, step_fn, **fit_params):
+        """Record the loss of the validation rows, where a net has some."""
+        super().run_single_epoch(iterator, False, prefix, step_fn, **fit_params)
+        if iterator is not None:
+            names = [f"{prefix}_loss", f"{prefix}_batch_size"]
+            losses, sizes = zip(*self.history[-1, "batches", :, names], strict=True)
+            self.history.record(names[0], float(np.average(losses, weights=sizes)))
 
     def _step(self, iterator, listeners):
         """Step of the coming batches."""

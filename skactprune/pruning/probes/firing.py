@@ -178,6 +178,7 @@ class Firing(Probe):
         """Go on from these totals, with empty buffers."""
         self._totals = totals
         self._tallies = [_Tally(len(total)) for total in totals]
+        self._fires = self._signs = None
 
     def _settled(self):
         """The totals, as float64 tensors, which hold whole numbers exactly up to 2 ** 53."""
@@ -198,8 +199,20 @@ class Firing(Probe):
 
     def _take(self, pre_activations):
         """Count the outputs of all layers."""
+        if self._sample_weight is None and pre_activations[0].dtype == torch.bool:
+            self._add_signs(pre_activations)
+            return
         for depth, z in enumerate(pre_activations):
             self._count(depth, z.detach())
+
+    def _add_signs(self, fires):
+        """Count signs that a step gives in the same tensors, on the CPU, every time."""
+        if fires is not self._fires:
+            self._fires, self._signs = fires, [signs.numpy() for signs in fires]
+        for depth, (tally, signs) in enumerate(zip(self._tallies, self._signs, strict=True)):
+            if not tally.has_room(len(signs)):
+                self._empty(depth)
+            tally.add(signs)
 
     def _count(self, depth, z):
         if self._sample_weight is not None:
