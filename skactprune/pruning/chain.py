@@ -166,9 +166,9 @@ class Loose:
     ----------
     shapes : list of (int, int)
         Shapes (n_out, n_in) of the hidden weights.
-    names : list of str
-        Names, in the module, of the hidden layers.
-    output : str
+    names : list of str, default=()
+        Names, in the module, of the hidden layers; not needed for masks alone.
+    output : str, default=""
         Name of its output layer.
     norms : dict of int to str, default=None
         Names of the normalizations that get what hidden layers put out, by depth.
@@ -180,7 +180,9 @@ class Loose:
         Whether a batch has told which layer is the output layer.
     """
 
-    def __init__(self, shapes, names, output, norms=None, learning=(), fractions=None, traced=True):
+    def __init__(
+        self, shapes, names=(), output="", norms=None, learning=(), fractions=None, traced=True
+    ):
         self.shapes = [tuple(int(n) for n in shape) for shape in shapes]
         self.names, self.output = list(names), output
         self.norms, self.learning = norms or {}, list(learning)
