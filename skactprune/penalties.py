@@ -7,7 +7,7 @@ import torch
 from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
 from skorch.callbacks import Callback
 
-from skactprune.nets.accuracy import RunningAccuracy
+from skactprune.nets.accuracy import accuracy_of
 from skactprune.nets.batches import batch_weight
 from skactprune.nets.net import LeanLoop, hold_weights
 from skactprune.pruning.chain import PRUNABLE
@@ -206,7 +206,7 @@ class WeightedNuclearNorm(Callback):
         since = len(net.history) - 1 - begun
         self.active_ = bool(self.alpha and since >= 0 and since % self.every_n_epochs == 0)
         self._n_steps_ = 0
-        self._accuracy_ = RunningAccuracy()
+        self._accuracy_ = accuracy_of(net)
 
     def on_grad_computed(self, net, named_parameters, **kwargs):
         if self.active_ and self.solver == "subgradient":

@@ -268,6 +268,7 @@ def test_a_round_that_fails_leaves_nothing_behind(owner, name, method, late, mon
 
 
 @pytest.mark.parametrize("tear", [0, 1, 3, 5])
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning")
 def test_interrupted_in_the_middle_of_replacing_parameters(tear, monkeypatch):
     """Some layers already have their new sizes, others not yet."""
     real = torch.nn.Parameter.__setattr__

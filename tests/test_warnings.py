@@ -54,7 +54,9 @@ def test_of_convergence(fit):
 
 def test_of_an_interrupt():
     clf = make(net_params={"callbacks": [Interrupt()]})
-    assert caught(lambda: clf.fit(X, y)) == ["Training interrupted by user."]
+    interrupted, rounds = caught(lambda: clf.fit(X, y))
+    assert "ended after 1 of 3 epochs and only 4 of 5 pruning rounds were triggered" in rounds
+    assert interrupted == "Training interrupted by user."
     assert caught(lambda: clf.partial_fit(X, y)) == ["Training interrupted by user."]
 
 

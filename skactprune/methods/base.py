@@ -107,19 +107,31 @@ class ScoredMethod(Method):
             )
 
     def n_counted(self, run):
-        """Number of weights that the fraction is taken of: the hidden ones before any round."""
+        """Number of weights that the fraction is taken of: the hidden ones before any round.
+
+        Parameters
+        ----------
+        run : Run or Part
+            The run, or what is chosen from together.
+
+        Returns
+        -------
+        int
+        """
         return run.masks.n_original
 
     def plan(self, run):
         """Raise ValueError if the target cannot be reached."""
-        fewest = run.layout.fewest_weights(self.granularity, run.floors)
-        highest = (run.masks.n_original - fewest) / self.n_counted(run)
-        if run.target > highest + 1e-9:
-            raise ValueError(
-                f"prune_fraction={run.target!r} cannot be reached: with hidden weights of "
-                f"shapes {run.layout.shapes} and at least {run.floors} neurons left, it must be "
-                f"at most {math.floor(highest * 1e4) / 1e4}."
-            )
+        for part in run.parts(run.masks):
+            layout = part.masks.layout
+            fewest = layout.fewest_weights(self.granularity, part.floors)
+            highest = (part.masks.n_original - fewest) / self.n_counted(part)
+            if part.target > highest + 1e-9:
+                raise ValueError(
+                    f"{run.what_asked(part)} cannot be reached: with hidden weights of "
+                    f"shapes {layout.shapes} and at least {part.floors} neurons left, it must be "
+                    f"at most {math.floor(highest * 1e4) / 1e4}."
+                )
 
     def begin(self, run):
         """Watch what the scores need, if anything; hold pruned weights unless they may regrow."""
@@ -132,17 +144,35 @@ class ScoredMethod(Method):
 
     def selected(self, run, masks, share):
         """Masks of what is to be left of `masks`, by scores."""
-        return select(
-            self.checked_scores(run, masks),
-            masks,
-            granularity=self.granularity,
-            scope=self.scope,
-            floors=run.floors,
-            **self.amount(run, share * run.target),
-        )
+        scores = self.checked_scores(run, masks)
+        left = list(masks.current)
+        for part in run.parts(masks):
+            found = select(
+                [scores[depth] for depth in part.depths],
+                part.masks,
+                granularity=self.granularity,
+                scope=self.scope,
+                floors=part.floors,
+                **self.amount(part, share * part.target),
+            )
+            for depth, mask in zip(part.depths, found, strict=True):
+                left[depth] = mask
+        return left
 
     def amount(self, run, fraction):
-        """How much `select` is to take until `fraction` is gone, as its keyword argument."""
+        """How much `select` is to take until `fraction` is gone, as its keyword argument.
+
+        Parameters
+        ----------
+        run : Run or Part
+            The run, or what is chosen from together.
+        fraction : float
+            Share of the weights.
+
+        Returns
+        -------
+        dict
+        """
         n_original = run.masks.n_original
         return {"n_left": n_original - n_weights(fraction, n_original)}
 

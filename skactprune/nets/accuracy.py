@@ -1,20 +1,30 @@
 """Training accuracy, from the predictions that training makes anyway."""
 
+import math
+
 import numpy as np
 import torch
+from sklearn.base import is_classifier
 
 
 class RunningAccuracy:
     """Accuracy over the batches of an epoch, weighted as the loss is.
 
+    Parameters
+    ----------
+    threshold : float or None, default=None
+        Output above which a net with one output tells the second of two classes, for targets that
+        are floats 0 and 1; None where these are no classes. With integer targets it is 0 then.
+
     Attributes
     ----------
     value : float
-        Share of the weight of all rows that is classified rightly; NaN where no batch had integer
-        class labels as targets.
+        Share of the weight of all rows that is classified rightly; NaN where no batch had class
+        labels as targets.
     """
 
-    def __init__(self):
+    def __init__(self, threshold=None):
+        self.threshold = threshold
         self._hits, self._rows = 0.0, 0.0
 
     @property
@@ -26,22 +36,17 @@ class RunningAccuracy:
 
         Parameters
         ----------
-        y_pred : torch.Tensor of shape (n_rows, n_outputs), or tuple that begins with it
+        y_pred : torch.Tensor of shape (n_rows,) or (n_rows, n_outputs), or tuple that begins with \
+it
             Output of the net.
         target : torch.Tensor of shape (n_rows,), or tuple that begins with it
             Targets.
         weight : torch.Tensor of shape (n_rows,) or None
             Weights of the rows.
         """
-        y = target[0] if isinstance(target, (tuple, list)) else target
-        logits = y_pred[0] if isinstance(y_pred, tuple) else y_pred
-        if y.is_floating_point() or y.dim() != 1:
+        right = self._right(_first(y_pred), _first(target))
+        if right is None:
             return
-        # numpy is several times as fast with few rows; it knows no half precision of all kinds.
-        logits = _array(logits.detach())
-        one_output = logits[0].size <= 1
-        chosen = logits.reshape(len(logits)) > 0 if one_output else logits.argmax(axis=1)
-        right = chosen == _array(y)
         if weight is None:
             self._hits += int(np.count_nonzero(right))
             self._rows += len(right)
@@ -50,7 +55,53 @@ class RunningAccuracy:
         self._hits += float((right * weight).sum())
         self._rows += float(weight.sum())
 
+    def _right(self, logits, y):
+        """Which rows are classified rightly; None where the targets are no classes."""
+        if not (torch.is_tensor(logits) and torch.is_tensor(y)):
+            return None
+        # numpy is several times as fast with few rows; it knows no half precision of all kinds.
+        logits, y = _array(logits), _array(y)
+        one_output = logits[:1].size <= 1
+        if y.dtype.kind == "f":
+            y = y.reshape(len(y), -1)
+            classes = self.threshold is not None and one_output and y.shape[1] == 1
+            if not classes or not ((y == 0) | (y == 1)).all():
+                return None
+            y = y[:, 0]
+        if y.ndim != 1:
+            return None
+        if one_output:
+            return (logits.reshape(-1) > (self.threshold or 0.0)) == y
+        return logits.argmax(axis=1) == y
+
+
+def accuracy_of(net):
+    """`RunningAccuracy` of the outputs of a skorch net in training.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        Initialized net.
+
+    Returns
+    -------
+    RunningAccuracy
+    """
+    if not is_classifier(net):
+        return RunningAccuracy()
+    share = getattr(net, "threshold", 0.5)
+    if isinstance(net.criterion_, torch.nn.BCELoss):
+        return RunningAccuracy(share)
+    # What training sees are logits.
+    inside = 0 < share < 1
+    return RunningAccuracy(math.log(share / (1 - share)) if inside else math.inf * (share - 0.5))
+
+
+def _first(values):
+    """The first of several outputs or targets."""
+    return values[0] if isinstance(values, (tuple, list)) else values
+
 
 def _array(tensor):
-    tensor = tensor.cpu()
+    tensor = tensor.detach().cpu()
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()

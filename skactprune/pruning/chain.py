@@ -4,39 +4,13 @@ from numbers import Integral
 
 import numpy as np
 import torch
-from torch import nn
 
 from skactprune.nets.matrices import matrix
-from skactprune.nets.mlp import MLP
 from skactprune.pruning import surgery
 from skactprune.pruning.masks import cascade
+from skactprune.pruning.passes import CONVOLUTIONS, PRUNABLE, renew_statistics
 from skactprune.pruning.paths import highest, widest_paths
 from skactprune.pruning.probes.base import Probe
-
-CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-PRUNABLE = (nn.Linear, *CONVOLUTIONS)
-
-
-def layout_of(module):
-    """Layout of the hidden layers of a module.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-        Any module.
-
-    Returns
-    -------
-    Chain or Loose
-
-    Raises
-    ------
-    ValueError
-        If there is no hidden layer; a multi-layer perceptron of this package may have none.
-    """
-    layout = Chain if isinstance(module, MLP) else Loose
-    hidden = layout.layers(module)[:-1]
-    return layout([matrix(layer.weight).shape for layer in hidden])
 
 
 class Chain:
@@ -47,6 +21,8 @@ class Chain:
     shapes : list of (int, int)
         Original shapes (n_out, n_in) of the hidden weights.
     """
+
+    traced = True
 
     def __init__(self, shapes):
         self.shapes = [tuple(int(n) for n in shape) for shape in shapes]
@@ -129,6 +105,21 @@ class Chain:
         """Probes that make sure that the module is what it is taken for."""
         return []
 
+    def is_of(self, module):
+        """Whether a module has such layers; cutting keeps them in step."""
+        return True
+
+    def renew(self, net, dataset, fit_params):
+        """Do nothing: there is no normalization."""
+
+    def held_besides(self, module, masks):
+        """Nothing is held besides weights."""
+        return []
+
+    def frozen(self, module):
+        """None: all layers are pruned together."""
+        return []
+
     def prune(self, net, masks, *, cut, refit=None):
         """Mask weights, fold dead neurons into biases, and `cut` them out.
 
@@ -169,32 +160,66 @@ class Chain:
 class Loose:
     """Linear and convolutional layers of any module, of which only the order is known.
 
-    The one that is defined last is taken for the output layer. Neurons do not leave: nothing is
-    known of who would miss them.
+    Neurons do not leave: nothing is known of who would miss them.
 
     Parameters
     ----------
     shapes : list of (int, int)
         Shapes (n_out, n_in) of the hidden weights.
+    names : list of str, default=()
+        Names, in the module, of the hidden layers; not needed for masks alone.
+    output : str, default=""
+        Name of its output layer.
+    norms : dict of int to str, default=None
+        Names of the normalizations that get what hidden layers put out, by depth.
+    learning : list of str, default=()
+        Names of the normalizations with running statistics.
+    fractions : list of float or None, default=None
+        For each hidden layer the share that is to go of it, None where it has none of its own.
+    traced : bool, default=True
+        Whether a batch has told which layer is the output layer.
     """
 
-    def __init__(self, shapes):
+    def __init__(
+        self, shapes, names=(), output="", norms=None, learning=(), fractions=None, traced=True
+    ):
         self.shapes = [tuple(int(n) for n in shape) for shape in shapes]
+        self.names, self.output = list(names), output
+        self.norms, self.learning = norms or {}, list(learning)
+        self.fractions = fractions or [None] * len(self.shapes)
+        self.traced = traced
 
     def of_shapes(self, shapes):
         """Layout of the same kind."""
-        return type(self)(shapes)
+        return Loose(
+            shapes,
+            self.names,
+            self.output,
+            self.norms,
+            self.learning,
+            self.fractions,
+            self.traced,
+        )
 
-    @staticmethod
-    def layers(module):
+    def part(self, depths):
+        """Layout of some of the hidden layers."""
+        return Loose(
+            [self.shapes[depth] for depth in depths],
+            [self.names[depth] for depth in depths],
+            self.output,
+        )
+
+    def layers(self, module):
         """Hidden layers in order of definition, then the output layer."""
-        layers = [part for part in module.modules() if isinstance(part, PRUNABLE)]
-        if len(layers) < 2:
-            raise ValueError(
-                "Pruner needs a module with at least one hidden layer before its output layer; "
-                f"{type(module).__name__} has {len(layers)} linear or convolutional layers."
-            )
-        return layers
+        return [module.get_submodule(name) for name in (*self.names, self.output)]
+
+    def is_of(self, module):
+        """Whether a module has these layers, in these shapes."""
+        parts = dict(module.named_modules())
+        if not all(name in parts for name in (*self.names, self.output)):
+            return False
+        found = [matrix(layer.weight).shape for layer in self.layers(module)[:-1]]
+        return [tuple(shape) for shape in found] == self.shapes
 
     def columns(self, depth, live):
         """Original indices of the inputs of layer `depth`."""
@@ -238,7 +263,8 @@ class Loose:
     def watch(self, module, listener):
         """Call ``listener(depth, z)`` with the pre-activations of hidden layers, as rows.
 
-        A channel of a convolution is a neuron with a row for every position.
+        A channel of a convolution is a neuron with a row for every position. Where a layer is
+        followed by a normalization, they are what that puts out, which the nonlinearity sees.
 
         Parameters
         ----------
@@ -252,17 +278,21 @@ class Loose:
         list of callable
             Each ends it for a layer.
         """
-        hidden = self.layers(module)[:-1]
-        return [
-            layer.register_forward_hook(
-                lambda layer, inputs, z, depth=depth: listener(depth, _rows(layer, z.detach()))
-            ).remove
-            for depth, layer in enumerate(hidden)
-        ]
+        removes = []
+        for depth, layer in enumerate(self.layers(module)[:-1]):
+            hooks = [(layer, _Listening(depth, layer, listener))]
+            if depth in self.norms:
+                hooks = _through_norm(hooks[0], module.get_submodule(self.norms[depth]))
+            removes += [part.register_forward_hook(hook).remove for part, hook in hooks]
+        return removes
 
     def checks(self):
         """Probes that make sure that the module is what it is taken for."""
-        return [OutputLayerCheck()]
+        return [] if self.traced else [OutputLayerCheck()]
+
+    def renew(self, net, dataset, fit_params):
+        """Bring the running statistics of normalizations up to the weights of now."""
+        renew_statistics(net, dataset, self.learning, fit_params)
 
     def prune(self, net, masks, *, cut, refit=None):
         """Mask weights; parameters and return values as in `Chain`."""
@@ -272,8 +302,35 @@ class Loose:
                 layer.weight * torch.from_numpy(mask).to(layer.weight).reshape(layer.weight.shape)
                 for layer, mask in zip(layers, masks.current, strict=True)
             ]
-        surgery.replace(layers, net.optimizer_, weights, masks=masks.current)
+        surgery.replace(layers, net.optimizer_, weights, masks=masks.current, names=self.names)
+        for bias, alive in self._idle_biases(net.module_, masks):
+            bias.data = bias.data * alive
         return masks, [np.ones(len(mask), dtype=bool) for mask in masks.current]
+
+    def frozen(self, module):
+        """Depths of the hidden layers that are not trained now."""
+        hidden = enumerate(self.layers(module)[:-1])
+        return [d for d, layer in hidden if not any(p.requires_grad for p in layer.parameters())]
+
+    def held_besides(self, module, masks):
+        """What is to be multiplied by what after a step, besides masked weights.
+
+        A neuron without weights puts out its bias. A batch normalization after it subtracts that
+        and divides by next to nothing: whatever a step makes of such a bias, which has no gradient
+        but rounding, would be blown up in evaluation mode, where the mean lags behind.
+        """
+        return [
+            (bias, torch.maximum(alive, (bias.detach() != 0).to(alive)))
+            for bias, alive in self._idle_biases(module, masks)
+        ]
+
+    def _idle_biases(self, module, masks):
+        """Biases that a batch normalization subtracts again, and 0 for neurons without weights."""
+        for depth, layer in enumerate(self.layers(module)[:-1]):
+            alive = masks.current[depth].any(axis=1)
+            if self.norms.get(depth) in self.learning and layer.bias is not None:
+                if not alive.all():
+                    yield layer.bias, torch.from_numpy(alive).to(layer.bias)
 
 
 class OutputLayerCheck(Probe):
@@ -285,8 +342,9 @@ class OutputLayerCheck(Probe):
     def attach(self, run):
         """Watch from now on."""
         self._called, self._module = None, run.net.module_
-        layers = run.layout.layers(self._module) if run.pending else []
-        self._handles = [layer.register_forward_hook(self._note) for layer in layers]
+        self._output = run.layers[-1]
+        layers = [part for part in self._module.modules() if isinstance(part, PRUNABLE)]
+        self._handles = [layer.register_forward_hook(self._note) for layer in layers if run.pending]
 
     def _note(self, layer, inputs, output):
         self._called = layer
@@ -295,15 +353,14 @@ class OutputLayerCheck(Probe):
         """Watch no longer."""
         for handle in self._handles:
             handle.remove()
-        self._handles, self._called, self._module = [], None, None
+        self._handles, self._called, self._module, self._output = [], None, None, None
 
     def end_batch(self, batch, pre_activations):
         """Raise ValueError if another layer was called last."""
         if not self._handles:
             return
-        called, module = self._called, self._module
+        called, module, defined = self._called, self._module, self._output
         self.detach()
-        defined = Loose.layers(module)[-1]
         if called not in (None, defined):
             names = {layer: name for name, layer in module.named_modules()}
             raise ValueError(
@@ -311,6 +368,33 @@ class OutputLayerCheck(Probe):
                 f"its output layer, but {names[called]!r} is called after it. Define the "
                 f"output layer of {type(module).__name__} last."
             )
+
+
+class _Listening:
+    """Forward hook of a layer, or of what follows it, that hands its output on."""
+
+    def __init__(self, depth, layer, listener):
+        self._depth, self._layer, self._listener = depth, layer, listener
+
+    def __call__(self, module, inputs, z):
+        self._listener(self._depth, _rows(self._layer, z.detach()))
+
+
+def _through_norm(hook, norm):
+    """Hooks that hand on what a normalization makes of the output of a layer."""
+    layer, listening = hook
+    outputs = [None]
+
+    def remember(module, inputs, z):
+        outputs[0] = z
+
+    def hear(module, inputs, z):
+        # Others may use it, too.
+        if inputs and inputs[0] is outputs[0]:
+            listening(module, inputs, z)
+        outputs[0] = None
+
+    return [(layer, remember), (norm, hear)]
 
 
 def _fewest_single(floors):

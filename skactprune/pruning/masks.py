@@ -43,7 +43,7 @@ class Masks:
 
     @property
     def sparsity(self):
-        """Share of the hidden weights that is gone."""
+        """Share of the weights that is gone, of the layers that are pruned; others do not count."""
         return 1.0 - self.n_left / self.n_original if self.n_original else 0.0
 
     @property
@@ -64,6 +64,13 @@ class Masks:
         """The same network with other masks of the same sizes."""
         new = Masks(self.layout)
         new.current, new.live = list(current), self.live
+        return new
+
+    def part(self, depths):
+        """Masks of some of the layers, where these are no chain."""
+        new = Masks(self.layout.part(depths))
+        new.current = [self.current[depth] for depth in depths]
+        new.live = [self.live[depth] for depth in depths]
         return new
 
     def regrown(self):

@@ -1,38 +1,32 @@
 """When to prune: a skorch callback that tells a method of the moments of a training run."""
 
-from numbers import Integral, Real
-
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 from skorch.callbacks import Callback
 
-from skactprune._warnings import warn
-from skactprune.nets.accuracy import RunningAccuracy
+from skactprune.nets.accuracy import accuracy_of
 from skactprune.nets.net import end_training
 from skactprune.nets.steps import modest
-from skactprune.pruning.method import Method, get_method
-from skactprune.pruning.run import Run
-from skactprune.pruning.schedules import cumulative_shares
-from skactprune.pruning.triggers import get_trigger
+from skactprune.pruning.best import forget_best
+from skactprune.pruning.choice import is_chain
+from skactprune.pruning.ending import Ending
+from skactprune.pruning.passes import traced
+from skactprune.pruning.planning import hook_matters, planned, unlabeled_rows
 
 STORED_PARAMS = ("method", "prune_fraction", "n_prune_rounds", "trigger", "min_neurons")
-CONSTRAINTS = {
-    "prune_fraction": [Interval(Real, 0, 1, closed="left")],
-    "n_prune_rounds": [Interval(Integral, 0, None, closed="left")],
-    "min_neurons": ["array-like", Interval(Integral, 1, None, closed="left")],
-    "random_state": ["random_state"],
-}
 
 
 class Pruner(Callback):
     """Prunes the hidden layers of a skorch net in rounds while it trains.
 
-    It works on the linear and convolutional layers of any module. The one that the module defines
-    last (the last in ``module.modules()``) is taken as the output layer and left alone; it must
-    also be the one that the forward pass calls last. There it masks weights. In the multi-layer
-    perceptrons of this package, whose layers it knows to be a chain, neurons that are dead also
-    leave the module and the optimizer.
+    It works on the linear and convolutional layers of any module, and masks weights there. What it
+    takes for hidden layers is found with the first batch, from two more forward passes over it:
+    those that are called and feed another such layer. Layers that feed none, the heads, are left
+    alone. Neurons fire where the nonlinearity gets a positive value: where a layer is followed by
+    a normalization, that is the output of the latter. After a round, running statistics of
+    normalizations are taken anew, from a forward pass over the training rows.
+
+    In the multi-layer perceptrons of this package, whose layers it knows to be a chain, neurons
+    that are dead also leave the module and the optimizer.
 
     Parameters
     ----------
@@ -40,9 +34,10 @@ class Pruner(Callback):
         The recipe: what is scored, what leaves together, how much a round. "activation_surgeon"
         is for the nets of this package only.
     prune_fraction : float, default=0.8
-        Share of the hidden weights that is gone after the last round, in [0, 1).
+        Share of the weights of the layers that are pruned, biases not counted, that is gone after
+        the last round, in [0, 1).
     n_prune_rounds : int, default=5
-        Number of rounds; 0 never prunes.
+        Number of rounds, at most 10000; 0 never prunes.
     trigger : {"epoch", "accuracy"}, EpochTrigger or AccuracyTrigger, default="epoch"
         After which epochs the rounds are done. The epochs of a fit are the net's ``max_epochs``.
     min_neurons : int or sequence of int, default=1
@@ -61,11 +56,21 @@ class Pruner(Callback):
         been counted. Where a method counts on a sample after each epoch, the sample is drawn from
         them. They weigh 1. A ``Dataset`` must take an array of indices and give ``(X, y)``, of
         which ``y`` is not looked at.
+    ignored_layers : list of str or torch.nn.Module, default=()
+        Names, as in ``module.named_modules()``, of layers to leave alone, or of modules with such
+        layers in them; or these modules themselves, which does not survive ``clone``.
+    layer_fractions : dict, default=None
+        Shares of their own for some layers, in [0, 1): names or modules as above, and what is to
+        be gone of them in place of `prune_fraction`, whatever the scope of the method. Only for
+        methods that choose by scores.
 
     Attributes
     ----------
     masks_ : Masks
-        What is left of the hidden weights.
+        What is left of the weights of the layers that are pruned; `layer_names_` says which.
+    layer_names_ : list of str or None
+        Names of the layers that are pruned, in the order of `masks_`; None for the nets of this
+        package, of which all hidden layers are.
     history_ : list of dict
         One row a round: ``round`` (the number of rounds done by then), ``epoch``, ``sparsity``,
         ``live_neurons``, ``train_score`` (accuracy of the epoch that ended with the round),
@@ -74,15 +79,32 @@ class Pruner(Callback):
     Raises
     ------
     ValueError
-        When training starts, for parameters outside their range, a module without hidden layers,
-        a `prune_fraction` that cannot be reached, a method that is not for such modules, and
-        `unlabeled` that is empty or given to a method that counts nothing. After the first batch,
-        for a module that calls another layer after the one that it defines last.
+        Before the first step, for parameters outside their range, names of layers that are not
+        there, a module without hidden layers, a `prune_fraction` that cannot be reached, layers
+        that cannot hold zeros (naming them), a method that is not for such modules, and
+        `unlabeled` that is empty or given to a method that counts nothing. At a round, if training
+        has diverged.
 
     Warns
     -----
     ConvergenceWarning
-        If not all rounds were triggered by the end of ``max_epochs`` epochs.
+        If training ends before the last round, at ``max_epochs`` epochs or before, whoever ended
+        it.
+    UserWarning
+        Naming layers and other weights that are left alone though nobody asked for it: what is
+        frozen or never called as a module, what shares its weight with something that is not
+        pruned, weights of attention and of recurrent layers. If weights are zero when training
+        starts: they are taken for pruned before. If somebody wrote into pruned weights.
+
+    Notes
+    -----
+    A weight that several layers share is pruned, and counted, once. Layers that compute their
+    weight from other parameters are pruned where zeros can be kept (``weight_norm`` and
+    ``spectral_norm`` of ``torch.nn.utils.parametrizations``) and refused otherwise
+    (``orthogonal``, and what computes weights by hooks, as in ``torch.nn.utils.prune``).
+
+    What ``EarlyStopping`` and ``Checkpoint`` of skorch bring back with ``load_best=True`` are the
+    best weights after the last round: they forget at each round what was best before.
 
     Examples
     --------
@@ -110,6 +132,8 @@ class Pruner(Callback):
         sample_weight=None,
         random_state=None,
         unlabeled=None,
+        ignored_layers=(),
+        layer_fractions=None,
     ):
         self.method = method
         self.prune_fraction = prune_fraction
@@ -119,10 +143,13 @@ class Pruner(Callback):
         self.sample_weight = sample_weight
         self.random_state = random_state
         self.unlabeled = unlabeled
+        self.ignored_layers = ignored_layers
+        self.layer_fractions = layer_fractions
 
     def initialize(self):
         """Forget earlier training."""
         self.__dict__.pop("run_", None)
+        self.ending_ = Ending()
         return self
 
     @property
@@ -134,6 +161,11 @@ class Pruner(Callback):
     def history_(self):
         """A row a round."""
         return self.run_.history
+
+    @property
+    def layer_names_(self):
+        """Names of the layers that are pruned."""
+        return getattr(self.run_.layout, "names", None)
 
     @property
     def activation_counts_(self):
@@ -148,7 +180,7 @@ class Pruner(Callback):
 
     # -- schedule ---------------------------------------------------------------------------
 
-    def prepare(self, net, state=None):
+    def prepare(self, net, state=None, trace=None):
         """Look at the net and check the parameters, unless that was done before.
 
         Parameters
@@ -157,75 +189,62 @@ class Pruner(Callback):
             Initialized net.
         state : dict, default=None
             What `state` gave; training goes on from there, with the parameters of this object.
+        trace : Trace, default=None
+            What the module does with a batch, where that is known.
         """
-        if hasattr(self, "run_"):
-            return
-        validate_parameter_constraints(CONSTRAINTS, self.get_params(deep=False), "Pruner")
-        method = get_method(self.method)
-        # A method notes things in training, and a parameter must not change in fit.
-        method = type(method)(**method.get_params(deep=False)).validated()
-        self.trigger_ = get_trigger(self.trigger)
-        rounds = self.n_prune_rounds if self.prune_fraction else 0
-        run = Run(net, repr(self.method), self.random_state)
-        if state is not None:
-            run.load(state["run"])
-        run.ask(
-            self.prune_fraction if rounds else 0.0,
-            cumulative_shares(method.schedule, rounds),
-            self.min_neurons,
-        )
-        if rounds:
-            method.plan(run)
-        self.method_, self.run_ = method, run
+        if not self.looked_:
+            params = self.get_params(deep=False)
+            self.method_, self.trigger_, self.run_ = planned(net, params, state, trace)
 
-    def _due(self, net, epoch, accuracy):
-        run = self.run_
-        rounds = len(run.shares)
-        if run.done == rounds:
-            return rounds
-        return self.trigger_.rounds_due(run.done, rounds, epoch, net.max_epochs, accuracy)
+    @property
+    def looked_(self):
+        """Whether it is known what the layers of the net are."""
+        return hasattr(self, "run_")
 
     # -- skorch's hooks ---------------------------------------------------------------------
 
     def hears(self, hook):
         """Whether there is anything to be done in a hook in the coming epoch."""
-        if getattr(type(self), hook) is not getattr(Pruner, hook):
-            return True
-        run, method = self.run_, type(self.method_)
-        if hook == "on_grad_computed":
-            return bool(run.shares) and method.on_gradient is not Method.on_gradient
-        if hook == "on_batch_begin":
-            return run.watches
-        if hook == "on_batch_end":
-            steps = method.on_step is not Method.on_step
-            return run.watches or steps or self.accuracy_ is not None
-        return True
+        overridden = getattr(type(self), hook) is not getattr(Pruner, hook)
+        return overridden or hook_matters(hook, self.method_, self.run_, self.accuracy_)
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
-        self.prepare(net)
+        if self.looked_ and not self.run_.is_of(net):
+            self.initialize()
         self.begun_ = False
-        self.unlabeled_ = None if self.unlabeled is None else net.get_dataset(self.unlabeled)
-        if self.unlabeled_ is not None and not len(self.unlabeled_):
-            raise ValueError("unlabeled has no rows; it must have at least one, or be None.")
+        self.unlabeled_ = unlabeled_rows(net, self.unlabeled)
+        self.ending_.start(self.run_.epoch if self.looked_ else 0)
+        if self.looked_ or is_chain(net.module_):
+            self._look(net)
+
+    def _look(self, net, batch=None):
+        """Find out what the layers are. Of some nets it takes a batch to tell who feeds whom."""
+        trace = None if batch is None else traced(net, batch, self.ending_.fit_params)
+        self.prepare(net, trace=trace)
         self.run_.start(net)
 
     def on_epoch_begin(self, net, dataset_train=None, **kwargs):
-        if not self.begun_:
-            self._begin(dataset_train)
-        due = self._due(net, self.run_.epoch + 1, 0.0)
-        scores = self.trigger_.needs_accuracy or due > self.run_.done
-        self.accuracy_ = RunningAccuracy() if scores else None
+        self.ending_.begin_epoch(net)
+        self.training_ = dataset_train
+        if self.looked_:
+            self._begin()
+        scores = not self.looked_ or self.run_.needs_accuracy(self.trigger_)
+        self.accuracy_ = accuracy_of(net) if scores else None
 
-    def _begin(self, training):
+    def _begin(self):
         run = self.run_
-        run.see(training, self.unlabeled_)
-        with run.transaction():
-            self.method_.begin(run)
-            run.check_unlabeled_are_used()
+        forget_best(run, save=False)
+        if self.begun_:
+            return
+        run.see(self.training_, self.unlabeled_, self.ending_.fit_params)
+        run.begin(self.method_)
         self.begun_ = True
 
     @modest
     def on_batch_begin(self, net, batch=None, training=False, **kwargs):
+        if training and not self.looked_:
+            self._look(net, batch)
+            self._begin()
         if training:
             self.run_.begin_batch(batch, self._weights(batch))
 
@@ -244,32 +263,33 @@ class Pruner(Callback):
                 self.accuracy_.add(y_pred, batch[1], self._weights(batch))
 
     def on_epoch_end(self, net, **kwargs):
+        self.ending_.end_epoch()
+        if not self.begun_:
+            return
         run = self.run_
         run.end_epoch()
         accuracy = float("nan") if self.accuracy_ is None else self.accuracy_.value
         if self.trigger_.needs_accuracy and np.isnan(accuracy):
-            raise ValueError(f"trigger={self.trigger!r} needs integer class labels as targets.")
+            raise ValueError(f"trigger={self.trigger!r} needs class labels as targets.")
         self.method_.on_epoch(run)
-        due = self._due(net, run.epoch, accuracy)
+        due = run.rounds_due(self.trigger_, run.epoch, accuracy)
         if due > run.done:
             with run.round(due, accuracy) as share:
                 self.method_.round(run, share)
+            forget_best(run, save=True)
         elif run.shares and not run.pending and self.trigger_.stops(accuracy):
             end_training(net, f"The accuracy reached the last mark of trigger={self.trigger!r}.")
 
     def on_train_end(self, net, X=None, y=None, **kwargs):
+        if not self.looked_:
+            # There was no batch.
+            self._look(net)
         run = self.run_
-        run.end()
+        run.end(self, checks=not self.ending_.within_epoch)
         if self.begun_:
             self.method_.end(run)
-        self.unlabeled_ = run.rows = None
-        if run.done < len(run.shares) and run.epoch == net.max_epochs:
-            warn(
-                f"Stochastic Optimizer: Maximum iterations ({net.max_epochs}) reached and only "
-                f"{run.done} of {len(run.shares)} pruning rounds were triggered: the sparsity "
-                f"is {run.masks.sparsity:.3f}, not prune_fraction={self.prune_fraction!r}.",
-                ConvergenceWarning,
-            )
+        self.unlabeled_ = self.training_ = run.rows = None
+        self.ending_.tell(net, run, f"prune_fraction={self.prune_fraction!r}")
 
     def _weights(self, batch):
         return None if self.sample_weight is None else self.sample_weight(batch)
@@ -278,14 +298,15 @@ class Pruner(Callback):
 
     def hold(self):
         """Set masked weights to zero, whatever was written into them."""
-        if hasattr(self, "run_"):
+        if self.looked_:
             self.run_.zero_masked()
 
     def abandon(self):
         """Hear that training has failed, so that there is nothing to be finished."""
         self.begun_ = False
+        self.ending_.abandon()
 
     def state(self):
         """What `prepare` needs to go on: arrays, numbers and the parameters."""
-        params = self.get_params(deep=False)
-        return {"params": {name: params[name] for name in STORED_PARAMS}, "run": self.run_.state()}
+        params = {name: getattr(self, name) for name in STORED_PARAMS}
+        return {"params": params, "run": self.run_.state()}

@@ -1,6 +1,7 @@
 """What a method sees of a training run, and what it may do to the net."""
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
@@ -9,14 +10,46 @@ from skorch.utils import to_device
 from torch.nn.utils import parametrize
 
 from skactprune._transaction import attributes_of, transaction
-from skactprune.nets.matrices import matrix, stored_like
+from skactprune._warnings import warn
+from skactprune.nets.matrices import matrix
 from skactprune.pruning import surgery
-from skactprune.pruning.chain import floors_of, layout_of
+from skactprune.pruning.best import forget_best, have_last_word
+from skactprune.pruning.chain import floors_of
+from skactprune.pruning.choice import found_zeros, layout_of
 from skactprune.pruning.masks import Masks
 from skactprune.pruning.probes.rows import Rows
 
+
+@dataclass(frozen=True)
+class Part:
+    """Hidden layers that are chosen from together.
+
+    Attributes
+    ----------
+    depths : list of int
+        Which ones.
+    masks : Masks
+        Their masks.
+    floors : list of int
+        Neurons that each of them keeps at least.
+    target : float
+        Share of their weights that is to be gone in the end.
+    n_weights : int
+        Weights that methods which count all of a net count.
+    fraction_done : float
+        Share of the weights that rounds were asked to remove so far.
+    """
+
+    depths: list
+    masks: Masks
+    floors: list
+    target: float
+    n_weights: int
+    fraction_done: float
+
+
 # What belongs to one call of fit and is not kept.
-OF_A_FIT = ("net", "rows", "_held")
+OF_A_FIT = ("net", "module", "rows", "fit_params", "_held")
 STATE = ("n_weights", "shares", "done", "fraction_done", "epoch", "history", "moving", "holds")
 
 
@@ -31,13 +64,17 @@ class Run:
         How the user named the method, for messages.
     random_state : int, RandomState instance or None
         Draws whatever a method draws; None takes a seed from the operating system.
+    layout : Chain or Loose, default=None
+        Who feeds whom; None is what the module alone tells.
 
     Attributes
     ----------
     net : skorch.NeuralNet
         The net in training; gone between fits.
+    asked : float
+        Share of the weights that is to be gone, in the end, of layers without one of their own.
     target : float
-        Share of the hidden weights that is to be gone in the end; 0 where nothing is to be pruned.
+        Share of all hidden weights that is to be gone in the end; 0 where nothing is to be pruned.
     layout : Chain or Loose
         Who feeds whom.
     masks : Masks
@@ -68,22 +105,27 @@ class Run:
         Whether masked weights are held at zero.
     goes_on : bool
         Whether more training may follow on this one: neurons that may regrow stay then.
+    fit_params : dict
+        What the module gets besides rows in this fit.
     """
 
-    def __init__(self, net, label, random_state):
-        self.net, self.label = net, label
+    def __init__(self, net, label, random_state, layout=None):
+        self.net, self.label, self.module = net, label, net.module_
         given = isinstance(random_state, np.random.RandomState)
         self.random_state = random_state if given else np.random.RandomState(random_state)
-        self.layout = layout_of(net.module_)
+        self.layout = layout_of(net.module_) if layout is None else layout
         self.masks = Masks(self.layout)
         self.n_weights = sum(layer.weight.numel() for layer in self.layers)
-        self.target, self.floors = 0.0, [1] * len(self.layout.shapes)
+        self.asked = self.target = 0.0
+        self.floors = [1] * len(self.layout.shapes)
         self.shares, self.done, self.fraction_done = [], 0, 0.0
         self.epoch, self.history = 0, []
         self.moving, self.holds, self.goes_on = False, True, True
         self.rows = None
+        self.fit_params = {}
         self._probes, self._saved = {}, {}
         self._held = []
+        self._parted = False
 
     # -- how far ----------------------------------------------------------------------------
 
@@ -109,7 +151,7 @@ class Run:
                 f"hidden_layer_sizes=() leaves nothing to prune; prune_fraction={target!r} needs a "
                 "hidden layer (or prune_fraction=0)."
             )
-        self.target, self.shares = target, shares
+        self.asked, self.target, self.shares = target, self._overall(target), shares
         self.floors = floors_of(self.layout.shapes, min_neurons)
         if not self.epoch and not self.history:
             self.start_schedule()
@@ -119,11 +161,34 @@ class Run:
         while self.done and self.fraction(self.done) > self.fraction_done:
             self.done -= 1
 
+    def _overall(self, asked):
+        """Share of all hidden weights that is to be gone, where layers have shares of their own."""
+        if all(own is None for own in self.fractions):
+            return asked
+        sizes = [n_out * n_in for n_out, n_in in self.layout.shapes]
+        shares = [asked if own is None else own for own in self.fractions]
+        return float(np.average(shares, weights=sizes))
+
     def start_schedule(self):
         """Count epochs and rounds from zero; rounds whose target was reached are skipped."""
         self.epoch = self.done = 0
         while self.done < len(self.shares) and self.fraction(self.done + 1) <= self.fraction_done:
             self.done += 1
+
+    def take_zeros(self):
+        """Take what is zero in the layers for pruned, and warn of it."""
+        masks = found_zeros(self.net.module_, self.layout)
+        if all(mask.all() for mask in masks):
+            return
+        self.masks = self.masks.replaced(masks)
+        self.fraction_done = self.masks.sparsity
+        named = zip(self.layout.names, masks, strict=True)
+        warn(
+            "Pruner takes weights that are zero when training starts for pruned before, and keeps "
+            f"them at zero: {', '.join(repr(name) for name, mask in named if not mask.all())}; "
+            f"the sparsity is {self.masks.sparsity:.3f}. Where they are to be trained, leave their "
+            "layers out with ignored_layers or give them small values."
+        )
 
     @property
     def pending(self):
@@ -139,6 +204,18 @@ class Run:
         """Share of the weights that is to be gone after `done` rounds."""
         return self.shares[done - 1] * self.target
 
+    def needs_accuracy(self, trigger):
+        """Whether the accuracy of training is to be taken in the coming epoch."""
+        due = self.rounds_due(trigger, self.epoch + 1, 0.0)
+        return trigger.needs_accuracy or due > self.done
+
+    def rounds_due(self, trigger, epoch, accuracy):
+        """Rounds that must be done by the end of an epoch."""
+        n_rounds = len(self.shares)
+        if self.done == n_rounds:
+            return n_rounds
+        return trigger.rounds_due(self.done, n_rounds, epoch, self.max_epochs, accuracy)
+
     @contextmanager
     def round(self, done, train_score=float("nan")):
         """Do the rounds up to number `done`, all of it or nothing.
@@ -147,8 +224,17 @@ class Run:
         done, and has a row in `history`.
         """
         start = perf_counter()
+        self._check_finite()
+        self._parted = False
         with self.transaction():
             yield self.shares[done - 1]
+            if not self._parted and any(own is not None for own in self.fractions):
+                raise ValueError(
+                    f"method={self.label} removes its own share of every layer, so that "
+                    "layer_fractions must be None."
+                )
+            if self.epoch:
+                self.layout.renew(self.net, self.rows.training, self.fit_params)
             self.fraction_done, self.done = self.fraction(done), done
             epoch = self.net.history[-1]
             row = {
@@ -162,6 +248,17 @@ class Run:
             }
             self.history = [*self.history, row]
 
+    def _check_finite(self):
+        """Raise ValueError if training has diverged: no method can tell which weights matter."""
+        finite = all(layer.weight.detach().isfinite().all() for layer in self.layers)
+        loss = self.net.history[-1].get("train_loss") if self.net.history else None
+        if not finite or (loss is not None and not np.isfinite(loss)):
+            raise ValueError(
+                f"Training has diverged by epoch {self.epoch}: weights or loss are not finite, so "
+                "that nothing can be pruned. The input data may contain large values and need to "
+                "be preprocessed, or the learning rate is too high."
+            )
+
     @contextmanager
     def transaction(self):
         """Whatever is done to net, masks and probes inside is done entirely, or not at all."""
@@ -169,6 +266,62 @@ class Run:
         net = surgery.snapshot(self.net.module_, self.net.optimizer_)
         with transaction(net, attributes_of(self), *restores):
             yield
+
+    @property
+    def fractions(self):
+        """For each hidden layer the share that is to go of it, None where it has no own one."""
+        return getattr(self.layout, "fractions", [None] * len(self.layout.shapes))
+
+    def parts(self, masks):
+        """Layers that are chosen from together, with what is to go of them.
+
+        Parameters
+        ----------
+        masks : Masks
+            Masks of all hidden layers.
+
+        Returns
+        -------
+        list of Part
+            One, unless layers have shares of their own.
+        """
+        self._parted = True
+        frozen = self._frozen()
+        own = [d for d, share in enumerate(self.fractions) if share is not None and d not in frozen]
+        common = [d for d, share in enumerate(self.fractions) if share is None and d not in frozen]
+        depths = [[depth] for depth in own]
+        return [self._part(masks, some) for some in ([common, *depths] if common else depths)]
+
+    def _frozen(self):
+        """Layers that somebody has frozen since training began, after a warning that names them."""
+        frozen = self.layout.frozen(self.net.module_)
+        if frozen:
+            warn(
+                f"Pruner leaves alone in this round, as they were frozen since the first batch: "
+                f"{', '.join(repr(self.layout.names[depth]) for depth in frozen)}."
+            )
+        return frozen
+
+    def what_asked(self, part):
+        """What asks for the share of a part, for messages."""
+        own = self.fractions[part.depths[0]]
+        if own is None:
+            return f"prune_fraction={part.target!r}"
+        return f"layer_fractions[{self.layout.names[part.depths[0]]!r}]={own!r}"
+
+    def _part(self, masks, depths):
+        whole = len(depths) == len(self.fractions)
+        own = self.fractions[depths[0]]
+        target = self.asked if own is None else own
+        share = self.shares[self.done - 1] if self.done else 0.0
+        return Part(
+            depths=depths,
+            masks=masks if whole else masks.part(depths),
+            floors=[self.floors[depth] for depth in depths],
+            target=target,
+            n_weights=self.n_weights if whole else masks.part(depths).n_original,
+            fraction_done=self.fraction_done if whole else share * target,
+        )
 
     # -- what there is ----------------------------------------------------------------------
 
@@ -355,17 +508,20 @@ class Run:
         """Hold the masked weights of now at zero after every step, or none of them."""
         self.holds = holds
         self._held = [
-            (
-                parameter,
-                stored_like(
-                    torch.from_numpy(mask).to(parameter).reshape(parameter.shape), parameter
-                ),
-            )
+            pair
             for layer, mask in zip(self.hidden, self.masks.current, strict=True)
             if holds and not mask.all()
-            for parameter in layer.parameters()
-            if parameter.shape == layer.weight.shape
+            for pair in surgery.held_at_zero(
+                layer, torch.from_numpy(mask).to(layer.weight.device).reshape(layer.weight.shape)
+            )
         ]
+
+        if holds:
+            self._held += self.layout.held_besides(self.net.module_, self.masks)
+
+    def is_held(self):
+        """Whether the masked weights that are held are zero, as they are after every step."""
+        return not any(parameter.detach()[mask == 0].any() for parameter, mask in self._held)
 
     def zero_masked(self):
         """Set the masked weights that are held to zero."""
@@ -403,20 +559,45 @@ class Run:
         hidden = self.hidden
         surgery.replace(hidden, optimizer, [layer.weight.data for layer in hidden], masks=kept)
 
+    def is_of(self, net):
+        """Whether the module of a net is the one that was trained so far, or a copy of it."""
+        never_saw_a_batch = not self.layout.traced and not self.epoch
+        same = self.module in (None, net.module_) and self.layout.is_of(net.module_)
+        return same and not never_saw_a_batch
+
     # -- for the pruner ---------------------------------------------------------------------
 
     def start(self, net):
         """Begin a fit with `net`."""
-        self.net = net
+        self.net, self.module = net, net.module_
         # Whoever moves masks says so in `Method.begin`; the last method may have been another.
         self.moving = False
         self.hold_masks(self.holds)
+        self.warn_if_awake("Before training")
         for probe in self.layout.checks():
             self.watch(probe)
 
-    def see(self, training, unlabeled):
-        """Hear of the rows of this fit."""
+    def warn_if_awake(self, when):
+        """Warn if somebody has written into pruned weights; they are zero again afterwards."""
+        if not self.is_held():
+            self.zero_masked()
+            warn(
+                f"{when}, weights that had been pruned were written into (by load_params, or a "
+                "callback that brings weights back from before a round). They are zero again: the "
+                f"sparsity is {self.masks.sparsity:.3f}, and the other weights are those that were "
+                "written."
+            )
+
+    def see(self, training, unlabeled, fit_params=None):
+        """Hear of the rows of this fit, and of what the module gets besides."""
+        self.fit_params = fit_params or {}
         self.rows = Rows(training, unlabeled, self.random_state, self.net.batch_size)
+
+    def begin(self, method):
+        """Let a method begin, entirely or not at all."""
+        with self.transaction():
+            method.begin(self)
+            self.check_unlabeled_are_used()
 
     @property
     def watches(self):
@@ -439,11 +620,24 @@ class Run:
         for probe in self._probes.values():
             probe.end_epoch(self)
 
-    def end(self):
-        """End a fit: what belongs to it alone goes."""
+    def end(self, told, checks):
+        """End a fit: what belongs to it alone goes.
+
+        Parameters
+        ----------
+        told : skorch.callbacks.Callback
+            Callback that was told of the end.
+        checks : bool
+            Whether pruned weights should be zero by now.
+        """
         for probe in self._probes.values():
             probe.detach()
+        if checks:
+            forget_best(self, save=True)
+            self.warn_if_awake("When training ended")
         self.zero_masked()
+        if self.net.callbacks_[-1][1] is not told and self._held:
+            have_last_word(self)
 
     def state(self):
         """What `load` needs: arrays, numbers, and lists and dicts of them."""

@@ -1,0 +1,65 @@
+"""Callbacks that bring the best weights back: what was best before a round is so no longer."""
+
+import numpy as np
+from skorch.callbacks import Callback, Checkpoint, EarlyStopping
+
+
+def forget_best(run, *, save):
+    """Let callbacks that bring weights back forget those from before a round of the last epoch.
+
+    The best are those of the epochs after the last round: what a round leaves does worse than the
+    net before, as a rule, and would never be chosen. Callbacks other than skorch's are not known.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    save : bool
+        Whether checkpoints keep the net of now, so that there is something to go back to.
+    """
+    if not run.history or run.history[-1]["epoch"] != run.epoch:
+        return
+    net = run.net
+    restoring = [cb for _, cb in net.callbacks_ if getattr(cb, "load_best", False)]
+    for callback in restoring:
+        if isinstance(callback, EarlyStopping):
+            callback.best_model_weights_ = None
+            callback.dynamic_threshold_ = _worst(callback)
+        elif isinstance(callback, Checkpoint) and save:
+            # The name of a file may hold the epoch of the last event.
+            if callback.event_name is not None:
+                net.history.record(callback.event_name, True)
+            callback.save_model(net)
+    if any(isinstance(callback, Checkpoint) for callback in restoring):
+        for _, callback in net.callbacks_:
+            if hasattr(callback, "best_score_") and hasattr(callback, "lower_is_better"):
+                callback.best_score_ = _worst(callback)
+
+
+def have_last_word(run):
+    """Let a run look at its weights once more, when all callbacks were told of the end.
+
+    Those that come after the pruner may bring weights back, too.
+
+    Parameters
+    ----------
+    run : Run
+        The run; training has ended, and callbacks are being told.
+    """
+    # skorch goes through the list itself, so that what is added meanwhile comes last.
+    run.net.callbacks_.append(("_last_word", LastWord(run)))
+
+
+class LastWord(Callback):
+    """Looks at pruned weights once, and is gone."""
+
+    def __init__(self, run):
+        self.run = run
+
+    def on_train_end(self, net, X=None, y=None, **kwargs):
+        net.callbacks_ = [pair for pair in net.callbacks_ if not isinstance(pair[1], LastWord)]
+        self.run.warn_if_awake("When training ended")
+
+
+def _worst(callback):
+    return np.inf if callback.lower_is_better else -np.inf

@@ -1,0 +1,214 @@
+"""Forward passes besides those of training, and what they find: who is called, who feeds whom."""
+
+import random
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from sklearn.utils import check_random_state
+from skorch.dataset import unpack_data
+from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.parameter import is_lazy
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+PRUNABLE = (nn.Linear, *CONVOLUTIONS)
+NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.LocalResponseNorm)
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What a module does with a batch.
+
+    Attributes
+    ----------
+    called : set of torch.nn.Module
+        Linear and convolutional layers that were called, in training or in evaluation mode.
+    outputs : list of torch.nn.Module
+        Those that feed no other of them, the one that is called last at the end.
+    norms : dict of torch.nn.Module to torch.nn.Module
+        Normalization that gets what a layer puts out, by layer.
+    learning : set of torch.nn.Module
+        Normalizations that keep running statistics, and update them in training.
+    """
+
+    called: set
+    outputs: list
+    norms: dict
+    learning: set
+
+
+def traced(net, batch, fit_params):
+    """Trace of a batch.
+
+    It takes a forward pass in each mode, after which modes, buffers and random generators are as
+    they were.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        Initialized net.
+    batch : tuple
+        Batch of training.
+    fit_params : dict
+        What the module gets besides.
+
+    Returns
+    -------
+    Trace or None
+        None where the net does not call its module in the usual way, or never calls a layer.
+    """
+    module, seen = net.module_, _Seen()
+    layers = [part for part in module.modules() if isinstance(part, PRUNABLE)]
+    norms = [part for part in module.modules() if isinstance(part, NORMS)]
+    handles = [layer.register_forward_hook(seen.hear_layer) for layer in layers]
+    handles += [norm.register_forward_hook(seen.hear_norm) for norm in norms]
+    try:
+        for training in (False, True):
+            # With gradients: their graph tells who feeds whom.
+            with _same_draws(net), _same_modes(module), _same_buffers(module), torch.enable_grad():
+                module.train(training)
+                net.infer(unpack_data(batch)[0], **fit_params)
+    except Exception:
+        # A net may call its module otherwise; what is wrong for all of them is told in training.
+        return None
+    finally:
+        for handle in handles:
+            handle.remove()
+    return seen.trace() if seen.called else None
+
+
+class _Seen:
+    """What hooks hear."""
+
+    def __init__(self):
+        self.called, self._nodes, self._outputs = {}, {}, []
+        self._norms, self._learning = {}, set()
+
+    def hear_layer(self, layer, inputs, z):
+        self.called.pop(layer, None)
+        self.called[layer] = True
+        if z.grad_fn is not None:
+            self._nodes[z.grad_fn] = layer
+        self._outputs.append((layer, z))
+
+    def hear_norm(self, norm, inputs, z):
+        if norm.training and getattr(norm, "running_mean", None) is not None:
+            self._learning.add(norm)
+        for layer, output in self._outputs:
+            if inputs and inputs[0] is output:
+                self._norms[layer] = norm
+
+    def trace(self):
+        """What was seen, once the passes are over."""
+        feeding = self._feeding()
+        # What has no graph, in checkpoints for instance, may feed anything.
+        known = set(self._nodes.values())
+        outputs = [layer for layer in self.called if layer in known and layer not in feeding]
+        return Trace(
+            set(self.called), outputs or list(self.called)[-1:], self._norms, self._learning
+        )
+
+    def _feeding(self):
+        """Layers that feed another one: those that are met on the way back from it."""
+        feeding, seen = set(), set()
+        ahead = [before for node in self._nodes for before, _ in node.next_functions]
+        while ahead:
+            node = ahead.pop()
+            if node is None or node in seen:
+                continue
+            seen.add(node)
+            if node in self._nodes:
+                feeding.add(self._nodes[node])
+            else:
+                ahead.extend(before for before, _ in node.next_functions)
+        return feeding
+
+
+def renew_statistics(net, dataset, names, fit_params):
+    """Running statistics of the net of now: means over one pass through the rows of training.
+
+    Only the named normalizations are in training mode in it. Modes and random generators are as
+    they were afterwards; new tensors take the place of the old statistics.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        Net in training.
+    dataset : Dataset
+        Rows of training.
+    names : list of str
+        Normalizations of its module.
+    fit_params : dict
+        What the module gets besides.
+    """
+    module = net.module_
+    norms = [module.get_submodule(name) for name in names]
+    if not norms:
+        return
+    momenta = [norm.momentum for norm in norms]
+    with _same_draws(net), _same_modes(module), torch.no_grad():
+        module.eval()
+        for norm in norms:
+            for name in STATISTICS:
+                setattr(norm, name, getattr(norm, name).clone())
+            norm.reset_running_stats()
+            # Which makes them plain means.
+            norm.training, norm.momentum = True, None
+        try:
+            for batch in net.get_iterator(dataset, training=True):
+                net.infer(unpack_data(batch)[0], **fit_params)
+        finally:
+            for norm, momentum in zip(norms, momenta, strict=True):
+                norm.momentum = momentum
+
+
+@contextmanager
+def _same_draws(net):
+    """Random generators that what a user wrote may draw from are as before, afterwards."""
+    lazy = any(map(is_lazy, net.module_.parameters()))
+    device = torch.device(net.device or "cpu")
+    on_device = torch.get_device_module(device) if device.type != "cpu" else None
+    shared = check_random_state(None)
+    before = torch.get_rng_state(), shared.get_state(), random.getstate()
+    there = on_device.get_rng_state(device) if on_device else None
+    try:
+        yield
+    finally:
+        # Unless layers drew their first weights.
+        if not lazy:
+            torch.set_rng_state(before[0])
+            if on_device:
+                on_device.set_rng_state(there, device)
+        shared.set_state(before[1])
+        random.setstate(before[2])
+
+
+@contextmanager
+def _same_modes(module):
+    """Every part is in the mode that it was in, afterwards."""
+    before = [(part, part.training) for part in module.modules()]
+    try:
+        yield
+    finally:
+        for part, training in before:
+            part.training = training
+
+
+@contextmanager
+def _same_buffers(module):
+    """Whatever writes into buffers writes into copies."""
+    before = [
+        (part, name, buffer)
+        for part in module.modules()
+        for name, buffer in part.named_buffers(recurse=False)
+        if not is_lazy(buffer)
+    ]
+    for part, name, buffer in before:
+        setattr(part, name, buffer.clone())
+    try:
+        yield
+    finally:
+        for part, name, buffer in before:
+            setattr(part, name, buffer)

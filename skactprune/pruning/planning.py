@@ -1,0 +1,127 @@
+"""What a training run is to do: parameters that were checked, a method, a trigger and a run."""
+
+from numbers import Integral, Real
+
+from sklearn.utils._param_validation import Interval, validate_parameter_constraints
+from torch import nn
+
+from skactprune.pruning.choice import is_chain, layout_of
+from skactprune.pruning.method import Method, get_method
+from skactprune.pruning.run import Run
+from skactprune.pruning.schedules import cumulative_shares
+from skactprune.pruning.triggers import get_trigger
+
+# Rounds come at ends of epochs, and each has an entry in lists.
+MOST_ROUNDS = 10_000
+CONSTRAINTS = {
+    "prune_fraction": [Interval(Real, 0, 1, closed="left")],
+    "n_prune_rounds": [Interval(Integral, 0, MOST_ROUNDS, closed="both")],
+    "min_neurons": ["array-like", Interval(Integral, 1, None, closed="left")],
+    "random_state": ["random_state"],
+    "ignored_layers": [list, tuple, str, nn.Module, None],
+    "layer_fractions": [dict, None],
+}
+
+
+def planned(net, params, state=None, trace=None):
+    """Method, trigger and run for a net.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        Initialized net.
+    params : dict
+        Parameters of a `Pruner`.
+    state : dict, default=None
+        What `Pruner.state` gave; training goes on from there, with these parameters.
+    trace : Trace, default=None
+        What the module does with a batch, where that is known.
+
+    Returns
+    -------
+    method : Method
+        A copy that may note things.
+    trigger : EpochTrigger, AccuracyTrigger or object
+        When.
+    run : Run
+        Where it stands.
+
+    Raises
+    ------
+    ValueError
+        For parameters outside their range, and what cannot be done with this net.
+    """
+    validate_parameter_constraints(CONSTRAINTS, params, "Pruner")
+    method = get_method(params["method"])
+    # A method notes things in training, and a parameter must not change in fit.
+    method = type(method)(**method.get_params(deep=False)).validated()
+    trigger = get_trigger(params["trigger"])
+    fraction, fractions = params["prune_fraction"], params["layer_fractions"]
+    layout = layout_of(net.module_, trace, params["ignored_layers"], fractions)
+    wanted = fraction or any((fractions or {}).values())
+    shares = cumulative_shares(method.schedule, params["n_prune_rounds"] if wanted else 0)
+    run = Run(net, repr(params["method"]), params["random_state"], layout)
+    if state is not None:
+        run.load(state["run"])
+    elif not is_chain(net.module_):
+        run.take_zeros()
+    run.ask(fraction if shares else 0.0, shares, params["min_neurons"])
+    if shares:
+        method.plan(run)
+    return method, trigger, run
+
+
+def hook_matters(hook, method, run, accuracy):
+    """Whether there is anything to be done in a hook of skorch in the coming epoch.
+
+    Parameters
+    ----------
+    hook : str
+        Its name.
+    method : Method
+        Acts in some of them.
+    run : Run
+        Watches in some.
+    accuracy : RunningAccuracy or None
+        Accuracy of training, where it is taken.
+
+    Returns
+    -------
+    bool
+    """
+    acts = type(method)
+    if hook == "on_grad_computed":
+        return bool(run.shares) and acts.on_gradient is not Method.on_gradient
+    if hook == "on_batch_begin":
+        return run.watches
+    if hook == "on_batch_end":
+        scores = accuracy is not None
+        return run.watches or scores or acts.on_step is not Method.on_step
+    return True
+
+
+def unlabeled_rows(net, unlabeled):
+    """Rows without labels as a dataset, or None.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        Net that makes datasets.
+    unlabeled : array, tensor, Dataset or None
+        The rows.
+
+    Returns
+    -------
+    Dataset or None
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    if unlabeled is None:
+        return None
+    dataset = net.get_dataset(unlabeled)
+    if not len(dataset):
+        raise ValueError("unlabeled has no rows; it must have at least one, or be None.")
+    return dataset
