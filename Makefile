@@ -7,13 +7,14 @@ STAMP := $(VENV)/.installed
 DEMO_DIR ?= demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench fuzz clean
 
 help:
 	@echo "make demo   compare pruned and dense networks with PCA on digits; results in $(DEMO_DIR)/"
 	@echo "make test   run all tests, docstring examples included"
 	@echo "make lint   check style and format"
 	@echo "make bench  time, memory and size beside other libraries, about half an hour; results in docs/"
+	@echo "make fuzz   try damaged files of models for MINUTES=10"
 	@echo "make clean  remove the environment, results and caches"
 
 # Editable, so that a change of the sources needs no second installation.
@@ -37,6 +38,11 @@ lint: $(STAMP)
 # Wants idle cores. An interrupted run goes on; BENCH_FLAGS=--fresh begins anew.
 bench: $(STAMP)
 	$(VENV)/bin/python -m benchmarks $(BENCH_FLAGS)
+
+MINUTES ?= 10
+
+fuzz: $(STAMP)
+	cd tests && PYTHONPATH=.. ../$(VENV)/bin/python -m fuzz.files --minutes $(MINUTES)
 
 clean:
 	rm -rf $(VENV) $(DEMO_DIR) bench build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
