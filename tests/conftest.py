@@ -18,3 +18,14 @@ torch.set_num_threads(1)
 def both_steps(request, monkeypatch):
     """Run a test twice: with the step that is chosen, and with all nets trained by autograd."""
     monkeypatch.setattr(LeanLoop, "explicit_steps", request.param == "explicit")
+
+
+def pytest_collection_modifyitems(items):
+    """Let nets lose nearly all that they know: those of tests are tiny.
+
+    What is said of it is tested in ``test_collapse.py``.
+    """
+    for item in items:
+        item.add_marker(
+            pytest.mark.filterwarnings("ignore:(?s).*Take a lower prune_fraction"), append=False
+        )

@@ -229,7 +229,6 @@ def cells_of(page):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.filterwarnings("ignore:(?s).*Take a lower prune_fraction")
 def test_rows_can_be_repeated_from_what_is_printed(tmp_path):
     hidden = ["--hidden", "30", "20", "--max-iter", "15", "--prune-fraction", "0.7"]
     assert main(["compare", *hidden, "--seeds", "1", "--jobs", "1", "--output", str(tmp_path)]) == 0

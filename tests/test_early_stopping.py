@@ -77,7 +77,6 @@ def test_the_best_weights_after_the_last_round_come_back(method):
 
 
 @quiet
-@pytest.mark.filterwarnings("ignore:The accuracy on the training rows")
 def test_a_better_score_before_the_last_round_does_not_count():
     # A dense net that is trained well, then pruned to almost nothing.
     clf, _ = fit(n_prune_rounds=1, prune_fraction=0.93, trigger=EpochTrigger(0.8, 0.8), max_iter=40)

@@ -15,11 +15,9 @@ from skactprune.checks import method_checks
 from skactprune.methods import LotteryTicket
 from skactprune.methods.lottery_ticket import same_share
 
-# The nets here are tiny, and some lose nearly all that they know.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"),
-    pytest.mark.filterwarnings("ignore:(?s).*Take a lower prune_fraction"),
-]
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"
+)
 X, y = make_classification(90, 10, n_informative=6, n_classes=3, random_state=0)
 BATCH, HIDDEN = 30, (10, 10)
 ACTIVATE = {"relu": torch.relu, "tanh": torch.tanh}

@@ -11,11 +11,9 @@ from skorch.callbacks import Callback
 from skactprune import Activation, ActivationMagnitude, Ganguli2024, Magnitude, PrunedMLPClassifier
 from skactprune.methods import get_method
 
-# The nets here are tiny, and some lose nearly all that they know.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"),
-    pytest.mark.filterwarnings("ignore:(?s).*Take a lower prune_fraction"),
-]
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"
+)
 
 X, y = make_classification(
     n_samples=90, n_features=6, n_informative=5, n_redundant=0, n_classes=3, random_state=0

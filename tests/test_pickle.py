@@ -24,11 +24,9 @@ from skactprune import (
     Random,
 )
 
-# The nets here are tiny, and some lose nearly all that they know.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"),
-    pytest.mark.filterwarnings("ignore:(?s).*Take a lower prune_fraction"),
-]
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"
+)
 X, y = make_classification(
     n_samples=80, n_features=8, n_informative=6, n_redundant=0, n_classes=3, random_state=0
 )

@@ -10,10 +10,7 @@ from benchmarks import pages
 from benchmarks.reproduce import EXPERIMENTS, page, runner
 from benchmarks.reproduce.figures import save
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
-    pytest.mark.filterwarnings("ignore:(?s).*Take a lower prune_fraction"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 DOCS = Path(__file__).parents[1] / "docs"
 QUIET = Console(quiet=True)
 SMALL = {"datasets": ("digits",), "n_rows": 300, "seeds": 2, "hidden": (16, 12)}

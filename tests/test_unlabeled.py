@@ -30,11 +30,9 @@ from skactprune import (
     ScorePruning,
 )
 
-# The nets here are tiny, and some lose nearly all that they know.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"),
-    pytest.mark.filterwarnings("ignore:(?s).*Take a lower prune_fraction"),
-]
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"
+)
 rows, labels = make_classification(
     n_samples=300, n_features=6, n_informative=5, n_redundant=0, n_classes=3, random_state=0
 )
