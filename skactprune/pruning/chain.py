@@ -1,11 +1,13 @@
 """Who feeds whom: layers that are a chain, and layers of which that is not known."""
 
+from contextlib import nullcontext
 from numbers import Integral
 
 import numpy as np
 import torch
 
 from skactprune.nets.matrices import matrix
+from skactprune.nets.threads import one_torch_thread
 from skactprune.pruning import surgery
 from skactprune.pruning.masks import cascade
 from skactprune.pruning.passes import CONVOLUTIONS, PRUNABLE, renew_statistics
@@ -66,6 +68,10 @@ class Chain:
             return _fewest_single(floors)
         fan_in = [self.shapes[0][1], *floors[:-1]] if self.shapes else []
         return sum(floor * n_in for floor, n_in in zip(floors, fan_in, strict=True))
+
+    def threads(self):
+        """Context for rounds: numpy's threads, which trained, would wait for torch's."""
+        return one_torch_thread()
 
     def require_chain(self, method, module):
         """Raise nothing: this is one."""
@@ -246,6 +252,10 @@ class Loose:
     def per_input(self, features, neurons):
         """None for every layer: nothing is known of inputs."""
         return [None] * len(self.shapes)
+
+    def threads(self):
+        """Context for rounds: nothing is changed, as torch trains."""
+        return nullcontext()
 
     def require_chain(self, method, module):
         """Raise ValueError for a `method` that must know who feeds whom."""

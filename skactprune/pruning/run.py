@@ -224,9 +224,9 @@ class Run:
         done, and has a row in `history`.
         """
         start = perf_counter()
-        self._check_finite()
         self._parted = False
-        with self.transaction():
+        with self.layout.threads(), self.transaction():
+            self._check_finite()
             yield self.shares[done - 1]
             if not self._parted and any(own is not None for own in self.fractions):
                 raise ValueError(

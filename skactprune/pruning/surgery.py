@@ -45,7 +45,11 @@ def fold_and_mask(layers, masks, activate, refit=None):
         Masks without the weights that lie on no path from input to output.
     """
     device = layers[0].weight.device
-    tensors = [torch.from_numpy(mask).to(device) for mask in masks]
+    # In the order in memory of the weights, where products of both are several times as fast.
+    tensors = [
+        stored_like(torch.from_numpy(mask).to(device), layer.weight)
+        for layer, mask in zip(layers, masks, strict=False)
+    ]
     weights = [layer.weight * mask for layer, mask in zip(layers, tensors, strict=False)]
     weights.append(layers[-1].weight.clone())
     biases = [layer.bias.clone() for layer in layers]
@@ -66,7 +70,7 @@ def fold_and_mask(layers, masks, activate, refit=None):
                 tensors[depth + 1][:, constant] = False
     masks = cascade([mask.cpu().numpy() for mask in tensors])
     for weight, mask in zip(weights, masks, strict=False):
-        weight *= torch.from_numpy(mask).to(device)
+        weight *= stored_like(torch.from_numpy(mask).to(device), weight)
     return weights, biases, masks
 
 
@@ -104,6 +108,7 @@ def replace(layers, optimizer, weights, biases=None, masks=(), names=()):
         mask = None
         if depth < len(masks):
             mask = torch.from_numpy(masks[depth]).to(layer.weight.device).reshape(shape)
+            mask = stored_like(mask, layer.weight)
         _assign(layer, weights[depth], mask, repr(names[depth]) if names else str(layer))
         if biases is not None:
             layer.bias.data = biases[depth]
