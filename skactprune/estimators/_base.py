@@ -1,6 +1,5 @@
 """What the estimators share: checks, the net they build, their fitted state."""
 
-from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
@@ -9,7 +8,6 @@ from sklearn.callback import CallbackSupportMixin
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from skactprune._transaction import transaction
 from skactprune._validation import check_rows
 from skactprune.estimators._checks import hidden_sizes, plain_parameters
 from skactprune.estimators._components import HiddenTransformer
@@ -80,16 +78,10 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
         if sample_weight is not None:
             task["metadata"] = {"sample_weight": sample_weight}
         on_epoch = self._begin_callbacks(task, incremental)
-        if resume:
-            self._progress = {
-                name: list(value) if isinstance(value, list) else value
-                for name, value in self._progress.items()
-            }
-        else:
+        if not resume:
             self._rng = _new_random_state(self.random_state)
             self._progress = new_progress()
-        with transaction(partial(self._rng.set_state, self._rng.get_state())):
-            self._train_net(X, y, sample_weight, X_unlabeled, on_epoch, incremental, resume)
+        self._train_net(X, y, sample_weight, X_unlabeled, on_epoch, incremental, resume)
         if not incremental:
             warn_of_collapse(
                 self,
@@ -115,22 +107,24 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
             # Callbacks of others look at validation rows as skorch has them.
             net.set_params(train_split=predefined_split(held_out))
         params = vars(self._plain())
-        control = TrainingControl(params, pruner, self._progress, validate, on_epoch).initialize()
-        net.callbacks_.insert(0, ("control", control))
         batch_size = 200 if params["batch_size"] == "auto" else params["batch_size"]
         net.set_params(batch_size=min(batch_size, len(rows)))
         pruner.run_.goes_on = incremental
         if resume and not incremental:
             pruner.run_.start_schedule()
+        begun_at = pruner.run_.epoch
+        progress = self._progress
         if resume and pruner.pending:
-            self._progress.update(
-                new_progress()
-                | {name: self._progress[name] for name in ("t", "loss_curve", "validation_scores")}
-            )
+            kept = ("t", "loss_curve", "validation_scores")
+            progress = new_progress() | {name: progress[name] for name in kept}
+        control = TrainingControl(params, pruner, progress, validate, on_epoch).initialize()
+        net.callbacks_.insert(0, ("control", control))
         train(net, rows, pruner, 1 if incremental else params["max_iter"], not incremental)
         net.callbacks_.pop(0)
         pruner.unlabeled = None
-        self.n_iter_ = control.n_iter_
+        # An interrupt may have come before all callbacks were told of the end of an epoch.
+        pruner.run_.epoch = begun_at + control.n_iter_
+        self.n_iter_, self._progress = control.n_iter_, control.reached_.progress
         self._store(net, pruner)
         self._fit_components(X, sample_weight)
 

@@ -62,7 +62,8 @@ def load_state(net, state, *, with_optimizer):
     generator = net.module_.generator_
     if generator is not None and state["generator"] is not None and generator.device.type == "cpu":
         generator.set_state(torch.tensor(state["generator"]))
-    net.history_.extend(state["history"])
+    # The next epoch empties the last row.
+    net.history_.extend(dict(row) for row in state["history"])
 
 
 @torch.no_grad()

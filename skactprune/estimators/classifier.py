@@ -22,10 +22,10 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from skactprune._transaction import all_or_nothing
 from skactprune.estimators._base import CONSTRAINTS, BasePrunedMLP
 from skactprune.estimators._checks import check_init_estimator
 from skactprune.estimators._task import Classification
+from skactprune.estimators._whole import all_or_nothing
 
 
 class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):

@@ -349,12 +349,16 @@ class OutputLayerCheck(Probe):
     It watches the first batch of a training that is to prune.
     """
 
+    _handles = ()
+
     def attach(self, run):
         """Watch from now on."""
         self._called, self._module = None, run.net.module_
         self._output = run.layers[-1]
-        layers = [part for part in self._module.modules() if isinstance(part, PRUNABLE)]
-        self._handles = [layer.register_forward_hook(self._note) for layer in layers if run.pending]
+        self._handles = []
+        for part in self._module.modules():
+            if isinstance(part, PRUNABLE) and run.pending:
+                self._handles.append(part.register_forward_hook(self._note))
 
     def _note(self, layer, inputs, output):
         self._called = layer

@@ -6,6 +6,7 @@ from skorch.callbacks import Callback
 from skactprune.nets.accuracy import accuracy_of
 from skactprune.nets.net import end_training
 from skactprune.nets.steps import modest
+from skactprune.nets.world import leaves_world
 from skactprune.pruning.best import forget_best
 from skactprune.pruning.choice import is_chain
 from skactprune.pruning.ending import Ending
@@ -208,10 +209,10 @@ class Pruner(Callback):
         overridden = getattr(type(self), hook) is not getattr(Pruner, hook)
         return overridden or hook_matters(hook, self.method_, self.run_, self.accuracy_)
 
+    @leaves_world
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         if self.looked_ and not self.run_.is_of(net):
             self.initialize()
-        self.begun_ = False
         self.unlabeled_ = unlabeled_rows(net, self.unlabeled)
         self.ending_.start(self.run_.epoch if self.looked_ else 0)
         if self.looked_ or is_chain(net.module_):
@@ -234,11 +235,10 @@ class Pruner(Callback):
     def _begin(self):
         run = self.run_
         forget_best(run, save=False)
-        if self.begun_:
+        if run.begun:
             return
         run.see(self.training_, self.unlabeled_, self.ending_.fit_params)
         run.begin(self.method_)
-        self.begun_ = True
 
     @modest
     def on_batch_begin(self, net, batch=None, training=False, **kwargs):
@@ -264,7 +264,7 @@ class Pruner(Callback):
 
     def on_epoch_end(self, net, **kwargs):
         self.ending_.end_epoch()
-        if not self.begun_:
+        if not (self.looked_ and self.run_.begun):
             return
         run = self.run_
         run.end_epoch()
@@ -280,13 +280,14 @@ class Pruner(Callback):
         elif run.shares and not run.pending and self.trigger_.stops(accuracy):
             end_training(net, f"The accuracy reached the last mark of trigger={self.trigger!r}.")
 
+    @leaves_world
     def on_train_end(self, net, X=None, y=None, **kwargs):
         if not self.looked_:
             # There was no batch.
             self._look(net)
         run = self.run_
         run.end(self, checks=not self.ending_.within_epoch)
-        if self.begun_:
+        if run.begun:
             self.method_.end(run)
         self.unlabeled_ = self.training_ = run.rows = None
         self.ending_.tell(net, run, f"prune_fraction={self.prune_fraction!r}")
@@ -303,7 +304,9 @@ class Pruner(Callback):
 
     def abandon(self):
         """Hear that training has failed, so that there is nothing to be finished."""
-        self.begun_ = False
+        if self.looked_:
+            self.run_.undo()
+            self.run_.begun = False
         self.ending_.abandon()
 
     def state(self):

@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 
 import numpy as np
@@ -9,9 +10,10 @@ import torch
 from skorch.utils import to_device
 from torch.nn.utils import parametrize
 
-from skactprune._transaction import attributes_of, transaction
+from skactprune._transaction import Transactions, attributes_of
 from skactprune._warnings import warn
 from skactprune.nets.matrices import matrix
+from skactprune.nets.world import same_world
 from skactprune.pruning import surgery
 from skactprune.pruning.best import forget_best, have_last_word
 from skactprune.pruning.chain import floors_of
@@ -49,7 +51,7 @@ class Part:
 
 
 # What belongs to one call of fit and is not kept.
-OF_A_FIT = ("net", "module", "rows", "fit_params", "_held")
+OF_A_FIT = ("net", "module", "rows", "fit_params", "_held", "_world")
 STATE = ("n_weights", "shares", "done", "fraction_done", "epoch", "history", "moving", "holds")
 
 
@@ -103,6 +105,8 @@ class Run:
         in `Method.begin`, every time.
     holds : bool
         Whether masked weights are held at zero.
+    begun : bool
+        Whether a method has begun in this fit.
     goes_on : bool
         Whether more training may follow on this one: neurons that may regrow stay then.
     fit_params : dict
@@ -126,6 +130,8 @@ class Run:
         self._probes, self._saved = {}, {}
         self._held = []
         self._parted = False
+        self.begun = False
+        self._under_way, self._world = Transactions(), None
 
     # -- how far ----------------------------------------------------------------------------
 
@@ -259,13 +265,32 @@ class Run:
                 "be preprocessed, or the learning rate is too high."
             )
 
-    @contextmanager
     def transaction(self):
-        """Whatever is done to net, masks and probes inside is done entirely, or not at all."""
+        """Context: what is done to net, masks and probes in it is done entirely, or not at all.
+
+        Where the interrupt of a fit is caught, what is under way is undone, too.
+        """
         restores = [probe.snapshot() for probe in self._probes.values()]
         net = surgery.snapshot(self.net.module_, self.net.optimizer_)
-        with transaction(net, attributes_of(self), *restores):
-            yield
+        return self._under_way.begin(net, attributes_of(self), *restores)
+
+    def cleaning(self, action):
+        """Context after which something is done in any case.
+
+        Parameters
+        ----------
+        action : callable
+            Called without arguments; more than once if it is interrupted.
+        """
+        return self._under_way.keep(action)
+
+    def undo(self):
+        """Undo what an interrupt has left half done."""
+        self._under_way.undo()
+
+    def _detach(self):
+        for probe in self._probes.values():
+            probe.detach()
 
     @property
     def fractions(self):
@@ -391,23 +416,31 @@ class Run:
         list of ndarray of shape (n_out, n_in)
             One for every hidden layer, in the dtype of the weights.
         """
+        parameters = [p for layer in self.hidden for p in layer.parameters()]
+        frozen = [p for p in parameters if not p.requires_grad]
+        self.net.module_.eval()
+        with self.cleaning(partial(_require_gradients, frozen, False)):
+            _require_gradients(frozen, True)
+            # A parametrized layer would compute another tensor in every pass.
+            with parametrize.cached():
+                return self._gradients(rows, [layer.weight for layer in self.hidden])
+
+    def _gradients(self, rows, weights):
         net, training = self.net, self.rows.training
         row_weight = getattr(training, "sample_weight", None)
         if row_weight is None:
             row_weight = np.ones(len(training))
-        net.module_.eval()
-        with _differentiable(self.hidden) as weights:
-            sums = [torch.zeros_like(weight) for weight in weights]
-            for some in self.rows.in_batches(rows):
-                X, y = training[some]
-                # Of a target that is an array, the loss makes a tensor.
-                y = y if isinstance(y, np.ndarray) else to_device(y, net.device)
-                loss = net.get_loss(net.infer(X), y, X=X, training=False)
-                share = float(row_weight[some].sum() / row_weight[rows].sum())
-                gradients = torch.autograd.grad(loss, weights, allow_unused=True)
-                for total, gradient in zip(sums, gradients, strict=True):
-                    if gradient is not None:
-                        total.add_(gradient, alpha=share)
+        sums = [torch.zeros_like(weight) for weight in weights]
+        for some in self.rows.in_batches(rows):
+            X, y = training[some]
+            # Of a target that is an array, the loss makes a tensor.
+            y = y if isinstance(y, np.ndarray) else to_device(y, net.device)
+            loss = net.get_loss(net.infer(X), y, X=X, training=False)
+            share = float(row_weight[some].sum() / row_weight[rows].sum())
+            gradients = torch.autograd.grad(loss, weights, allow_unused=True)
+            for total, gradient in zip(sums, gradients, strict=True):
+                if gradient is not None:
+                    total.add_(gradient, alpha=share)
         return [matrix(total).cpu().numpy() for total in sums]
 
     def step_gradients(self):
@@ -525,10 +558,8 @@ class Run:
 
     def zero_masked(self):
         """Set the masked weights that are held to zero."""
-        if self._held:
-            with torch.no_grad():
-                for parameter, mask in self._held:
-                    parameter.mul_(mask)
+        for parameter, mask in self._held:
+            parameter.detach().mul_(mask)
 
     def restore(self, weights):
         """Give all layers these weights and biases, as `copied_weights` gave them."""
@@ -569,6 +600,9 @@ class Run:
 
     def start(self, net):
         """Begin a fit with `net`."""
+        self.undo()
+        self._world = same_world()
+        self.begun = False
         self.net, self.module = net, net.module_
         # Whoever moves masks says so in `Method.begin`; the last method may have been another.
         self.moving = False
@@ -595,9 +629,10 @@ class Run:
 
     def begin(self, method):
         """Let a method begin, entirely or not at all."""
-        with self.transaction():
+        with self.transaction(), self._under_way.begin(self._detach):
             method.begin(self)
             self.check_unlabeled_are_used()
+            self.begun = True
 
     @property
     def watches(self):
@@ -621,7 +656,7 @@ class Run:
             probe.end_epoch(self)
 
     def end(self, told, checks):
-        """End a fit: what belongs to it alone goes.
+        """End a fit: what belongs to it alone goes, and what an interrupt has left half done.
 
         Parameters
         ----------
@@ -630,8 +665,9 @@ class Run:
         checks : bool
             Whether pruned weights should be zero by now.
         """
-        for probe in self._probes.values():
-            probe.detach()
+        self.undo()
+        self._world.restore()
+        self._detach()
         if checks:
             forget_best(self, save=True)
             self.warn_if_awake("When training ended")
@@ -656,19 +692,9 @@ class Run:
         return vars(self) | dict.fromkeys(OF_A_FIT)
 
 
-@contextmanager
-def _differentiable(layers):
-    """Weights of layers, as the forward passes inside use them, frozen ones too."""
-    frozen = [p for layer in layers for p in layer.parameters() if not p.requires_grad]
-    for parameter in frozen:
-        parameter.requires_grad_(True)
-    try:
-        # A parametrized layer would compute another tensor in every pass.
-        with parametrize.cached():
-            yield [layer.weight for layer in layers]
-    finally:
-        for parameter in frozen:
-            parameter.requires_grad_(False)
+def _require_gradients(parameters, required):
+    for parameter in parameters:
+        parameter.requires_grad_(required)
 
 
 def _copy(parameter):

@@ -1,7 +1,7 @@
 """What the neurons of a layer put out together."""
 
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -64,7 +64,12 @@ class OutputMoments(Probe):
         if weight is not None:
             weight = np.asarray(weight, dtype=np.float64)[np.concatenate(batches)]
             weight = weight if weight.any() else None
-        with _inputs(run.layers[1:]) as inputs:
+        inputs, handles = [], []
+        with run.cleaning(partial(_remove, handles)):
+            for layer in run.layers[1:]:
+                taken = []
+                inputs.append(taken)
+                handles.append(layer.register_forward_pre_hook(partial(_take, taken)))
             for rows in batches:
                 run.forward(dataset[rows][0])
         return [_moments(torch.cat(h).cpu().double().numpy(), weight) for h in inputs]
@@ -79,16 +84,10 @@ def _moments(h, weight):
     return Moments(mean, centered.T @ weighted / n_rows)
 
 
-@contextmanager
-def _inputs(layers):
-    """What each layer gets in forward passes, a list of tensors a layer that grows."""
-    got = [[] for _ in layers]
-    handles = [
-        layer.register_forward_pre_hook(lambda _, args, taken=taken: taken.append(args[0]))
-        for layer, taken in zip(layers, got, strict=True)
-    ]
-    try:
-        yield got
-    finally:
-        for handle in handles:
-            handle.remove()
+def _take(taken, layer, inputs):
+    taken.append(inputs[0])
+
+
+def _remove(handles):
+    for handle in handles:
+        handle.remove()
