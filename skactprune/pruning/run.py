@@ -666,7 +666,8 @@ class Run:
             Whether pruned weights should be zero by now.
         """
         self.undo()
-        self._world.restore()
+        if self._world is not None:
+            self._world.restore()
         self._detach()
         if checks:
             forget_best(self, save=True)
