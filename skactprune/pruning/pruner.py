@@ -280,8 +280,14 @@ class Pruner(Callback):
         elif run.shares and not run.pending and self.trigger_.stops(accuracy):
             end_training(net, f"The accuracy reached the last mark of trigger={self.trigger!r}.")
 
-    @leaves_world
     def on_train_end(self, net, X=None, y=None, **kwargs):
+        try:
+            self._end(net)
+        finally:
+            if self.looked_:
+                self.run_.restore_world()
+
+    def _end(self, net):
         if not self.looked_:
             # There was no batch.
             self._look(net)

@@ -666,8 +666,7 @@ class Run:
             Whether pruned weights should be zero by now.
         """
         self.undo()
-        if self._world is not None:
-            self._world.restore()
+        self.restore_world()
         self._detach()
         if checks:
             forget_best(self, save=True)
@@ -675,6 +674,11 @@ class Run:
         self.zero_masked()
         if self.net.callbacks_[-1][1] is not told and self._held:
             have_last_word(self)
+
+    def restore_world(self):
+        """Leave the calling thread as it was at the start, whatever an interrupt has left."""
+        if self._world is not None:
+            self._world.restore()
 
     def state(self):
         """What `load` needs: arrays, numbers, and lists and dicts of them."""
