@@ -162,5 +162,30 @@ class Register:
         self._undiscovered = False
 
 
+class TakesNames:
+    """Mixin for objects like scikit-learn's, of which parameters are names of a register's members.
+
+    Options of a member can be set, in a grid for instance, where the parameter is still a name:
+    it becomes the object, with defaults for the other options.
+
+    Examples
+    --------
+    >>> from skactprune import Magnitude
+    >>> Magnitude(schedule="geometric").set_params(schedule__ratio=0.5)
+    Magnitude(schedule=Geometric(ratio=0.5))
+    """
+
+    # Names of parameters, and the registers of their values.
+    registers: dict = {}
+
+    def set_params(self, **params):
+        """Set parameters; with ``<name>__<option>``, options of what a parameter names."""
+        for name, register in self.registers.items():
+            if any(key.startswith(f"{name}__") for key in params):
+                params[name] = register.make(params.get(name, getattr(self, name)))
+        super().set_params(**params)
+        return self
+
+
 def _title(member):
     return getattr(member, "__name__", None) or repr(member)

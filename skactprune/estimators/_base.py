@@ -9,6 +9,7 @@ from sklearn.callback import CallbackSupportMixin
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from skactprune._register import TakesNames
 from skactprune._transaction import transaction
 from skactprune._validation import check_rows
 from skactprune.estimators._checks import hidden_sizes, plain_parameters
@@ -16,7 +17,8 @@ from skactprune.estimators._components import HiddenTransformer
 from skactprune.estimators._outcome import warn_of_collapse
 from skactprune.estimators._progress import new_progress
 from skactprune.nets.inference import logits_of
-from skactprune.pruning.method import Method, know_methods, outside_methods
+from skactprune.pruning.method import METHODS, Method, know_methods, outside_methods
+from skactprune.pruning.triggers import TRIGGERS
 from skactprune.spectra import numerical_rank
 
 CONSTRAINTS = {
@@ -59,10 +61,11 @@ CONSTRAINTS = {
 }
 
 
-class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
+class BasePrunedMLP(TakesNames, CallbackSupportMixin, HiddenTransformer, BaseEstimator):
     """Base class of the pruned multi-layer perceptrons; not for direct use."""
 
     _parameter_constraints: dict = CONSTRAINTS
+    registers = {"method": METHODS, "trigger": TRIGGERS}
 
     # -- fit --------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 import numpy as np
 from skorch.callbacks import Callback
 
+from skactprune._register import TakesNames
 from skactprune.nets.accuracy import accuracy_of
 from skactprune.nets.net import end_training
 from skactprune.nets.steps import modest
@@ -10,12 +11,14 @@ from skactprune.pruning.best import forget_best
 from skactprune.pruning.choice import is_chain
 from skactprune.pruning.ending import Ending
 from skactprune.pruning.passes import traced
+from skactprune.pruning.method import METHODS
 from skactprune.pruning.planning import hook_matters, planned, unlabeled_rows
+from skactprune.pruning.triggers import TRIGGERS
 
 STORED_PARAMS = ("method", "prune_fraction", "n_prune_rounds", "trigger", "min_neurons")
 
 
-class Pruner(Callback):
+class Pruner(TakesNames, Callback):
     """Prunes the hidden layers of a skorch net in rounds while it trains.
 
     It works on the linear and convolutional layers of any module, and masks weights there. What it
@@ -121,6 +124,8 @@ class Pruner(Callback):
     >>> round(pruner.masks_.sparsity, 3), pruner.history_[-1]["live_neurons"]
     (0.8, [6])
     """
+
+    registers = {"method": METHODS, "trigger": TRIGGERS}
 
     def __init__(
         self,
