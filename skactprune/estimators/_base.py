@@ -15,7 +15,7 @@ from skactprune._validation import check_rows
 from skactprune.estimators._checks import hidden_sizes, plain_parameters
 from skactprune.estimators._components import HiddenTransformer
 from skactprune.estimators._outcome import warn_of_collapse
-from skactprune.estimators._progress import new_progress
+from skactprune.estimators._progress import continued, copied, new_progress
 from skactprune.nets.inference import logits_of
 from skactprune.pruning.method import METHODS, Method, know_methods, outside_methods
 from skactprune.pruning.triggers import TRIGGERS
@@ -83,15 +83,10 @@ class BasePrunedMLP(TakesNames, CallbackSupportMixin, HiddenTransformer, BaseEst
         if sample_weight is not None:
             task["metadata"] = {"sample_weight": sample_weight}
         on_epoch = self._begin_callbacks(task, incremental)
-        if resume:
-            self._progress = {
-                name: list(value) if isinstance(value, list) else value
-                for name, value in self._progress.items()
-            }
-        else:
+        if not resume:
             self._rng = _new_random_state(self.random_state)
-            self._progress = new_progress()
-        with transaction(partial(self._rng.set_state, self._rng.get_state())):
+        self._progress, undo = continued(self._progress if resume else new_progress())
+        with transaction(undo, partial(self._rng.set_state, self._rng.get_state())):
             self._train_net(X, y, sample_weight, X_unlabeled, on_epoch, incremental, resume)
         if not incremental:
             warn_of_collapse(
@@ -358,6 +353,12 @@ class BasePrunedMLP(TakesNames, CallbackSupportMixin, HiddenTransformer, BaseEst
         state = super().__getstate__().copy()
         for derived in ("_net", "_hidden_ranks"):
             state.pop(derived, None)
+        if "loss_curve_" in state:
+            # Lists that grow in place; those of a copy must be its own.
+            progress = state["_progress"] = copied(self._progress)
+            state["loss_curve_"] = progress["loss_curve"]
+            if self.validation_scores_ is not None:
+                state["validation_scores_"] = progress["validation_scores"]
         if outside := outside_methods():
             state["outside_methods"] = outside
         return state

@@ -63,7 +63,7 @@ def plain_parameters(estimator, constraints):
     types.SimpleNamespace
         One attribute for each parameter.
     """
-    values = estimator.get_params(deep=False)
+    values = {name: getattr(estimator, name) for name in constraints}
     for name, value in values.items():
         if isinstance(value, (bool, np.bool_)):
             values[name] = bool(value)

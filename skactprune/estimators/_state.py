@@ -3,6 +3,9 @@
 import numpy as np
 import torch
 
+# Epochs of earlier calls that a net that goes on remembers in its history.
+KEPT_EPOCHS = 1000
+
 
 def state_of(net, pruner):
     """What training goes on from, besides the weights, without any torch object.
@@ -62,7 +65,7 @@ def load_state(net, state, *, with_optimizer):
     generator = net.module_.generator_
     if generator is not None and state["generator"] is not None and generator.device.type == "cpu":
         generator.set_state(torch.tensor(state["generator"]))
-    net.history_.extend(state["history"])
+    net.history_.extend(state["history"][-KEPT_EPOCHS:])
 
 
 @torch.no_grad()

@@ -78,6 +78,12 @@ class LeanLoop:
             self.step_ = None
         return self
 
+    def on_epoch_begin(self, net, **kwargs):
+        """Begin a row of the history; earlier ones may have been dropped."""
+        number = self.history[-1]["epoch"] + 1 if self.history else 1
+        super().on_epoch_begin(net, **kwargs)
+        self.history.record("epoch", number)
+
     def notify(self, method_name, **kwargs):
         """Tell the callbacks; one of skorch's that ends training ends it after all were told."""
         if method_name != "on_epoch_end":
