@@ -61,9 +61,12 @@ def test_options_of_options(holder):
         method="magnitude", method__schedule="geometric", method__schedule__ratio=0.5
     )
     assert obj.method.schedule.ratio == 0.5
-    assert holder(method=Magnitude(schedule="geometric")).set_params(method__schedule__ratio=0.25).get_params()[
-        "method__schedule__ratio"
-    ] == 0.25
+    assert (
+        holder(method=Magnitude(schedule="geometric"))
+        .set_params(method__schedule__ratio=0.25)
+        .get_params()["method__schedule__ratio"]
+        == 0.25
+    )
 
 
 @pytest.mark.parametrize("register", [METHODS, TRIGGERS, SCHEDULES], ids=lambda r: r.what)

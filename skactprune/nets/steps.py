@@ -54,6 +54,9 @@ class AutogradStep:
         penalty = self._penalize(batch)
         self._on_gradient(batch)
         net.optimizer_.step()
+        for tallies in net.tallies_:
+            for tally, z in zip(tallies, trace, strict=True):
+                tally.add(z.detach().numpy())
         n_rows = len(batch[0])
         self._settled += Settled(n_rows * loss.item(), n_rows * penalty, n_rows)
         return StepResult(loss, logits, trace)

@@ -10,9 +10,9 @@ from skactprune.nets.steps import modest
 from skactprune.pruning.best import forget_best
 from skactprune.pruning.choice import is_chain
 from skactprune.pruning.ending import Ending
-from skactprune.pruning.passes import traced
 from skactprune.pruning.method import METHODS
-from skactprune.pruning.planning import hook_matters, planned, unlabeled_rows
+from skactprune.pruning.passes import traced
+from skactprune.pruning.planning import hook_matters, planned, step_tallies, unlabeled_rows
 from skactprune.pruning.triggers import TRIGGERS
 
 STORED_PARAMS = ("method", "prune_fraction", "n_prune_rounds", "trigger", "min_neurons")
@@ -210,8 +210,22 @@ class Pruner(TakesNames, Callback):
 
     def hears(self, hook):
         """Whether there is anything to be done in a hook in the coming epoch."""
-        overridden = getattr(type(self), hook) is not getattr(Pruner, hook)
-        return overridden or hook_matters(hook, self.method_, self.run_, self.accuracy_)
+        moment = self.method_, self.run_, self.accuracy_
+        return self._overrides(hook) or hook_matters(hook, *moment, self.tallies())
+
+    def tallies(self):
+        """Tallies of the hidden layers for the steps of `LeanLoop`; None where batches are heard.
+
+        Returns
+        -------
+        list of skactprune.nets.tally.Tally or None
+        """
+        if self._overrides("on_batch_begin") or self._overrides("on_batch_end"):
+            return None
+        return step_tallies(self.method_, self.run_, self.accuracy_, self.sample_weight)
+
+    def _overrides(self, hook):
+        return getattr(type(self), hook) is not getattr(Pruner, hook)
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         if self.looked_ and not self.run_.is_of(net):

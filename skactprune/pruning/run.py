@@ -604,6 +604,16 @@ class Run:
         """Whether there is anything to be done for every batch."""
         return bool(self._held) or any(p.hears_batches for p in self._probes.values())
 
+    def tallies(self):
+        """Tallies of the hidden layers, where all that watches batches can be had from them.
+
+        Returns
+        -------
+        list of skactprune.nets.tally.Tally or None
+        """
+        hearing = [probe for probe in self._probes.values() if probe.hears_batches]
+        return hearing[0].tallies() if len(hearing) == 1 and not self._held else None
+
     def begin_batch(self, batch, weight):
         """Tell the probes of a batch of training."""
         for probe in self._probes.values():
