@@ -375,6 +375,22 @@ class Run:
         self.net.module_.eval()
         return self.layout.forward(self.net, X)
 
+    @torch.no_grad()
+    def outputs(self, X):
+        """Outputs of the hidden layers of a chain for a batch, in evaluation mode.
+
+        Parameters
+        ----------
+        X : tensor or array of shape (batch_size, ...)
+            Rows.
+
+        Returns
+        -------
+        list of ndarray of shape (n_rows, n_out)
+        """
+        self.net.module_.eval()
+        return self.layout.outputs(self.net, X)
+
     def gradients(self, rows):
         """Gradient of the mean loss of training rows in the hidden weights, in evaluation mode.
 
