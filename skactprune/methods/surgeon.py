@@ -198,17 +198,16 @@ def elimination_costs(covariance, outgoing):
     if not (np.isfinite(covariance).all() and np.isfinite(outgoing).all()):
         return np.full(n, np.nan)
     ridge = _ridge(covariance)
-    precision = _precision(covariance, ridge)
-    outgoing = np.ascontiguousarray(outgoing.T, dtype=np.float64)
+    system = np.concatenate([_precision(covariance, ridge), outgoing.T], axis=1)
     left, order, costs = np.arange(n), [], []
     while len(left):
-        block = _Block(precision, outgoing, ridge)
+        block = _Block(system, ridge)
         for _ in range(min(BLOCK, len(left))):
             costs.append(block.remove_next())
         order.append(left[block.gone])
-        stays, precision, outgoing = block.rest()
+        stays, system = block.rest()
         left = left[stays]
-    # What overflowed on the way is told by the highest cost.
+    # What overflows on the way is an infinite cost, or none.
     if not np.isfinite(costs).all():
         return np.full(n, np.nan)
     found = np.empty(n)
@@ -221,16 +220,15 @@ def elimination_costs(covariance, outgoing):
 class _Block:
     """Neurons that leave one by one, before all that they change in the others is computed.
 
-    Only what a choice needs is kept up to date: what is left of the variances, and the norms of
-    outgoing weights. The rows of a neuron are brought up to date when it leaves, and those of the
-    neurons that stay once, in `rest`.
+    Only what a choice needs is kept up to date: diagonal of the precision, and norms of outgoing
+    weights. The row of a neuron is brought up to date when it leaves, and those of the neurons that
+    stay in `rest`, once, in one product.
 
     Parameters
     ----------
-    precision : ndarray of shape (n, n)
-        Inverse covariance of the neurons that are there.
-    outgoing : ndarray of shape (n, n_next)
-        Their outgoing weights, others having taken over from those that are not.
+    system : ndarray of shape (n, n + n_next)
+        A row for each neuron that is there: that of the precision, which is the inverse covariance,
+        and its outgoing weights.
     ridge : float
         λ.
 
@@ -240,75 +238,68 @@ class _Block:
         Which have left, in order.
     """
 
-    def __init__(self, precision, outgoing, ridge):
-        n, n_next = outgoing.shape
-        size = min(BLOCK, n)
-        self._precision, self._outgoing, self._ridge = precision, outgoing, ridge
-        self.gone = []
-        self._diagonal = precision.diagonal().copy()
-        self._norms = np.einsum("ij,ij->i", outgoing, outgoing)
-        self._least = CANCELLED * self._norms
-        # For each neuron that left: its part in the others, its outgoing weights, its precision.
-        self._shares, self._handed = np.empty((size, n)), np.empty((size, n_next))
-        self._pivots = np.empty(size)
+    def __init__(self, system, ridge):
+        n, size = len(system), min(BLOCK, len(system))
+        self._system, self._ridge = system, ridge
+        self._outgoing = system[:, n:].copy()
+        self._diagonal = system.diagonal().copy()
+        self._half_norms = 0.5 * np.square(self._outgoing).sum(axis=1)
+        self._least = CANCELLED * self._half_norms
+        # Rows of those that left, and how much of these goes to each of the others.
+        self._rows, self._shares = np.empty((size, system.shape[1])), np.empty((size, n))
         self._work, self._is_low = np.empty(n), np.empty(n, dtype=bool)
+        self.gone = []
 
     def remove_next(self):
         """Remove the neuron that costs least, and return the cost."""
-        residual_variance = np.divide(1, self._diagonal, out=self._work)
-        residual_variance -= self._ridge
-        cost = np.multiply(residual_variance, self._norms, out=self._work)
+        diagonal, ridge, n, k = self._diagonal, self._ridge, len(self._work), len(self.gone)
+        cost = np.divide(1, diagonal, out=self._work)
+        cost -= ridge
+        cost *= self._half_norms
         j = int(cost.argmin())
-        pivot, cost = self._diagonal[j], float(cost[j])
-        if 1 / pivot - self._ridge < ROUNDING * self._ridge:
-            cost = 0.0
-        k = len(self.gone)
-        share, handed = self._shares[k], self._handed[k]
-        shares, before = self._shares[:k], self._handed[:k]
-        known = shares[:, j]
-        np.subtract(self._outgoing[j], known @ before, out=handed)
-        np.subtract(self._precision[j], (known * self._pivots[:k]) @ shares, out=share)
-        share /= pivot
-        self._pivots[k] = pivot
         self.gone.append(j)
-        # |o - s h|² = |o|² + s (s |h|² - 2 o h)
-        overlap = self._outgoing @ handed
-        overlap -= (before @ handed) @ shares
-        overlap *= -2
-        change = np.multiply(share, handed @ handed, out=self._work)
-        change += overlap
+        is_told = 1 / diagonal[j] - ridge < ROUNDING * ridge
+        found = 0.0 if is_told else 2 * float(cost[j])
+        rows, shares = self._rows[: k + 1], self._shares[: k + 1]
+        row, share = rows[k], shares[k]
+        np.subtract(self._system[j], shares[:k, j] @ rows[:k], out=row)
+        np.divide(row[:n], diagonal[j], out=share)
+        diagonal -= np.multiply(share, row[:n], out=self._work)
+        # |o - s h|² = |o|² - 2 s (o h - s |h|² / 2), where o is without what left before.
+        handed = row[n:]
+        before = rows[:, n:] @ handed
+        before[k] *= 0.5
+        change = np.dot(self._outgoing, handed, out=self._work)
+        change -= before @ shares
         change *= share
-        self._norms += change
-        np.multiply(share, share, out=change)
-        change *= pivot
-        self._diagonal -= change
+        self._half_norms -= change
         # At an infinite cost it is not chosen again.
-        self._norms[j], self._diagonal[j] = np.inf, 0.5 / self._ridge
+        self._half_norms[j], diagonal[j] = np.inf, 0.5 / ridge
         self._renew_low_norms()
-        return cost
+        return found
 
     def _renew_low_norms(self):
         """Compute those norms anew that are differences of much higher ones."""
-        low = np.less(self._norms, self._least, out=self._is_low)
-        if low.any():
+        low = np.less(self._half_norms, self._least, out=self._is_low)
+        if np.count_nonzero(low):
             at, k = np.flatnonzero(low), len(self.gone)
-            outgoing = self._outgoing[at] - self._shares[:k, at].T @ self._handed[:k]
-            self._norms[at] = np.einsum("ij,ij->i", outgoing, outgoing)
+            handed = self._rows[:k, len(low) :]
+            outgoing = self._outgoing[at] - self._shares[:k, at].T @ handed
+            self._half_norms[at] = 0.5 * np.square(outgoing).sum(axis=1)
             self._least[at] = 0
-        least = np.multiply(self._norms, CANCELLED, out=self._work)
+        least = np.multiply(self._half_norms, CANCELLED, out=self._work)
         np.maximum(self._least, least, out=self._least)
 
     def rest(self):
-        """Which neurons stay, and their precision and outgoing weights."""
-        stays = np.ones(len(self._precision), dtype=bool)
+        """Which neurons stay, and their system."""
+        n = len(self._system)
+        stays = np.ones(self._system.shape[1], dtype=bool)
         stays[self.gone] = False
-        at = np.flatnonzero(stays)
-        shares = self._shares.take(at, axis=1)
-        precision = self._precision.take(at, axis=0).take(at, axis=1)
-        precision -= shares.T @ (self._pivots[:, None] * shares)
-        outgoing = self._outgoing.take(at, axis=0)
-        outgoing -= shares.T @ self._handed
-        return at, precision, outgoing
+        columns = np.flatnonzero(stays)
+        at = columns[: np.searchsorted(columns, n)]
+        system = self._system.take(at, axis=0).take(columns, axis=1)
+        system -= self._shares.take(at, axis=1).T @ self._rows.take(columns, axis=1)
+        return at, system
 
 
 def _precision(covariance, ridge):
