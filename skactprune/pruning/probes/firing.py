@@ -238,6 +238,8 @@ class Firing(Probe):
         self._seen[depth] += float(weight.sum())
 
     def _empty(self, depth):
+        if not self._tallies[depth].n_rows:
+            return
         counts, n_rows = self._tallies[depth].take()
         self._totals[depth].add_(torch.from_numpy(counts).to(self._totals[depth].device))
         self._seen[depth] += n_rows
@@ -266,12 +268,17 @@ class _Tally:
     ----------
     size : int
         Neurons.
+
+    Attributes
+    ----------
+    n_rows : int
+        Rows since the last `take`.
     """
 
     def __init__(self, size):
         self._fires = np.empty((0, size), bool)
         self._sums = np.empty((0, size), np.uint8)
-        self._n_added, self._n_rows = 0, 0
+        self._n_added, self.n_rows = 0, 0
 
     def has_room(self, n_rows):
         """Whether a batch of so many rows can be added before `take`."""
@@ -288,13 +295,13 @@ class _Tally:
         sums = self._sums[:n_rows]
         np.add(sums, z.view(np.uint8), out=sums)
         self._n_added += 1
-        self._n_rows += n_rows
+        self.n_rows += n_rows
 
     def take(self):
         """Counts, an int64 array of shape (n_neurons,), and rows since the last call."""
-        counts, n_rows = self._sums.sum(axis=0, dtype=np.int64), self._n_rows
+        counts, n_rows = self._sums.sum(axis=0, dtype=np.int64), self.n_rows
         self._sums[:] = 0
-        self._n_added, self._n_rows = 0, 0
+        self._n_added, self.n_rows = 0, 0
         return counts, n_rows
 
 
