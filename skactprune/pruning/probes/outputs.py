@@ -66,10 +66,8 @@ class OutputMoments(Probe):
             weight = np.asarray(weight, dtype=np.float64)[np.concatenate(batches)]
             weight = weight if weight.any() else None
         outputs = [run.outputs(dataset[rows][0]) for rows in batches]
-        return [
-            _moments(np.concatenate(h, dtype=np.float64), weight)
-            for h in zip(*outputs, strict=True)
-        ]
+        layers = zip(*outputs, strict=True)
+        return [_moments(np.concatenate(h, dtype=np.float64), weight) for h in layers]
 
 
 @np.errstate(over="ignore", invalid="ignore")
