@@ -4,8 +4,8 @@ from skactprune.nets.activations import get_activation
 from skactprune.nets.outputs import output_of_classifier
 
 
-def hidden_representation(X, coefs, intercepts, activation):
-    """Output of the last of the given hidden layers.
+def hidden_outputs(X, coefs, intercepts, activation):
+    """Outputs of the given hidden layers, one after the other.
 
     Parameters
     ----------
@@ -18,9 +18,9 @@ def hidden_representation(X, coefs, intercepts, activation):
     activation : {"identity", "logistic", "tanh", "relu"}
         Hidden activation.
 
-    Returns
-    -------
-    ndarray of shape (n_samples, n_out of the last layer)
+    Yields
+    ------
+    ndarray of shape (n_samples, n_out)
     """
     f = get_activation(activation).apply
     h = X
@@ -28,6 +28,14 @@ def hidden_representation(X, coefs, intercepts, activation):
         z = h @ coef
         z += intercept
         h = f(z)
+        yield h
+
+
+def hidden_representation(X, coefs, intercepts, activation):
+    """Output of the last of the given hidden layers, `X` if there is none; as above."""
+    h = X
+    for output in hidden_outputs(X, coefs, intercepts, activation):
+        h = output
     return h
 
 

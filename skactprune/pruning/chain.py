@@ -1,12 +1,14 @@
 """Who feeds whom: layers that are a chain, and layers of which that is not known."""
 
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from numbers import Integral
 
 import numpy as np
 import torch
 
+from skactprune.nets.inference import hidden_outputs
 from skactprune.nets.matrices import matrix
+from skactprune.nets.plain import is_plain
 from skactprune.nets.threads import one_torch_thread
 from skactprune.pruning import surgery
 from skactprune.pruning.masks import cascade
@@ -103,6 +105,20 @@ class Chain:
         net.infer(X, trace=trace)
         return trace
 
+    def outputs(self, net, X):
+        """Outputs of the hidden layers in evaluation mode, an array of shape (n_rows, n_out) each.
+
+        Of a module that does nothing else numpy computes them, in half the time.
+        """
+        module = net.module_
+        if is_plain(module) and torch.is_tensor(X) and X.dtype == module.layers[0].weight.dtype:
+            (*coefs, _), (*intercepts, _) = module.numpy_parameters()
+            with np.errstate(all="ignore"):
+                return list(hidden_outputs(X.numpy(), coefs, intercepts, module.activation))
+        with _inputs(self.layers(module)[1:]) as inputs:
+            net.infer(X)
+        return [h.cpu().numpy() for h in inputs]
+
     def watch(self, module, listener):
         """Tell a listener of nothing: what it would hear comes with the step."""
         return []
@@ -161,6 +177,20 @@ class Chain:
             surgery.cut(layers, net.optimizer_, keep)
         surgery.replace(layers, net.optimizer_, weights, biases, left.current)
         return left, keep
+
+
+@contextmanager
+def _inputs(layers):
+    """What each layer gets in a forward pass, in a list that is empty before it."""
+    got = []
+    handles = [
+        layer.register_forward_pre_hook(lambda _, args: got.append(args[0])) for layer in layers
+    ]
+    try:
+        yield got
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 class Loose:

@@ -250,7 +250,7 @@ class Run:
 
     def _check_finite(self):
         """Raise ValueError if training has diverged: no method can tell which weights matter."""
-        finite = all(layer.weight.detach().isfinite().all() for layer in self.layers)
+        finite = all(_is_finite(layer.weight.detach()) for layer in self.layers)
         loss = self.net.history[-1].get("train_loss") if self.net.history else None
         if not finite or (loss is not None and not np.isfinite(loss)):
             raise ValueError(
@@ -374,6 +374,22 @@ class Run:
         """
         self.net.module_.eval()
         return self.layout.forward(self.net, X)
+
+    @torch.no_grad()
+    def outputs(self, X):
+        """Outputs of the hidden layers of a chain for a batch, in evaluation mode.
+
+        Parameters
+        ----------
+        X : tensor or array of shape (batch_size, ...)
+            Rows.
+
+        Returns
+        -------
+        list of ndarray of shape (n_rows, n_out)
+        """
+        self.net.module_.eval()
+        return self.layout.outputs(self.net, X)
 
     def gradients(self, rows):
         """Gradient of the mean loss of training rows in the hidden weights, in evaluation mode.
@@ -679,6 +695,13 @@ def _differentiable(layers):
     finally:
         for parameter in frozen:
             parameter.requires_grad_(False)
+
+
+def _is_finite(tensor):
+    if tensor.is_cpu and tensor.dtype in (torch.float32, torch.float64):
+        # It takes a tenth of torch's time.
+        return np.isfinite(tensor.numpy()).all()
+    return tensor.isfinite().all()
 
 
 def _copy(parameter):

@@ -188,6 +188,8 @@ class Firing(Probe):
     def _settled(self):
         """The totals, as float64 tensors, which hold whole numbers exactly up to 2 ** 53."""
         for depth, tally in enumerate(self._tallies):
+            if not tally.n_rows:
+                continue
             counts, n_rows = tally.take()
             self._totals[depth].add_(torch.from_numpy(counts).to(self._totals[depth].device))
             self._seen[depth] += n_rows
