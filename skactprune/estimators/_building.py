@@ -12,6 +12,9 @@ from skactprune.nets.batches import BatchIterator, TrainingData
 from skactprune.nets.mlp import MLP
 
 TORCH_DTYPES = {np.dtype(np.float32): torch.float32, np.dtype(np.float64): torch.float64}
+# What torch can count.
+MOST_WEIGHTS = 2**60
+OF_PARAMS = (AttributeError, LookupError, TypeError, ValueError)
 
 
 def new_net(params, name, task, layer_sizes, dtype, callbacks, random_state, *, draw):
@@ -79,21 +82,25 @@ def new_net(params, name, task, layer_sizes, dtype, callbacks, random_state, *, 
     }
     try:
         return make(**of_net).initialize()
-    except (MemoryError, OverflowError, RuntimeError) as error:
-        n_weights = sum(a * b for a, b in itertools.pairwise(layer_sizes))
-        if not isinstance(error, MemoryError) and "alloc" not in str(error):
+    except Exception as error:
+        reason = _reason_of(error, params, layer_sizes)
+        if reason is None:
             raise
-        raise ValueError(
+        raise ValueError(reason) from error
+
+
+def _reason_of(error, params, layer_sizes):
+    """What of the parameters it is that no net can be made with, or None."""
+    n_weights = sum(a * b for a, b in itertools.pairwise(layer_sizes))
+    if isinstance(error, MemoryError) or "alloc" in str(error) or n_weights >= MOST_WEIGHTS:
+        return (
             f"hidden_layer_sizes={params.hidden_layer_sizes!r} asks for {n_weights} weights with "
             f"{layer_sizes[0]} features and {layer_sizes[-1]} outputs, which do not fit into "
             "memory."
-        ) from error
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
-        if not params.net_params:
-            raise
-        raise ValueError(
-            f"net_params={params.net_params!r}: no net can be made with them. {error}"
-        ) from error
+        )
+    if params.net_params and isinstance(error, OF_PARAMS):
+        return f"net_params={params.net_params!r}: no net can be made with them. {error}"
+    return None
 
 
 def _batches_in_order(dataset, batch_size, **kwargs):

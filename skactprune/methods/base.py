@@ -205,7 +205,8 @@ class ScoredMethod(Method):
         if not np.isfinite(np.where(mask, scores, 0)).all():
             raise ValueError(
                 f"method={label} must give finite scores of the weights that are left; "
-                "it gave NaN or infinity."
+                "it gave NaN or infinity. The input data may contain large values and need to be "
+                "preprocessed."
             )
         return scores
 

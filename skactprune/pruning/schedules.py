@@ -31,9 +31,13 @@ class Geometric:
 
     def __call__(self, done, n_rounds):
         """Share that is gone after `done` of `n_rounds` rounds."""
-        if self.ratio == 1:
+        ratio = float(self.ratio)
+        if ratio == 1:
             return done / n_rounds
-        return (1 - self.ratio**done) / (1 - self.ratio**n_rounds)
+        if ratio > 1:
+            # As below, in powers that do not overflow.
+            return (ratio ** (done - n_rounds) - ratio**-n_rounds) / (1 - ratio**-n_rounds)
+        return (1 - ratio**done) / (1 - ratio**n_rounds)
 
 
 @SCHEDULES.add("cubic")

@@ -118,7 +118,7 @@ GOOD = {
         {"callbacks": [LRScheduler(torch.optim.lr_scheduler.StepLR, step_size=1)]},
         {"callbacks": [EarlyStopping("train_loss", patience=1, sink=hushed)]},
         {"callbacks": [WeightedNuclearNorm(0.01)]},
-        {"callbacks": [("n", WeightedNuclearNorm(0.01))], "callbacks__n__strength": 0.1},
+        {"callbacks": [("n", WeightedNuclearNorm(0.01))], "callbacks__n__alpha": 0.1},
         {"verbose": 0},
     ],
 }
@@ -285,7 +285,9 @@ def draw_case(rng):
         }
     if rng.random() < 0.08 and not case.bad:
         draw_init(case, rng)
-    if rng.random() < 0.3:
+    if np.min([9, *np.ravel(case.params["hidden_layer_sizes"])]) < 5 and rng.random() < 0.8:
+        case.params["prune_fraction"] = float(one_of([0, 0.1, 0.3], rng))
+    if rng.random() < 0.2:
         spoil(case, rng)
     return case
 
@@ -310,8 +312,9 @@ def draw_method(rng):
 def draw_init(case, rng):
     """A fitted net of scikit-learn to start from."""
     init = MLPClassifier(one_of([(6,), (5, 3), ()], rng), max_iter=1, random_state=0)
-    with warnings.catch_warnings(action="ignore"), contextlib.suppress(ValueError):
+    with warnings.catch_warnings(action="ignore"), contextlib.suppress(ValueError, TypeError):
         init.fit(case.X, case.y)
+        case.params.pop("dropout", None)
         case.params["init_estimator"] = FrozenEstimator(init)
 
 
@@ -331,6 +334,8 @@ def spoil(case, rng):
             case.bad.append(option)
             return
     name = str(one_of(sorted(BAD), rng))
+    for other in ("transform_layer", "n_components", "dropout"):
+        case.params.pop(other, None)
     case.params[name] = one_of(BAD[name], rng)
     case.bad.append(name)
     if name in ("hidden_layer_sizes", "n_components", "transform_layer"):
@@ -361,15 +366,16 @@ def draw_data(rng):
         weights = [np.ones(n_rows), rng.integers(3, size=n_rows), rng.random(n_rows)]
         weights += [np.full(n_rows, 1e-20), list(rng.random(n_rows)), np.arange(n_rows)]
         weights += [np.full(n_rows, 1e30, np.float64), rng.random(n_rows).astype(np.float32)]
-        weights += [rng.random(n_rows) > 0.3, 2.0]
+        weights += [rng.random(n_rows) > 0.3, 2.0, pd.Series(rng.random(n_rows))]
         which = int(rng.integers(len(weights)))
         case.sample_weight = weights[which]
         case.wild |= which in (3, 6)
     if rng.random() < 0.15:
         n_unlabeled = int(one_of([1, n_rows + 1, n_rows + 30], rng))
         if n_unlabeled != n_rows:
-            case.X_unlabeled = rng.normal(size=(n_unlabeled, n_features))
-    if rng.random() < 0.15:
+            rows = rng.normal(size=(n_unlabeled, n_features))
+            case.X_unlabeled = one_of([rows, rows.tolist(), sparse.csc_array(rows)], rng)
+    if rng.random() < 0.1:
         spoil_data(case, rng)
     return case
 
@@ -381,6 +387,9 @@ def draw_labels(encoded, n_classes, rng):
     kinds += [names.astype(object)[encoded], list(encoded), encoded.astype(np.int8)]
     kinds += [pd.Series(names[encoded]), encoded.astype(np.uint64), encoded[:, None]]
     kinds += [[str(name) for name in names[encoded]], pd.Categorical(names[encoded])]
+    kinds += [pd.Series(encoded, dtype="Int64"), pd.Series(names[encoded], dtype="string")]
+    kinds += [names.astype(np.dtypes.StringDType())[encoded], tuple(encoded.tolist())]
+    kinds += [pd.DataFrame({"label": encoded}), encoded.astype(">i4"), encoded.astype(np.float16)]
     if n_classes == 2:
         kinds += [encoded > 0, list(encoded > 0), 2 * encoded - 1]
     return one_of(kinds, rng)
@@ -389,7 +398,7 @@ def draw_labels(encoded, n_classes, rng):
 def draw_form(case, rng):
     """Rows as arrays of every type, sparse matrices, frames and lists."""
     X = case.X
-    kind = int(rng.integers(18))
+    kind = int(rng.integers(21))
     with np.errstate(all="ignore"):
         if kind < 3:
             case.X = X.astype(np.float32) if np.abs(X).max() < 1e38 else X
@@ -418,6 +427,15 @@ def draw_form(case, rng):
         elif kind == 13:
             case.X = X.copy()
             case.X.setflags(write=False)
+        elif kind == 14:
+            case.X = pd.DataFrame(X).astype("Float64")
+        elif kind == 15:
+            some = sparse.csr_array(X)
+            some.data[::2] = 0
+            some.indices, some.indptr = some.indices.astype(np.int64), some.indptr.astype(np.int64)
+            case.X = some
+        elif kind == 16 and not case.wild:
+            case.X = sparse.csr_array(np.round(X).astype(int))
 
 
 def spoil_data(case, rng):
@@ -516,7 +534,7 @@ def fit(clf, case):
 def try_case(case, folder):
     """Return whether the case was fitted; raise Fault where something is wrong."""
     clf = PrunedMLPClassifier(**case.params)
-    before = shown(clf)
+    before, data = shown(clf), data_of(case)
     state = np.random.get_state()[1].tobytes(), torch.get_rng_state().numpy().tobytes()
     try:
         with attentive() as caught:
@@ -535,6 +553,7 @@ def try_case(case, folder):
     now = np.random.get_state()[1].tobytes(), torch.get_rng_state().numpy().tobytes()
     require(state == now, "global random state is as it was")
     require(shown(clf) == before, "parameters are as they were")
+    require(data_of(case) == data, "data are as they were")
     with attentive():
         for check in CHECKS:
             run_check(check, clf, case, caught, folder)
@@ -578,6 +597,11 @@ def shown(clf):
 
 
 # -- what must hold -------------------------------------------------------------------------
+
+
+def data_of(case):
+    """The data, as they can be compared."""
+    return pickle.dumps((case.X, case.y, case.sample_weight, case.X_unlabeled))
 
 
 def same_close(a, b, rtol, what):
@@ -762,7 +786,42 @@ def check_steps(clf, case, caught, folder):
     require(np.isclose(one, other, rtol=rtol, atol=rtol), f"loss {one} by autograd is {other}")
 
 
+def check_partial_fit(clf, case, caught, folder):
+    """Epochs one by one, from the beginning."""
+    if not isinstance(clf.random_state, (int, np.integer)):
+        return
+    twins = [clone(clf), clone(clf)]
+    for twin in twins:
+        try:
+            for _ in range(2):
+                weight = case.sample_weight
+                more = {} if weight is None else {"sample_weight": weight}
+                twin.partial_fit(case.X, case.y, classes=clf.classes_, **more)
+        except Exception as error:
+            check_refusal(error)
+            return
+        check_shapes(twin, case, [], folder)
+    require(bits(twins[0], case) == bits(twins[1], case), "the same calls give the same")
+    again = fit(twins[0], case)
+    require(bits(again, case) == bits(clf, case), "fit forgets what partial_fit did")
+
+
+def check_from_sklearn(clf, case, caught, folder):
+    """A net of scikit-learn predicts the same as one of ours."""
+    if clf.init_estimator is None:
+        return
+    mlp = clf.init_estimator.estimator
+    names = ("prune_fraction", "n_prune_rounds", "method", "random_state", "dtype")
+    ours = PrunedMLPClassifier.from_sklearn(mlp, **{name: getattr(clf, name) for name in names})
+    found, expected = ours.predict_proba(rows_of(case)), mlp.predict_proba(rows_of(case))
+    same_close(found, expected, 1e-4, "from_sklearn: predict_proba")
+    if ours.coefs_[0].dtype == clf.coefs_[0].dtype and clf.random_state is not None:
+        require(ours.sparsity_ == 0, "from_sklearn: nothing is pruned")
+
+
 CHECKS = [
+    check_partial_fit,
+    check_from_sklearn,
     check_predictions,
     check_transform,
     check_shapes,
