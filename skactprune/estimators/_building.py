@@ -50,9 +50,7 @@ def new_net(params, name, task, layer_sizes, dtype, callbacks, random_state, *, 
     """
     of_solver = _optimizer(params)
     defaults = {"optimizer": of_solver["optimizer"], "iterator_valid": torch.utils.data.DataLoader}
-    net_params, of_user = check_net_params(
-        params.net_params, name, defaults, params.early_stopping
-    )
+    net_params, of_user = check_net_params(params.net_params, name, defaults, params.early_stopping)
     callbacks = [*callbacks, *of_user]
     check_in_range_of(dtype, params)
     make, of_task = task.net()
