@@ -18,7 +18,7 @@ OPTIONS = {
     "schedule": """{"geometric", "cubic", "linear", "one_shot"} or callable
     Share of `prune_fraction` that is gone after each round.""",
     "regrow": """bool
-    Whether pruned weights, set to zero, may be learned again.""",
+    Whether pruned weights, set to zero, may be learned again. What is still zero goes first.""",
     "reset_counts": """bool
     Whether counts restart after each round instead of running on through the fit.""",
 }
