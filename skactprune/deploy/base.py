@@ -150,6 +150,8 @@ class BaseCompactMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             Those of the original estimator, so that the model can take its place.
         """
         check_holds_model(self)
+        if self.weights_.transform_layer is None:
+            raise ValueError("There is no hidden layer to transform to.")
         names = super().get_feature_names_out(input_features)
         return np.array([f"{self.output_prefix_}{i}" for i in range(len(names))], dtype=object)
 
@@ -249,6 +251,8 @@ class BaseCompactMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     @property
     def _n_features_out(self):
+        if self.weights_.transform_layer is None:
+            raise AttributeError("There is no hidden layer to transform to.")
         return self.weights_.n_components
 
     def _check_X(self, X):

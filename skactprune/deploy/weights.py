@@ -127,7 +127,13 @@ class CompactWeights:
         storage = get_storage(storage)
 
         def cast(array):
-            return None if array is None else array.astype(storage.compute_dtype)
+            if array is None:
+                return None
+            with np.errstate(over="ignore"):
+                values = array.astype(storage.compute_dtype)
+            if not np.isfinite(values).all():
+                storage.refuse(array)
+            return values
 
         input_scale = cast(input_scale)
         first, *later = coefs

@@ -254,7 +254,7 @@ class BasePrunedMLP(TakesNames, CallbackSupportMixin, HiddenTransformer, BaseEst
             return TrainingData(X, encoded, sample_weight), None, None
         if incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
-        rows, validation_rows = task.split(y, self.validation_fraction, self._rng)
+        rows, validation_rows = task.split(y, float(self.validation_fraction), self._rng)
         weights = [
             None if sample_weight is None else sample_weight[r] for r in (rows, validation_rows)
         ]

@@ -31,11 +31,24 @@ class HiddenComponents:
 
     @classmethod
     def fit(cls, hidden, sample_weight, k):
-        """Learn from rows `hidden` of shape (n_samples, n_neurons), weighted or not."""
-        mean = np.average(hidden, axis=0, weights=sample_weight)
-        centred = (hidden - mean).astype(np.float64)
-        weight = np.ones(len(hidden)) if sample_weight is None else sample_weight
-        covariance = (centred * weight[:, None]).T @ centred / weight.sum(dtype=np.float64)
+        """Learn from rows `hidden` of shape (n_samples, n_neurons), weighted or not.
+
+        Raises
+        ------
+        ValueError
+            If the rows have no finite covariance.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = np.average(hidden, axis=0, weights=sample_weight)
+            centred = (hidden - mean).astype(np.float64)
+            weight = np.ones(len(hidden)) if sample_weight is None else sample_weight
+            covariance = (centred * weight[:, None]).T @ centred / weight.sum(dtype=np.float64)
+        if not np.isfinite(covariance).all():
+            raise ValueError(
+                f"n_components={k} components cannot be computed: the hidden representation has "
+                "values whose squares are not finite. The input data, or the sample weights, may "
+                "contain large values and need to be preprocessed."
+            )
         n = len(covariance)
         values, vectors = linalg.eigh(covariance, subset_by_index=(n - k, n - 1))
         components = vectors.T[::-1]
@@ -55,6 +68,9 @@ class HiddenTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     @property
     def _n_features_out(self):
+        check_is_fitted(self)
+        if self._shown_depth is None:
+            raise AttributeError("There is no hidden layer to show.")
         if self._components is not None:
             return len(self._components.components)
         return self.coefs_[self._shown_depth].shape[1]

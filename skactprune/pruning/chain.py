@@ -461,4 +461,4 @@ def floors_of(shapes, min_neurons):
             f"min_neurons={min_neurons!r} must be an integer, or one for each hidden "
             f"layer, from 1 to the neurons of the layer: {sizes}."
         )
-    return floors
+    return [int(floor) for floor in floors]

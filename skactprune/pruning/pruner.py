@@ -155,6 +155,8 @@ class Pruner(TakesNames, Callback):
         """Forget earlier training."""
         self.__dict__.pop("run_", None)
         self.ending_ = Ending()
+        self.in_training_ = self.begun_ = False
+        self.accuracy_ = self.training_ = self.unlabeled_ = None
         return self
 
     @property
@@ -230,7 +232,7 @@ class Pruner(TakesNames, Callback):
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         if self.looked_ and not self.run_.is_of(net):
             self.initialize()
-        self.begun_ = False
+        self.in_training_, self.begun_ = True, False
         self.unlabeled_ = unlabeled_rows(net, self.unlabeled)
         self.ending_.start(self.run_.epoch if self.looked_ else 0)
         if self.looked_ or is_chain(net.module_):
@@ -243,6 +245,9 @@ class Pruner(TakesNames, Callback):
         self.run_.start(net)
 
     def on_epoch_begin(self, net, dataset_train=None, **kwargs):
+        if not self.in_training_:
+            # A loop of the net was called by itself.
+            self.on_train_begin(net)
         self.ending_.begin_epoch(net)
         self.training_ = dataset_train
         if self.looked_:
@@ -303,6 +308,7 @@ class Pruner(TakesNames, Callback):
         if not self.looked_:
             # There was no batch.
             self._look(net)
+        self.in_training_ = False
         run = self.run_
         run.end(self, checks=not self.ending_.within_epoch)
         if self.begun_:

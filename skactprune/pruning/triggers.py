@@ -56,8 +56,9 @@ class EpochTrigger(_BetweenTwoShares):
 
     def epochs(self, n_rounds, max_epochs):
         """Epoch (counted from 1) at whose end each round is done, non-decreasing."""
-        step = (self.stop - self.start) / max(n_rounds - 1, 1)
-        shares = [self.start + i * step for i in range(n_rounds)]
+        start = float(self.start)
+        step = (float(self.stop) - start) / max(n_rounds - 1, 1)
+        shares = [start + i * step for i in range(n_rounds)]
         return [min(max(round(share * max_epochs), 1), max_epochs) for share in shares]
 
     def rounds_due(self, done, n_rounds, epoch, max_epochs, accuracy):
