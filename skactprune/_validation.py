@@ -100,11 +100,9 @@ def _of_finite_rows(function):
 
     def checked(rows):
         # The sum of squares takes half as long as the sum. NaN and infinity remain in it, and it
-        # may overflow; then scikit-learn looks at the numbers one by one.
+        # may overflow, of which vdot does not warn; then scikit-learn looks at every number.
         flat = rows.ravel(order="K")
-        with np.errstate(over="ignore", invalid="ignore"):
-            squares = flat.dot(flat)
-        if not isfinite(squares):
+        if not isfinite(np.vdot(flat, flat)):
             raise _DoubtfulError
         return function(rows)
 
