@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skactprune._register import TakesNames
 from skactprune._transaction import transaction
-from skactprune._validation import check_rows
+from skactprune._validation import check_fitted, map_checked_rows, map_rows
 from skactprune.estimators._checks import hidden_sizes, plain_parameters
 from skactprune.estimators._components import HiddenTransformer
 from skactprune.estimators._outcome import warn_of_collapse
@@ -91,7 +91,7 @@ class BasePrunedMLP(TakesNames, CallbackSupportMixin, HiddenTransformer, BaseEst
         if not incremental:
             warn_of_collapse(
                 self,
-                lambda: self._task.score(y, self._predicted(X), sample_weight),
+                lambda: self._task.score(y, map_rows(self._predicted, X), sample_weight),
                 lambda: self._task.chance(y, sample_weight),
             )
             self._callback_fit_ctx.call_on_fit_task_end(**task, reconstruction_attributes={})
@@ -262,8 +262,12 @@ class BasePrunedMLP(TakesNames, CallbackSupportMixin, HiddenTransformer, BaseEst
         y_held_out = y[validation_rows]
 
         def validate(net):
-            logits = logits_of(held_out.X, *net.module_.numpy_parameters(), self.activation)
-            return task.score(y_held_out, task.predict(logits), weights[1])
+            parameters = net.module_.numpy_parameters()
+
+            def predict(rows):
+                return task.predict(logits_of(rows, *parameters, self.activation))
+
+            return task.score(y_held_out, map_rows(predict, held_out.X), weights[1])
 
         return TrainingData(X[rows], encoded[rows], weights[0]), held_out, validate
 
@@ -379,17 +383,18 @@ class BasePrunedMLP(TakesNames, CallbackSupportMixin, HiddenTransformer, BaseEst
         self._shown_depth = self._transform_depth(self.coefs_[:-1]) if self.masks_ else None
         self._components = None
 
-    def _check_X(self, X):
-        return check_rows(self, X, self.coefs_[0].dtype)
+    def _of_rows(self, function, X):
+        """What `function` returns for rows, which are checked; nor is it called before `fit`."""
+        check_fitted(self)
+        return map_checked_rows(function, self, X, self.coefs_[0].dtype)
 
     def _logits(self, X):
-        """Logits of rows, which are checked."""
-        check_is_fitted(self)
-        return logits_of(self._check_X(X), self.coefs_, self.intercepts_, self.activation)
+        """Logits of rows that are known to be valid."""
+        return logits_of(X, self.coefs_, self.intercepts_, self.activation)
 
     def _predicted(self, X):
         """Predictions for rows that are known to be valid."""
-        return self._task.predict(logits_of(X, self.coefs_, self.intercepts_, self.activation))
+        return self._task.predict(self._logits(X))
 
     def _resumes(self, incremental):
         """Whether training is to go on with the fitted net."""

@@ -6,8 +6,8 @@ import numpy as np
 from scipy import linalg
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import NotFittedError
-from sklearn.utils.validation import check_is_fitted
 
+from skactprune._validation import check_fitted, map_rows
 from skactprune.nets.inference import hidden_representation
 
 
@@ -90,8 +90,7 @@ class HiddenTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             `n_components` principal components, largest first. In the dtype of the weights.
         """
         self._check_transforms()
-        hidden = self._hidden(self._check_X(X))
-        return hidden if self._components is None else self._components.project(hidden)
+        return self._of_rows(self._shown, X)
 
     def get_feature_names_out(self, input_features=None):
         """Names of the columns of `transform`.
@@ -111,7 +110,7 @@ class HiddenTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     def _check_transforms(self):
         """Raise an error where there is nothing that `transform` could show."""
-        check_is_fitted(self)
+        check_fitted(self)
         if self._shown_depth is None:
             raise ValueError(
                 f"hidden_layer_sizes={self.hidden_layer_sizes!r} has no hidden layer to show."
@@ -121,6 +120,10 @@ class HiddenTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
                 f"n_components={self.n_components!r} components are learned in fit; "
                 "from_sklearn alone does not learn them."
             )
+
+    def _shown(self, X):
+        hidden = self._hidden(X)
+        return hidden if self._components is None else self._components.project(hidden)
 
     def _hidden(self, X):
         stop = self._shown_depth + 1
@@ -143,7 +146,7 @@ class HiddenTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         for name in ("components_", "explained_variance_ratio_"):
             self.__dict__.pop(name, None)
         if self.n_components is not None:
-            hidden = self._hidden(X)
+            hidden = map_rows(self._hidden, X)
             self._components = HiddenComponents.fit(hidden, sample_weight, int(self.n_components))
             self.components_ = self._components.components
             self.explained_variance_ratio_ = self._components.explained_variance_ratio

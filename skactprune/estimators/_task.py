@@ -5,8 +5,6 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import accuracy_score
-from sklearn.model_selection import train_test_split
 
 from skactprune.nets.outputs import get_output, output_for_classes
 
@@ -84,6 +82,8 @@ class Task(ABC):
         ValueError
             If fewer than 2 rows would be left for validation, or none to train on.
         """
+        from sklearn.model_selection import train_test_split
+
         n_rows = len(y)
         n_validation = math.ceil(fraction * n_rows)
         if not 2 <= n_validation < n_rows:
@@ -144,6 +144,8 @@ class Classification(Task):
 
     def score(self, y, predicted, sample_weight):
         """Accuracy."""
+        from sklearn.metrics import accuracy_score
+
         return accuracy_score(y, predicted, sample_weight=sample_weight)
 
     def chance(self, y, sample_weight):

@@ -7,7 +7,6 @@ import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.callback import with_callbacks
 from sklearn.frozen import FrozenEstimator
-from sklearn.neural_network import MLPClassifier
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import (
@@ -315,6 +314,8 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         ValueError
             If `mlp` is a multilabel classifier, or for parameters that follow from it.
         """
+        from sklearn.neural_network import MLPClassifier
+
         if not isinstance(mlp, MLPClassifier):
             raise TypeError(f"mlp must be a fitted MLPClassifier, not {type(mlp).__name__}.")
         check_is_fitted(mlp)
@@ -414,8 +415,7 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         ndarray of shape (n_samples,)
             Labels.
         """
-        logits = self._logits(X)
-        return self._task.predict(logits)
+        return self._of_rows(self._predicted, X)
 
     def predict_proba(self, X):
         """Predict class probabilities.
@@ -430,8 +430,7 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         ndarray of shape (n_samples, n_classes)
             Probabilities, columns in the order of `classes_`, in the dtype of the weights.
         """
-        logits = self._logits(X)
-        return self._task.output.link(logits)
+        return self._of_rows(lambda rows: self._task.output.link(self._logits(rows)), X)
 
     def predict_log_proba(self, X):
         """Predict logarithms of class probabilities.
@@ -446,8 +445,7 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         ndarray of shape (n_samples, n_classes)
             Columns in the order of `classes_`.
         """
-        logits = self._logits(X)
-        return self._task.output.log_link(logits)
+        return self._of_rows(lambda rows: self._task.output.log_link(self._logits(rows)), X)
 
     def compact(self, dtype=None):
         """Small, frozen model without torch that predicts the same.
