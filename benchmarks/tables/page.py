@@ -1,0 +1,100 @@
+"""The page: answers first, then how they were found, then the tables."""
+
+import platform
+from importlib.metadata import version
+
+import pandas as pd
+
+from benchmarks.pages import markdown
+from benchmarks.reproduce.runner import Table
+from benchmarks.tables import data
+from benchmarks.tables.statistics import holm
+
+HEAD = ["question", "answer", "effect", "won / tied / lost", "on confirming tables alone", "p"]
+TEXT = """# Is a pruned net worth it on ordinary tables?
+
+Written by `python -m benchmarks.tables`, which does what is missing of the runs; `page` after it
+only writes this page from the rows beside it. `--tables DIR` adds CSV files of your own.
+
+{answers}
+
+An effect is the first less the second, paired: the mean over tables (of the mean over their
+splits), with its 95 % interval by Student's t. An answer is *yes* where the interval lies on the
+better side of 0, or of the margin that the question names, *no* where it lies on the other side,
+else *not decided*. A table is tied within 0.5 points or 0.01 of log-loss. p is by Holm's method for
+all questions of one experiment. Lower log-loss is better.
+
+## How
+
+- {n_tables} tables, {seeds} splits each: half of the rows to train (at most {max_train}), a quarter
+  each to validate and to test, stratified; classes with fewer than {min_rows} rows are left out.
+- Missing numbers become medians with an indicator, numbers are standardised, categories one-hot;
+  all of it is fitted on training rows. Nothing is tuned: all models have the defaults of their
+  library, except for what is named, and more iterations of logistic regression.
+- Recipes are chosen on validation rows of the tables to *choose* on, and confirmed on test rows of
+  the others. {looked_at} variants were looked at.
+- Every method removes neurons, except `magnitude, weights`; those that cannot are left out. *Small
+  from scratch* has the neurons and epochs of the pruned default net from the start, *small
+  MLPClassifier* has its neurons and stops as scikit-learn does.
+- LDA has at most as many components as there are classes less one, and PCA, NCA and PLS as there
+  are features: the tables have the mean of `components`.
+- Seconds are CPU time on one thread.
+- {versions}.
+
+{tables}"""
+
+
+def text(experiments, folder):
+    """The page of all experiments that have rows."""
+    found = {name: Table(of, folder).rows for name, of in experiments.items()}
+    found = {name: rows for name, rows in found.items() if len(rows)}
+    if not found:
+        raise FileNotFoundError(f"There are no rows in {folder}; run without `page` first.")
+    answers = [answered(experiments[name].answers(rows), name) for name, rows in found.items()]
+    answers = pd.concat(answers)
+    lead = answers[answers["lead"]][HEAD]
+    every = answers[~answers["lead"]][HEAD]
+    sections = [] if every.empty else [("All other comparisons", every)]
+    for name, rows in found.items():
+        sections += experiments[name].tables(rows)
+    everything = pd.concat(found.values())
+    sections.append(("Tables", listed(everything)))
+    variants = found["variants"] if "variants" in found else pd.DataFrame({"variant": []})
+    return TEXT.format(
+        answers="Nothing is answered yet." if lead.empty else markdown(lead, len(HEAD)),
+        n_tables=everything["table"].nunique(),
+        seeds=_numbers(everything["seed"]),
+        max_train=data.MAX_TRAIN,
+        min_rows=data.MIN_ROWS,
+        looked_at=max(variants["variant"].nunique() - 1, 0),
+        versions=versions(),
+        tables="\n".join(f"## {title}\n\n{markdown(table)}\n" for title, table in sections),
+    )
+
+
+def answered(answers, experiment):
+    """Answers of an experiment as a DataFrame of text, with Holm's p."""
+    answers = pd.DataFrame([answer for answer in answers if answer is not None])
+    if answers.empty:
+        return pd.DataFrame(columns=[*HEAD, "lead"])
+    answers["p"] = [f"{p:.3f}" for p in holm(answers["p"])]
+    return answers.rename(columns={"counts": HEAD[3], "confirm": HEAD[4]})
+
+
+def listed(rows):
+    """Table of the tables: training rows, features as models get them, classes, roles."""
+    sizes = rows.groupby("table")[["train_rows", "features", "classes"]].max()
+    sizes = sizes.map(lambda size: "" if pd.isna(size) else f"{size:.0f}")
+    sizes.insert(0, "role", [data.role(name) for name in sizes.index])
+    return sizes.sort_values("role", kind="stable").reset_index()
+
+
+def versions():
+    """What the rows were computed with, if all of them were today."""
+    libraries = ("skactprune", "scikit-learn", "torch", "numpy", "scipy")
+    found = ", ".join(f"{name} {version(name)}" for name in libraries)
+    return f"Python {platform.python_version()}, {found}, on {platform.machine()}"
+
+
+def _numbers(seeds):
+    return f"{seeds.nunique()} (seeds {', '.join(map(str, sorted(seeds.unique())))})"

@@ -1,0 +1,150 @@
+"""Numbers over tables: differences paired by table, their intervals, ranks, and Holm's p."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from benchmarks.reproduce.statistics import mean_sd, side, with_interval
+from benchmarks.tables import data
+
+
+class Measure(NamedTuple):
+    """How differences of a measure are told."""
+
+    better: str
+    as_good: str
+    sign: int
+    """1 where more is better, else -1."""
+    tie: float
+    """Smaller differences are none."""
+    scale: int
+    digits: int
+    unit: str
+
+
+MEASURES = {
+    "accuracy": Measure("more accurate than", "as accurate as", 1, 0.005, 100, 1, " points"),
+    "logloss": Measure("of lower log-loss than", "of as low log-loss as", -1, 0.01, 1, 3, ""),
+    "epochs": Measure("trained in fewer epochs than", "", -1, 0.5, 1, 0, " epochs"),
+    "seconds": Measure("trained in less time than", "", -1, 0.01, 1, 2, " s"),
+}
+
+
+class Answer(NamedTuple):
+    """One row of a table of answers."""
+
+    question: str
+    answer: str
+    effect: str
+    """Mean difference over tables with its 95 % interval."""
+    counts: str
+    """Tables won, tied and lost."""
+    confirm: str
+    """The effect on those tables alone on which nothing was chosen."""
+    p: float
+    """Of no difference, or of one of the margin; by Student's t, Holm comes later."""
+    lead: bool
+    """Whether the page leads with it."""
+
+
+def paired(rows, column, name, rival, model="model"):
+    """Differences of a column between two models: their mean by table, a Series.
+
+    Pairs have the table, the seed, and whatever else of size both have in common: a dense net has
+    no fraction, a linear model no layers.
+    """
+    ours, others = rows[rows[model] == name], rows[rows[model] == rival]
+    keys = ["table", "seed"] + [
+        key for key in ("net", "fraction", "k") if key in rows and set(ours[key]) & set(others[key])
+    ]
+    both = ours.merge(others, on=keys, suffixes=("", "_rival"))
+    return (both[column] - both[f"{column}_rival"]).groupby(both["table"]).mean()
+
+
+def told(differences, measure):
+    """Mean difference with its interval and the measure's unit, as text."""
+    how = MEASURES[measure]
+    return with_interval(how.scale * differences, how.digits, "+") + how.unit
+
+
+def counts(differences, measure):
+    """Tables won, tied and lost, as text."""
+    how = MEASURES[measure]
+    tied = differences.abs() < how.tie
+    won = (how.sign * differences > 0) & ~tied
+    return f"{won.sum()} / {tied.sum()} / {(~won & ~tied).sum()}"
+
+
+def p_value(differences, margin=0.0):
+    """Two-sided p of a mean of ``-margin``; 1 where all differences are equal, or there is one."""
+    if len(differences) < 2 or np.ptp(differences) == 0:
+        return 1.0
+    return float(stats.ttest_1samp(differences, -margin).pvalue)
+
+
+def holm(p):
+    """Adjust p for as many tests as there are, by Holm's method."""
+    p = np.asarray(p, float)
+    order = np.argsort(p)
+    steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    return np.minimum(steps[np.argsort(order)], 1.0)
+
+
+def compared(what, rows, measure, name, rival, as_good=False, *, lead=False, **how):
+    """Answer to whether a model is better than a rival, or as good; None without pairs.
+
+    ``part="validation"`` takes those rows instead of the test rows, and ``model`` is the column
+    that has both names.
+    """
+    told_by = MEASURES[measure]
+    column = measure if measure in rows else f"{how.pop('part', 'test')}_{measure}"
+    differences = paired(rows, column, name, rival, **how)
+    if differences.empty:
+        return None
+    margin = told_by.tie if as_good else 0.0
+    gains = told_by.sign * differences
+    within = f" (at most {told_by.scale * margin:g}{told_by.unit} worse)" if margin else ""
+    words = told_by.as_good if as_good else told_by.better
+    confirm = differences[[data.role(table) == "confirm" for table in differences.index]]
+    return Answer(
+        f"{what}: {words} {rival}{within}?",
+        {1: "yes", 0: "not decided", -1: "no"}[side(gains, margin)],
+        told(differences, measure),
+        counts(differences, measure),
+        told(confirm, measure) if len(confirm) else "",
+        p_value(gains, margin),
+        lead,
+    )
+
+
+SHOWN = {
+    "accuracy %": ("test_accuracy", 100, 1),
+    "balanced %": ("test_balanced", 100, 1),
+    "log-loss": ("test_logloss", 1, 3),
+    "calibration error %": ("test_ece", 100, 1),
+    "weights": ("weights", 1, 0),
+    "epochs": ("epochs", 1, 0),
+    "seconds": ("seconds", 1, 2),
+}
+
+
+def ranks(rows, model, ranked=True, shown=SHOWN):
+    """Table of means over tables, and mean ranks by accuracy and log-loss, best first.
+
+    Ranks are those on the tables that have all models.
+    """
+    table = pd.DataFrame(index=pd.Index(sorted(rows[model].unique()), name=model))
+    mean_only = {name: mean_sd(digits, scale) for name, (_, scale, digits) in shown.items()}
+    for name, (column, _, _) in shown.items():
+        by_table = rows.groupby([model, "table"])[column].mean()
+        table[name] = [mean_only[name]([value]) for value in by_table.groupby(model).mean()]
+    for name, (column, *_) in list(shown.items()) if ranked else ():
+        if name in ("accuracy %", "log-loss"):
+            wide = rows.pivot_table(column, "table", model).dropna()
+            of = wide.rank(axis=1, ascending=name == "log-loss").mean()
+            table.insert(0, f"mean rank, {name.split()[0]}", of.map("{:.1f}".format))
+    if ranked:
+        table = table.sort_values("mean rank, accuracy", key=pd.to_numeric)
+    return table.fillna("").reset_index()
