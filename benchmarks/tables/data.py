@@ -22,20 +22,15 @@ MADE_ROWS = 1600
 
 
 def _made(n_features, n_informative, n_classes=2, **params):
-    return datasets.make_classification(
-        MADE_ROWS,
-        n_features,
-        n_informative=n_informative,
-        n_redundant=0,
-        n_classes=n_classes,
-        random_state=0,
-        **{"flip_y": 0.01, "n_clusters_per_class": 2} | params,
-    )
+    sizes = {"n_informative": n_informative, "n_redundant": 0, "n_classes": n_classes}
+    how = {"flip_y": 0.01, "random_state": 0} | sizes | params
+    return datasets.make_classification(MADE_ROWS, n_features, **how)
 
 
-def _with_noise_features(make, n_noise, **params):
+def _noisy(make, **params):
+    """Two features and ten of noise."""
     X, y = make(MADE_ROWS, random_state=0, **params)
-    return np.hstack([X, np.random.default_rng(0).normal(size=(MADE_ROWS, n_noise))]), y
+    return np.hstack([X, np.random.default_rng(0).normal(size=(MADE_ROWS, 10))]), y
 
 
 BUILT_IN = {
@@ -52,10 +47,8 @@ BUILT_IN = {
     "informative-5-of-100": partial(_made, 100, 5),
     "imbalanced-2": partial(_made, 20, 8, weights=[0.93]),
     "imbalanced-4": partial(_made, 20, 8, 4, weights=[0.7, 0.15, 0.1]),
-    "moons-noise": partial(_with_noise_features, datasets.make_moons, 10, noise=0.3),
-    "circles-noise": partial(
-        _with_noise_features, datasets.make_circles, 10, noise=0.15, factor=0.5
-    ),
+    "moons-noise": partial(_noisy, datasets.make_moons, noise=0.3),
+    "circles-noise": partial(_noisy, datasets.make_circles, noise=0.15, factor=0.5),
 }
 # Recipes are chosen on validation rows of these, and confirmed on test rows of the others.
 CHOOSE = set(
@@ -69,7 +62,7 @@ CONFIRM = set(
 
 
 class Parts(NamedTuple):
-    """Rows of a split: float64 features as the models get them, labels from 0."""
+    """Rows of a split: features as the models get them, labels from 0."""
 
     X: np.ndarray
     y: np.ndarray
@@ -86,14 +79,10 @@ def role(name):
     return ("choose", "confirm")[zlib.crc32(name.encode()) % 2]
 
 
-def names(settings, wanted=None):
-    """Names of the tables of some settings, or those of one role."""
+def names(settings):
+    """Names of the tables of some settings: those built in, then files in order."""
     found = [*BUILT_IN, *sorted(_files(settings.csv_folder))]
-    return [
-        name
-        for name in found
-        if (settings.only is None or name in settings.only) and wanted in (None, role(name))
-    ]
+    return [name for name in found if settings.only is None or name in settings.only]
 
 
 def _files(folder):
@@ -118,13 +107,12 @@ def load(name, folder=None):
         X = pd.DataFrame(X)
     else:
         X = pd.read_csv(_files(folder)[name]).dropna(subset=TARGET)
-        y = X.pop(TARGET)
+        y = X.pop(TARGET).to_numpy()
         words = X.select_dtypes(exclude="number").columns
-        X[words] = X[words].astype(object).where(X[words].notna(), "missing").astype(str)
-    y = np.asarray(y)
+        X[words] = X[words].astype(object).fillna("missing").astype(str)
     classes, counts = np.unique(y, return_counts=True)
     kept = np.isin(y, classes[counts >= MIN_ROWS])
-    return X[kept].reset_index(drop=True), LabelEncoder().fit_transform(y[kept])
+    return X[kept], LabelEncoder().fit_transform(y[kept])
 
 
 def split(name, folder, seed):
@@ -133,27 +121,22 @@ def split(name, folder, seed):
     All of the preprocessing is fitted on the training rows.
     """
     X, y = load(name, folder)
-    how = {"random_state": seed, "test_size": 0.5}
-    X_train, X_rest, y_train, y_rest = train_test_split(X, y, stratify=y, **how)
+    half = {"random_state": seed, "test_size": 0.5}
+    X_train, X_rest, y_train, y_rest = train_test_split(X, y, stratify=y, **half)
     if len(y_train) > MAX_TRAIN:
-        X_train, _, y_train, _ = train_test_split(
-            X_train, y_train, stratify=y_train, train_size=MAX_TRAIN, random_state=seed
-        )
-    X_val, X_test, y_val, y_test = train_test_split(X_rest, y_rest, stratify=y_rest, **how)
+        how = {"stratify": y_train, "train_size": MAX_TRAIN, "random_state": seed}
+        X_train, _, y_train, _ = train_test_split(X_train, y_train, **how)
+    X_val, X_test, y_val, y_test = train_test_split(X_rest, y_rest, stratify=y_rest, **half)
     prepare = preprocessing().fit(X_train)
-    X_train, X_val, X_test = (prepare.transform(part) for part in (X_train, X_val, X_test))
+    X_train, X_val, X_test = map(prepare.transform, (X_train, X_val, X_test))
     return Parts(X_train, y_train, X_val, y_val, X_test, y_test)
 
 
 def preprocessing():
     """Median of what is missing and an indicator, standardised; categories one-hot."""
     impute = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
+    one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
     numbers = make_column_selector(dtype_include="number")
     words = make_column_selector(dtype_exclude="number")
-    one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
-    return ColumnTransformer(
-        [
-            ("numbers", make_pipeline(impute, StandardScaler()), numbers),
-            ("words", one_hot, words),
-        ]
-    )
+    scaled = make_pipeline(impute, StandardScaler())
+    return ColumnTransformer([("numbers", scaled, numbers), ("words", one_hot, words)])

@@ -14,10 +14,13 @@ from skactprune import PrunedMLPClassifier
 from skactprune.inspection import n_parameters, n_weights
 from skactprune.methods import METHODS, get_method
 
-DEFAULT, DENSE, RANDOM = "default", "dense", "random"
-MAGNITUDE = "magnitude, weights"
+DEFAULT, DENSE, RANDOM, MAGNITUDE = "default", "dense", "random", "magnitude, weights"
 SCRATCH, SKLEARN = "small from scratch", "small MLPClassifier"
-LINEAR, TREES = "logistic regression", "boosted trees"
+# Without layers: functions of the seed.
+OTHERS = {
+    "logistic regression": lambda seed: LogisticRegression(max_iter=5000, random_state=seed),
+    "boosted trees": lambda seed: HistGradientBoostingClassifier(random_state=seed),
+}
 BINS = 15
 
 
@@ -40,21 +43,12 @@ def pruning():
     return found
 
 
-# Without hidden layers: a function of the seed each.
-OTHERS = {
-    LINEAR: lambda seed: LogisticRegression(max_iter=5000, random_state=seed),
-    TREES: lambda seed: HistGradientBoostingClassifier(random_state=seed),
-}
-
-
 def of_live_size(net, seed):
-    """Rivals of a pruned net by name: nets that have its size from the start."""
+    """Yield names and nets that have the neurons of a pruned net from the start."""
     live = [max(len(neurons), 1) for neurons in net.live_neurons_]
     as_long = {"max_iter": net.n_iter_, "tol": 0.0, "n_iter_no_change": np.inf}
-    return {
-        SCRATCH: ours(live, 0.0, seed, **as_long),
-        SKLEARN: MLPClassifier(live, random_state=seed),
-    }
+    yield SCRATCH, ours(live, 0.0, seed, **as_long)
+    yield SKLEARN, MLPClassifier(live, random_state=seed)
 
 
 @cache
@@ -86,29 +80,25 @@ def sizes(model):
 
 def scores(model, parts, prefix=""):
     """Measures of a classifier on validation and test rows."""
-    row = {}
-    for part, X, y in (
-        ("validation", parts.X_val, parts.y_val),
-        ("test", parts.X_test, parts.y_test),
-    ):
-        measured = measures(y, model.predict_proba(X))
-        row |= {f"{prefix}{part}_{name}": value for name, value in measured.items()}
-    return row
+    validation, test = (parts.X_val, parts.y_val), (parts.X_test, parts.y_test)
+    return {
+        f"{prefix}{part}_{name}": value
+        for part, (X, y) in (("validation", validation), ("test", test))
+        for name, value in measures(y, model.predict_proba(X)).items()
+    }
 
 
 def measures(y, proba):
-    """Accuracy, balanced accuracy, log-loss and calibration error of probabilities."""
-    labels = proba.argmax(axis=1)
+    """Accuracy, balanced accuracy, log-loss and calibration error of probabilities.
+
+    The latter is the expected distance of confidence and accuracy, by bins of the confidence.
+    """
+    labels, confidence = proba.argmax(axis=1), proba.max(axis=1)
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    gaps = np.bincount(bins, (labels == y) - confidence)
     return {
         "accuracy": accuracy_score(y, labels),
         "balanced": balanced_accuracy_score(y, labels),
         "logloss": log_loss(y, proba, labels=np.arange(proba.shape[1])),
-        "ece": calibration_error(y, proba),
+        "ece": float(np.abs(gaps).sum() / len(y)),
     }
-
-
-def calibration_error(y, proba, bins=BINS):
-    """Expected calibration error: mean distance of confidence and accuracy, by bins."""
-    confidence, right = proba.max(axis=1), proba.argmax(axis=1) == y
-    at = np.minimum((confidence * bins).astype(int), bins - 1)
-    return float(np.abs(np.bincount(at, right - confidence)).sum() / len(y))

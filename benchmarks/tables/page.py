@@ -76,7 +76,7 @@ def answered(answers, experiment):
     """Answers of an experiment as a DataFrame of text, with Holm's p."""
     answers = pd.DataFrame([answer for answer in answers if answer is not None])
     if answers.empty:
-        return pd.DataFrame(columns=[*HEAD, "lead"])
+        return pd.DataFrame(columns=[*HEAD, "lead"]).astype({"lead": bool})
     answers["p"] = [f"{p:.3f}" for p in holm(answers["p"])]
     return answers.rename(columns={"counts": HEAD[3], "confirm": HEAD[4]})
 

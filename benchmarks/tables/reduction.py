@@ -11,17 +11,29 @@ from sklearn.neighbors import KNeighborsClassifier, NeighborhoodComponentsAnalys
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks.tables import data
-from benchmarks.tables.accuracy import FULL as ACCURACY
-from benchmarks.tables.accuracy import QUICK as FEW
+from benchmarks.tables import accuracy, data
 from benchmarks.tables.models import ours, scores
 from benchmarks.tables.statistics import compared, ranks
 
 FIELDS = ("table", "model", "seed")
-FULL = ACCURACY.but(components=(2, 5, 10))
-QUICK = FULL.but(only=FEW.only, seeds=FEW.seeds, components=(2, 5))
-HIDDEN, FRACTION, PRUNED = 100, 0.8, "pruned net"
-LDA = LinearDiscriminantAnalysis
+FULL = accuracy.FULL.but(components=(2, 5, 10))
+QUICK = FULL.but(only=accuracy.FEW, seeds=1, components=(2, 5))
+PRUNED, LDA, SHRUNK, PLS = "pruned net", "LDA", "LDA, shrunk", "PLS"
+# Functions of the number of components and the seed.
+MODELS = {
+    PRUNED: lambda k, seed: ours((100,), 0.8, seed, n_components=k),
+    "dense net": lambda k, seed: ours((100,), 0.0, seed, n_components=k),
+    "bottleneck net": lambda k, seed: ours((100, k), 0.0, seed),
+    "PCA": lambda k, seed: PCA(k, random_state=seed),
+    LDA: lambda k, seed: LinearDiscriminantAnalysis(n_components=k),
+    SHRUNK: lambda k, seed: LinearDiscriminantAnalysis("eigen", "auto", n_components=k),
+    "NCA": lambda k, seed: NeighborhoodComponentsAnalysis(k, random_state=seed),
+    PLS: lambda k, seed: PLSRegression(k),
+}
+CLASSIFIERS = {
+    "logistic": make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000)),
+    "neighbors": KNeighborsClassifier(),
+}
 
 
 def runs(settings):
@@ -34,89 +46,33 @@ def runs(settings):
 def execute(settings, folder, table, model, seed):
     """A row for each number of components; ``components`` is how many there could be."""
     parts = data.split(table, settings.csv_folder, seed)
-    found = []
+    one_hot = np.eye(parts.y.max() + 1)[parts.y]
+    limit = np.inf if model.endswith("net") else min(parts.X.shape)
+    limit = min(limit, one_hot.shape[1] - 1) if model in (LDA, SHRUNK) else limit
+    rows = []
     for k in settings.components:
         with warnings.catch_warnings():
             # Where PLS has told all there is to tell, its further components are 0.
-            warnings.filterwarnings("ignore", "y residual is constant", UserWarning)
-            transform = MODELS[model](parts, k, seed)
-        Z = parts._replace(
-            **{name: transform(getattr(parts, name)) for name in ("X", "X_val", "X_test")}
-        )
+            warnings.filterwarnings("ignore", "[Yy] residual is constant", UserWarning)
+            reduce = MODELS[model](min(k, limit), seed)
+            reduce.fit(parts.X, one_hot if model == PLS else parts.y)
+        found = {name: reduce.transform(getattr(parts, name)) for name in ("X", "X_val", "X_test")}
+        Z = parts._replace(**found)
         row = {"k": k, "components": Z.X.shape[1]}
-        for prefix, classifier in (
-            ("logistic_", make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))),
-            ("neighbors_", KNeighborsClassifier()),
-        ):
-            row |= scores(classifier.fit(Z.X, Z.y), Z, prefix)
-        found.append(row)
-    return found
-
-
-# -- functions of parts, k and seed, which return a function from rows to components -----------
-
-
-def _pruned(parts, k, seed):
-    return ours((HIDDEN,), FRACTION, seed, n_components=k).fit(parts.X, parts.y).transform
-
-
-def _dense(parts, k, seed):
-    return ours((HIDDEN,), 0.0, seed, n_components=k).fit(parts.X, parts.y).transform
-
-
-def _bottleneck(parts, k, seed):
-    return ours((HIDDEN, k), 0.0, seed).fit(parts.X, parts.y).transform
-
-
-def _pca(parts, k, seed):
-    return PCA(min(k, *parts.X.shape), random_state=seed).fit(parts.X).transform
-
-
-def _lda(parts, k, seed):
-    lda = LDA().fit(parts.X, parts.y)
-    return lambda X: lda.transform(X)[:, :k]
-
-
-def _shrunk_lda(parts, k, seed):
-    lda = LDA(solver="eigen", shrinkage="auto").fit(parts.X, parts.y)
-    return lambda X: lda.transform(X)[:, :k]
-
-
-def _nca(parts, k, seed):
-    nca = NeighborhoodComponentsAnalysis(min(k, parts.X.shape[1]), random_state=seed)
-    return nca.fit(parts.X, parts.y).transform
-
-
-def _pls(parts, k, seed):
-    one_hot = np.eye(parts.y.max() + 1)[parts.y]
-    return PLSRegression(min(k, *parts.X.shape)).fit(parts.X, one_hot).transform
-
-
-MODELS = {
-    PRUNED: _pruned,
-    "dense net": _dense,
-    "bottleneck net": _bottleneck,
-    "PCA": _pca,
-    "LDA": _lda,
-    "LDA, shrunk": _shrunk_lda,
-    "NCA": _nca,
-    "PLS": _pls,
-}
-
-
-# -- what is made of them -----------------------------------------------------------------------
+        for name, classifier in CLASSIFIERS.items():
+            row |= scores(classifier.fit(Z.X, Z.y), Z, f"{name}_")
+        rows.append(row)
+    return rows
 
 
 def answers(rows):
     """The pruned net beside all others, by number of components and measure."""
     for k, of in rows.groupby("k"):
         for measure in ("accuracy", "logloss"):
-            for rival in MODELS:
-                if rival != PRUNED:
-                    what = f"{k} components of a pruned net, with logistic regression"
-                    lead = k == 5 and measure == "accuracy"
-                    how = {"part": "logistic_test", "lead": lead}
-                    yield compared(what, of, measure, PRUNED, rival, **how)
+            what = f"Logistic regression on {k} components of a pruned net"
+            how = {"part": "logistic_test", "lead": k == 5 and measure == "accuracy"}
+            for rival in list(MODELS)[1:]:
+                yield compared(what, of, measure, PRUNED, rival, **how)
 
 
 def tables(rows):
@@ -129,4 +85,4 @@ def tables(rows):
         "components": ("components", 1, 1),
     }
     for k, of in rows.groupby("k"):
-        yield f"Reduction to {k} components", ranks(of, "model", shown=shown)
+        yield f"Logistic regression and neighbours on {k} components", ranks(of, shown=shown)

@@ -130,21 +130,20 @@ SHOWN = {
 }
 
 
-def ranks(rows, model, ranked=True, shown=SHOWN):
-    """Table of means over tables, and mean ranks by accuracy and log-loss, best first.
+def ranks(rows, ranked=True, shown=SHOWN):
+    """Table of the models' means over tables, and mean ranks by accuracy and log-loss.
 
-    Ranks are those on the tables that have all models.
+    Ranks, by which the table is sorted, are those on the tables that have all models.
     """
-    table = pd.DataFrame(index=pd.Index(sorted(rows[model].unique()), name=model))
-    mean_only = {name: mean_sd(digits, scale) for name, (_, scale, digits) in shown.items()}
-    for name, (column, _, _) in shown.items():
-        by_table = rows.groupby([model, "table"])[column].mean()
-        table[name] = [mean_only[name]([value]) for value in by_table.groupby(model).mean()]
-    for name, (column, *_) in list(shown.items()) if ranked else ():
-        if name in ("accuracy %", "log-loss"):
-            wide = rows.pivot_table(column, "table", model).dropna()
-            of = wide.rank(axis=1, ascending=name == "log-loss").mean()
-            table.insert(0, f"mean rank, {name.split()[0]}", of.map("{:.1f}".format))
+    by_table = rows.groupby(["model", "table"])[[column for column, *_ in shown.values()]].mean()
+    means = by_table.groupby("model").mean()
+    table = pd.DataFrame(index=means.index)
+    for name in ("accuracy %", "log-loss") if ranked else ():
+        wide = by_table[shown[name][0]].unstack("model").dropna()
+        places = wide.rank(axis=1, ascending=name == "log-loss").mean()
+        table[f"mean rank, {name.split()[0]}"] = places.map("{:.1f}".format)
+    for name, (column, scale, digits) in shown.items():
+        table[name] = [mean_sd(digits, scale)([mean]) for mean in means[column]]
     if ranked:
         table = table.sort_values("mean rank, accuracy", key=pd.to_numeric)
     return table.fillna("").reset_index()

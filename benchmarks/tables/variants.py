@@ -5,18 +5,15 @@ Test rows of the tables to choose on are never looked at here.
 
 import ast
 
-from benchmarks.reproduce.statistics import mean_sd
-from benchmarks.tables import data
-from benchmarks.tables.accuracy import FULL as ACCURACY
-from benchmarks.tables.accuracy import QUICK as FEW
+from benchmarks.tables import accuracy, data
 from benchmarks.tables.models import DEFAULT, fitted, ours
 from benchmarks.tables.statistics import compared, counts, holm, p_value, paired, told
 
 FIELDS = ("role", "variant", "table", "net", "fraction", "seed")
 # By role: names of variants and their parameters.
-FULL = ACCURACY.but(variants={"choose": {}, "confirm": {}})
-QUICK = FEW.but(variants=FULL.variants)
-PARTS = {"choose": "validation", "confirm": "test"}
+FULL = accuracy.FULL.but(variants={"choose": {}, "confirm": {}})
+QUICK = accuracy.QUICK.but(variants=FULL.variants)
+SHOWN = {"choose": "validation", "confirm": "test"}
 
 
 def parse(text):
@@ -43,7 +40,7 @@ def runs(settings):
     """Yield all runs, those of the default beside the variants."""
     for role, variants in settings.variants.items():
         for seed in range(settings.seeds if variants else 0):
-            for table in data.names(settings, role):
+            for table in [name for name in data.names(settings) if data.role(name) == role]:
                 for net in map(str, settings.nets):
                     for fraction in settings.fractions:
                         for variant in (DEFAULT, *variants):
@@ -69,19 +66,22 @@ def answers(rows):
 
 
 def tables(rows):
-    """Yield for both roles: every variant less the default, with Holm's p."""
+    """Yield for both roles: every variant less the default, over all fractions and for each."""
     for role, of in rows.groupby("role"):
-        names = sorted(set(of["variant"]) - {DEFAULT})
-        table, part = of.iloc[:0][["variant"]].assign(), PARTS[role]
-        table["variant"] = names
-        for measure in ("accuracy", "logloss", "epochs", "seconds"):
-            column = measure if measure in of else f"{part}_{measure}"
-            found = [paired(of, column, name, DEFAULT, "variant") for name in names]
-            table[measure] = [told(differences, measure) for differences in found]
-            if measure in ("accuracy", "logloss"):
-                table[f"{measure}: won / tied / lost"] = [counts(d, measure) for d in found]
-                adjusted = holm([p_value(differences) for differences in found])
-                table[f"{measure}: p"] = [f"{p:.3f}" for p in adjusted]
-        means = of.groupby("variant")[f"{part}_accuracy"].apply(mean_sd(1))
-        note = f"less the default, {means[DEFAULT]} % right; {of['table'].nunique()} tables"
-        yield f"Variants to {role}: {part} rows, {note}", table
+        title = f"Variants to {role}, {SHOWN[role]} rows of {of['table'].nunique()} tables"
+        yield f"{title}, less the default", _beside(of, SHOWN[role])
+        for fraction, some in of.groupby("fraction"):
+            yield f"{title}, {fraction:.0%} gone, less the default", _beside(some, SHOWN[role])
+
+
+def _beside(rows, part):
+    table = rows[["variant"]].drop_duplicates().sort_values("variant")
+    table = table[table["variant"] != DEFAULT]
+    for measure in ("accuracy", "logloss", "epochs", "seconds"):
+        column = measure if measure in rows else f"{part}_{measure}"
+        found = [paired(rows, column, name, DEFAULT, "variant") for name in table["variant"]]
+        table[measure] = [told(differences, measure) for differences in found]
+        if column != measure:
+            table[f"{measure}: won / tied / lost"] = [counts(of, measure) for of in found]
+            table[f"{measure}: p"] = [f"{p:.3f}" for p in holm(list(map(p_value, found)))]
+    return table
