@@ -33,10 +33,11 @@ def test_differences_are_paired_and_of_equal_weight_for_every_table():
     assert st.told(found, "accuracy") == "+2.9 ± 39.4 points"
     assert st.counts(found, "logloss") == "0 / 1 / 1"
     answer = st.compared("A net", rows, "accuracy", "a", "b")
-    assert (answer.question, answer.answer) == ("A net: more accurate than b?", "not decided")
-    assert answer.confirm == "-0.2 points"
+    assert answer["question"] == "A net: more accurate than b?"
+    assert answer["answer"] == "not decided"
+    assert answer["on confirming tables alone"] == "-0.2 points"
     # t = 0.029 / 0.031; with one degree of freedom p = 1 - 2 / pi arctan(t).
-    assert answer.p == pytest.approx(1 - 2 / np.pi * np.arctan(0.029 / 0.031))
+    assert answer["p"] == pytest.approx(1 - 2 / np.pi * np.arctan(0.029 / 0.031))
 
 
 def test_margins_and_signs_decide():
@@ -44,13 +45,18 @@ def test_margins_and_signs_decide():
     rows["test_logloss"] = rows["test_accuracy"]
     asked = [("accuracy", False, "no"), ("accuracy", True, "yes"), ("logloss", False, "yes")]
     for measure, as_good, answer in asked:
-        assert st.compared("", rows, measure, "a", "b", as_good).answer == answer
+        assert st.compared("", rows, measure, "a", "b", as_good)["answer"] == answer
     assert st.compared("", rows, "accuracy", "a", "c") is None
 
 
 def test_holm():
     assert_allclose(st.holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
     assert_allclose(st.holm([0.6, 0.7]), [1, 1])
+    assert len(st.holm([])) == 0
+
+
+def test_p_of_equal_differences():
+    assert [st.p_value(pd.Series(of)) for of in ([0.1], [0, 0], [0.1, 0.1])] == [1, 1, 0]
 
 
 def test_mean_ranks_are_those_of_tables_with_all_models():

@@ -8,9 +8,9 @@ import pandas as pd
 from benchmarks.pages import markdown
 from benchmarks.reproduce.runner import Table
 from benchmarks.tables import data
-from benchmarks.tables.statistics import holm
+from benchmarks.tables.statistics import HEAD, holm
 
-HEAD = ["question", "answer", "effect", "won / tied / lost", "on confirming tables alone", "p"]
+LIBRARIES = ("skactprune", "scikit-learn", "torch", "numpy", "scipy")
 TEXT = """# Is a pruned net worth it on ordinary tables?
 
 Written by `python -m benchmarks.tables`, which does what is missing of the runs; `page` after it
@@ -26,8 +26,9 @@ all questions of one experiment. Lower log-loss is better.
 
 ## How
 
-- {n_tables} tables, {seeds} splits each: half of the rows to train (at most {max_train}), a quarter
-  each to validate and to test, stratified; classes with fewer than {min_rows} rows are left out.
+- {n_tables} tables, splits by the seeds {seeds}: half of the rows to train (at most {max_train}),
+  a quarter each to validate and to test, stratified; classes with fewer than {min_rows} rows are
+  left out.
 - Missing numbers become medians with an indicator, numbers are standardised, categories one-hot;
   all of it is fitted on training rows. Nothing is tuned: all models have the defaults of their
   library, except for what is named, and more iterations of logistic regression.
@@ -39,7 +40,7 @@ all questions of one experiment. Lower log-loss is better.
 - LDA has at most as many components as there are classes less one, and PCA, NCA and PLS as there
   are features: the tables have the mean of `components`.
 - Seconds are CPU time on one thread.
-- {versions}.
+- This page was written with Python {python}, {versions}, on {machine}.
 
 {tables}"""
 
@@ -50,35 +51,31 @@ def text(experiments, folder):
     found = {name: rows for name, rows in found.items() if len(rows)}
     if not found:
         raise FileNotFoundError(f"There are no rows in {folder}; run without `page` first.")
-    answers = [answered(experiments[name].answers(rows), name) for name, rows in found.items()]
-    answers = pd.concat(answers)
-    lead = answers[answers["lead"]][HEAD]
-    every = answers[~answers["lead"]][HEAD]
-    sections = [] if every.empty else [("All other comparisons", every)]
-    for name, rows in found.items():
-        sections += experiments[name].tables(rows)
-    everything = pd.concat(found.values())
-    sections.append(("Tables", listed(everything)))
-    variants = found["variants"] if "variants" in found else pd.DataFrame({"variant": []})
+    answers = pd.concat([answered(experiments[name].answers(of)) for name, of in found.items()])
+    lead, every = (answers.loc[answers["lead"] == leads, HEAD] for leads in (True, False))
+    rows = pd.concat(found.values())
+    sections = [("All other comparisons", every)]
+    sections += [part for name, of in found.items() for part in experiments[name].tables(of)]
+    sections.append(("Tables", listed(rows)))
     return TEXT.format(
-        answers="Nothing is answered yet." if lead.empty else markdown(lead, len(HEAD)),
-        n_tables=everything["table"].nunique(),
-        seeds=_numbers(everything["seed"]),
+        answers=markdown(lead, len(HEAD)) if len(lead) else "Nothing is answered yet.",
+        n_tables=rows["table"].nunique(),
+        seeds=", ".join(map(str, sorted(rows["seed"].unique()))),
         max_train=data.MAX_TRAIN,
         min_rows=data.MIN_ROWS,
-        looked_at=max(variants["variant"].nunique() - 1, 0),
-        versions=versions(),
+        looked_at=max(rows["variant"].nunique() - 1, 0) if "variant" in rows else 0,
+        python=platform.python_version(),
+        versions=", ".join(f"{name} {version(name)}" for name in LIBRARIES),
+        machine=platform.machine(),
         tables="\n".join(f"## {title}\n\n{markdown(table)}\n" for title, table in sections),
     )
 
 
-def answered(answers, experiment):
+def answered(answers):
     """Answers of an experiment as a DataFrame of text, with Holm's p."""
-    answers = pd.DataFrame([answer for answer in answers if answer is not None])
-    if answers.empty:
-        return pd.DataFrame(columns=[*HEAD, "lead"]).astype({"lead": bool})
-    answers["p"] = [f"{p:.3f}" for p in holm(answers["p"])]
-    return answers.rename(columns={"counts": HEAD[3], "confirm": HEAD[4]})
+    table = pd.DataFrame(filter(None, answers), columns=[*HEAD, "lead"])
+    table["p"] = [f"{p:.3f}" for p in holm(table["p"])]
+    return table.astype({"lead": bool})
 
 
 def listed(rows):
@@ -87,14 +84,3 @@ def listed(rows):
     sizes = sizes.map(lambda size: "" if pd.isna(size) else f"{size:.0f}")
     sizes.insert(0, "role", [data.role(name) for name in sizes.index])
     return sizes.sort_values("role", kind="stable").reset_index()
-
-
-def versions():
-    """What the rows were computed with, if all of them were today."""
-    libraries = ("skactprune", "scikit-learn", "torch", "numpy", "scipy")
-    found = ", ".join(f"{name} {version(name)}" for name in libraries)
-    return f"Python {platform.python_version()}, {found}, on {platform.machine()}"
-
-
-def _numbers(seeds):
-    return f"{seeds.nunique()} (seeds {', '.join(map(str, sorted(seeds.unique())))})"

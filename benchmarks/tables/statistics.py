@@ -11,42 +11,26 @@ from benchmarks.tables import data
 
 
 class Measure(NamedTuple):
-    """How differences of a measure are told."""
+    """How differences of a measure are told; 1 is the sign where more is better, else -1."""
 
     better: str
     as_good: str
     sign: int
-    """1 where more is better, else -1."""
     tie: float
-    """Smaller differences are none."""
     scale: int
     digits: int
     unit: str
 
 
+# A difference below the tie is none.
 MEASURES = {
     "accuracy": Measure("more accurate than", "as accurate as", 1, 0.005, 100, 1, " points"),
     "logloss": Measure("of lower log-loss than", "of as low log-loss as", -1, 0.01, 1, 3, ""),
     "epochs": Measure("trained in fewer epochs than", "", -1, 0.5, 1, 0, " epochs"),
     "seconds": Measure("trained in less time than", "", -1, 0.01, 1, 2, " s"),
 }
-
-
-class Answer(NamedTuple):
-    """One row of a table of answers."""
-
-    question: str
-    answer: str
-    effect: str
-    """Mean difference over tables with its 95 % interval."""
-    counts: str
-    """Tables won, tied and lost."""
-    confirm: str
-    """The effect on those tables alone on which nothing was chosen."""
-    p: float
-    """Of no difference, or of one of the margin; by Student's t, Holm comes later."""
-    lead: bool
-    """Whether the page leads with it."""
+# Columns of a table of answers.
+HEAD = ["question", "answer", "effect", "won / tied / lost", "on confirming tables alone", "p"]
 
 
 def paired(rows, column, name, rival, model="model"):
@@ -78,9 +62,11 @@ def counts(differences, measure):
 
 
 def p_value(differences, margin=0.0):
-    """Two-sided p of a mean of ``-margin``; 1 where all differences are equal, or there is one."""
-    if len(differences) < 2 or np.ptp(differences) == 0:
+    """Two-sided p of a mean of ``-margin``, by Student's t; 1 for one difference."""
+    if len(differences) < 2:
         return 1.0
+    if np.ptp(differences) == 0:
+        return float(differences.iloc[0] == -margin)
     return float(stats.ttest_1samp(differences, -margin).pvalue)
 
 
@@ -93,10 +79,10 @@ def holm(p):
 
 
 def compared(what, rows, measure, name, rival, as_good=False, *, lead=False, **how):
-    """Answer to whether a model is better than a rival, or as good; None without pairs.
+    """Answer to whether a model is better than a rival, or as good, a dict; None without pairs.
 
-    ``part="validation"`` takes those rows instead of the test rows, and ``model`` is the column
-    that has both names.
+    The page begins with it if `lead`. ``part="validation"`` takes those rows instead of the test
+    rows, and ``model`` is the column that has both names. p is not adjusted.
     """
     told_by = MEASURES[measure]
     column = measure if measure in rows else f"{how.pop('part', 'test')}_{measure}"
@@ -108,15 +94,15 @@ def compared(what, rows, measure, name, rival, as_good=False, *, lead=False, **h
     within = f" (at most {told_by.scale * margin:g}{told_by.unit} worse)" if margin else ""
     words = told_by.as_good if as_good else told_by.better
     confirm = differences[[data.role(table) == "confirm" for table in differences.index]]
-    return Answer(
+    cells = (
         f"{what}: {words} {rival}{within}?",
         {1: "yes", 0: "not decided", -1: "no"}[side(gains, margin)],
         told(differences, measure),
         counts(differences, measure),
         told(confirm, measure) if len(confirm) else "",
         p_value(gains, margin),
-        lead,
     )
+    return dict(zip(HEAD, cells, strict=True)) | {"lead": lead}
 
 
 SHOWN = {
