@@ -45,7 +45,7 @@ def execute(settings, folder, table, net, fraction, method, seed):
 def answers(rows):
     """The default beside its rivals at every fraction, by accuracy and by log-loss."""
     for fraction, of in by_fraction(rows):
-        what = f"A net pruned to {100 * (1 - fraction):.0f} %"
+        what = f"a net pruned to {100 * (1 - fraction):.0f} %"
         for measure in ("accuracy", "logloss"):
             lead = fraction == 0.8 and measure == "accuracy"
             yield compared(what, of, measure, DEFAULT, DENSE, as_good=True, lead=lead)

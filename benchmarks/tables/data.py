@@ -1,7 +1,7 @@
 """Tables: what scikit-learn ships or makes, and CSV files of a folder; their roles and splits."""
 
 import zlib
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -115,6 +115,8 @@ def load(name, folder=None):
     return X[kept], LabelEncoder().fit_transform(y[kept])
 
 
+# Several runs of a split come one after the other.
+@lru_cache(4)
 def split(name, folder, seed):
     """Training, validation and test rows, a half and two quarters, stratified.
 

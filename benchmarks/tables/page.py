@@ -42,6 +42,10 @@ all questions of one experiment. Lower log-loss is better.
 - Seconds are CPU time on one thread.
 - This page was written with Python {python}, {versions}, on {machine}.
 
+## All other comparisons
+
+{every}
+
 {tables}"""
 
 
@@ -54,11 +58,11 @@ def text(experiments, folder):
     answers = pd.concat([answered(experiments[name].answers(of)) for name, of in found.items()])
     lead, every = (answers.loc[answers["lead"] == leads, HEAD] for leads in (True, False))
     rows = pd.concat(found.values())
-    sections = [("All other comparisons", every)]
-    sections += [part for name, of in found.items() for part in experiments[name].tables(of)]
+    sections = [part for name, of in found.items() for part in experiments[name].tables(of)]
     sections.append(("Tables", listed(rows)))
     return TEXT.format(
-        answers=markdown(lead, len(HEAD)) if len(lead) else "Nothing is answered yet.",
+        answers=markdown(lead, len(HEAD)),
+        every=markdown(every, len(HEAD)),
         n_tables=rows["table"].nunique(),
         seeds=", ".join(map(str, sorted(rows["seed"].unique()))),
         max_train=data.MAX_TRAIN,

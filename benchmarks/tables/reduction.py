@@ -69,7 +69,7 @@ def answers(rows):
     """The pruned net beside all others, by number of components and measure."""
     for k, of in rows.groupby("k"):
         for measure in ("accuracy", "logloss"):
-            what = f"Logistic regression on {k} components of a pruned net"
+            what = f"logistic regression on {k} components of a pruned net"
             how = {"part": "logistic_test", "lead": k == 5 and measure == "accuracy"}
             for rival in list(MODELS)[1:]:
                 yield compared(what, of, measure, PRUNED, rival, **how)

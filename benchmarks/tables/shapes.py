@@ -40,7 +40,7 @@ def answers(rows):
             for measure in ("accuracy", "logloss", "epochs", "seconds"):
                 of_interest = "accuracy" if limit == 200 else "epochs"
                 how = {"as_good": measure == "accuracy", "lead": measure == of_interest}
-                what = f"A net {net} pruned to {size}"
+                what = f"a net {net} pruned to {size}"
                 yield compared(what, of, measure, DEFAULT, DENSE, **how)
 
 

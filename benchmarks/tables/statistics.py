@@ -95,7 +95,7 @@ def compared(what, rows, measure, name, rival, as_good=False, *, lead=False, **h
     words = told_by.as_good if as_good else told_by.better
     confirm = differences[[data.role(table) == "confirm" for table in differences.index]]
     cells = (
-        f"{what}: {words} {rival}{within}?",
+        f"Is {what} {words} {rival}{within}?",
         {1: "yes", 0: "not decided", -1: "no"}[side(gains, margin)],
         told(differences, measure),
         counts(differences, measure),
@@ -119,17 +119,19 @@ SHOWN = {
 def ranks(rows, ranked=True, shown=SHOWN):
     """Table of the models' means over tables, and mean ranks by accuracy and log-loss.
 
-    Ranks, by which the table is sorted, are those on the tables that have all models.
+    Only tables that have all models count, so that a table of unfinished runs compares, too.
     """
+    complete = rows.groupby("table")["model"].nunique() == rows["model"].nunique()
+    rows = rows[rows["table"].map(complete)]
     by_table = rows.groupby(["model", "table"])[[column for column, *_ in shown.values()]].mean()
     means = by_table.groupby("model").mean()
     table = pd.DataFrame(index=means.index)
     for name in ("accuracy %", "log-loss") if ranked else ():
-        wide = by_table[shown[name][0]].unstack("model").dropna()
+        wide = by_table[shown[name][0]].unstack("model")
         places = wide.rank(axis=1, ascending=name == "log-loss").mean()
         table[f"mean rank, {name.split()[0]}"] = places.map("{:.1f}".format)
     for name, (column, scale, digits) in shown.items():
         table[name] = [mean_sd(digits, scale)([mean]) for mean in means[column]]
     if ranked:
         table = table.sort_values("mean rank, accuracy", key=pd.to_numeric)
-    return table.fillna("").reset_index()
+    return table.reset_index()

@@ -62,7 +62,7 @@ def answers(rows):
     for variant in sorted(set(of["variant"]) - {DEFAULT}):
         for measure in ("accuracy", "logloss"):
             how = {"model": "variant", "lead": True}
-            yield compared(f"Variant {variant}", of, measure, variant, DEFAULT, **how)
+            yield compared(f"variant {variant}", of, measure, variant, DEFAULT, **how)
 
 
 def tables(rows):
