@@ -165,3 +165,9 @@ def test_a_tiny_run_writes_the_page_and_is_done_once(tmp_path, monkeypatch, caps
 def test_there_is_no_page_without_rows(tmp_path):
     with pytest.raises(FileNotFoundError, match="There are no rows"):
         page.text(EXPERIMENTS, tmp_path)
+
+
+def test_shapes_ask_for_what_can_go():
+    shapes = EXPERIMENTS["shapes"]
+    asked = {(net, fraction) for _, net, _, fraction, _ in shapes.runs(shapes.FULL)}
+    assert ("(6,)", 0.8) in asked and ("(100, 10)", 0.9) in asked and ("(6,)", 0.9) not in asked
