@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from scipy.special import softmax
 from sklearn.datasets import load_digits, load_iris, make_classification
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -22,37 +22,40 @@ def small(X, y, k, **params):
     return PrunedMLPClassifier((30,), prune_fraction=0.5, n_components=k, **how).fit(X, y)
 
 
-def nuclear_norm_regression(X, y, n_classes, n_steps=20_000):
-    """Multinomial regression with a nuclear norm penalty, by proximal gradient steps.
-
-    Half the squared norms of two factors of a matrix have its nuclear norm for their minimum.
-    """
-    onehot = np.eye(n_classes)[y]
-    W, b = np.zeros((X.shape[1], n_classes)), np.zeros(n_classes)
-    rate = 4.0 / np.linalg.eigvalsh(X.T @ X / len(X) + np.eye(X.shape[1])).max()
-    for _ in range(n_steps):
-        error = (softmax(X @ W + b, axis=1) - onehot) / len(X)
-        U, s, V = np.linalg.svd(W - rate * X.T @ error, full_matrices=False)
-        W = U * np.maximum(s - rate / len(X), 0) @ V
-        b -= rate * error.sum(axis=0)
-    return W - W.mean(axis=1, keepdims=True)
-
-
-def test_directions_are_those_of_a_second_calculation():
+def test_with_all_directions_it_is_the_logistic_regression_of_scikit_learn():
     X, y = make_classification(
         200, 6, n_informative=5, n_redundant=0, n_classes=4, class_sep=1.0, random_state=1
     )
     X = StandardScaler().fit_transform(X)
-    expected = nuclear_norm_regression(X, y, 4)
-    outputs = LogisticRegression().fit(X, y).decision_function(X)
+    weight = np.random.default_rng(0).integers(1, 4, 200).astype(float)
+    X -= np.average(X, axis=0, weights=weight)
+    X /= np.sqrt(np.average(X**2, axis=0, weights=weight))
+    expected = LogisticRegression(C=10, tol=1e-10, max_iter=10_000).fit(X, y, weight).coef_.T
+    logits = np.random.default_rng(0).normal(size=(200, 4)) + 3 * np.eye(4)[y]
     scale = np.array([1.0, 2.0, 0.1, 30.0, 1.0, 0.5])
-    found = class_directions(X * scale, y, np.ones(200), outputs, 3)
-    # Principal axes of the second calculation's logits, by a singular value decomposition.
-    logits = X @ expected
-    axes = expected @ np.linalg.svd(logits, full_matrices=False)[2][:3].T
-    for one, other in zip((found * scale[:, None]).T, axes.T, strict=True):
-        cosine = one @ other / np.linalg.norm(one) / np.linalg.norm(other)
-        assert abs(cosine) > 0.9995
+    found = class_directions(X * scale, y, weight, logits, 3)
+    # Principal axes of the other's logits, by a singular value decomposition.
+    axes = np.linalg.svd(np.sqrt(weight)[:, None] * (X @ expected), full_matrices=False)[2][:3].T
+    for one, other in zip((found * scale[:, None]).T, (expected @ axes).T, strict=True):
+        np.testing.assert_allclose(one * np.sign(one @ other), other, atol=0.01)
+
+
+def test_fewer_directions_have_the_best_loss_nearby():
+    X, y = load_iris(return_X_y=True)
+    X = StandardScaler().fit_transform(X)
+    logits = X @ np.random.default_rng(1).normal(size=(4, 3))
+    direction = class_directions(X, y, np.ones(150), logits, 1)
+
+    def loss(direction):
+        z = StandardScaler().fit_transform(X @ direction)
+        # The smaller factor has no penalty worth the name.
+        model = LogisticRegression(C=1e4, max_iter=10_000).fit(z, y)
+        return log_loss(y, model.predict_proba(z))
+
+    best, rng = loss(direction), np.random.default_rng(0)
+    size = np.linalg.norm(direction)
+    worse = [loss(direction + 0.3 * size * rng.normal(size=(4, 1))) for _ in range(20)]
+    assert best < min(worse)
 
 
 @pytest.mark.parametrize("k", [1, 2, 4])

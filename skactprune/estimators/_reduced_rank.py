@@ -4,8 +4,8 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
-# The ridge of LogisticRegression(C=1), here of both factors.
-RIDGE = 1.0
+# That of LogisticRegression(C=10), on standardized features.
+RIDGE = 0.1
 MAX_ITER = 200
 # Rows that directions are learned from; of more, evenly spaced ones.
 MAX_ROWS = 10_000
@@ -16,8 +16,8 @@ def class_directions(X, y, weight, logits, k):
     """Directions through which a reduced-rank logistic regression tells classes apart.
 
     Its logits are ``(X A) B + b`` with A of shape (n_features, m): all that it knows of a row is m
-    numbers. A and B are penalized as in a logistic regression on standardized features, and are
-    found by L-BFGS from what tells the net's own logits best.
+    numbers. ``A B`` is penalized as in a logistic regression on standardized features; L-BFGS
+    begins with what tells the net's own logits best.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def _fit(X, y, weight, A, B):
     scale = np.sqrt(weight @ np.square(X))
     scale[scale <= 1e-9 * scale.max(initial=0.0)] = 1.0
     X, A = X / scale, A * scale[:, None]
-    # Both factors of one size: the penalty has no other minimum along their scales.
+    # Both factors of one size, for L-BFGS: their product does not change.
     sizes = np.sqrt(np.linalg.norm(A, axis=0) / np.maximum(np.linalg.norm(B, axis=1), TINY))
     A, B = A / sizes, B * sizes[:, None]
     rows, n, m = np.arange(len(X)), A.size, A.shape[1]
@@ -113,8 +113,10 @@ def _fit(X, y, weight, A, B):
         error = np.exp(log_p)
         error[rows, y] -= 1.0
         error *= weight[:, None]
-        gradients = X.T @ (error @ B.T) + ridge * A, told.T @ error + ridge * B, error.sum(axis=0)
-        penalty = 0.5 * ridge * (np.vdot(A, A) + np.vdot(B, B))
+        W = A @ B
+        dW = X.T @ error + ridge * W
+        gradients = dW @ B.T, A.T @ dW, error.sum(axis=0)
+        penalty = 0.5 * ridge * np.vdot(W, W)
         return penalty - weight @ log_p[rows, y], np.concatenate([g.ravel() for g in gradients])
 
     start = np.concatenate([A.ravel(), B.ravel(), np.zeros(B.shape[1])])
