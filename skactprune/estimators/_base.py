@@ -28,6 +28,7 @@ CONSTRAINTS = {
     "prune_fraction": [Interval(Real, 0, 1, closed="left")],
     "n_prune_rounds": [Interval(Integral, 0, None, closed="left")],
     "trigger": [str, HasMethods(["rounds_due", "stops"])],
+    "components": [StrOptions({"predictive", "pca"})],
     "n_components": [None, Interval(Integral, 1, None, closed="left")],
     "transform_layer": [Integral],
     "solver": [StrOptions({"sgd", "adam"})],
@@ -130,7 +131,7 @@ class BasePrunedMLP(TakesNames, CallbackSupportMixin, HiddenTransformer, BaseEst
         pruner.unlabeled = None
         self.n_iter_ = control.n_iter_
         self._store(net, pruner)
-        self._fit_components(X, sample_weight)
+        self._fit_components(X, y, sample_weight)
 
     def _plain(self):
         """The parameters, as Python's own numbers."""

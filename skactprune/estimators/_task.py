@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skactprune.estimators._reduced_rank import class_directions
 from skactprune.nets.outputs import get_output, output_for_classes
 
 
@@ -55,6 +56,29 @@ class Task(ABC):
     @abstractmethod
     def chance(self, y, sample_weight):
         """Score of the best constant prediction."""
+
+    @abstractmethod
+    def directions(self, hidden, y, weight, logits, k):
+        """Directions of a hidden layer that tell most of the targets.
+
+        Parameters
+        ----------
+        hidden : ndarray of shape (n_samples, n_neurons)
+            Centred rows, float64.
+        y : ndarray of shape (n_samples, ...)
+            Their targets.
+        weight : ndarray of shape (n_samples,)
+            Weights of the rows.
+        logits : ndarray of shape (n_samples, n_outputs)
+            Of the net.
+        k : int
+            Directions wanted.
+
+        Returns
+        -------
+        ndarray of shape (n_neurons, m)
+            At most `k`; what rows have along them is uncorrelated.
+        """
 
     @abstractmethod
     def can_stratify(self, encoded, fraction):
@@ -152,6 +176,10 @@ class Classification(Task):
         """Share of the most frequent class."""
         weights = np.bincount(self.encode(y), weights=sample_weight)
         return float(weights.max() / weights.sum())
+
+    def directions(self, hidden, y, weight, logits, k):
+        """Those of a reduced-rank logistic regression."""
+        return class_directions(hidden, self.encode(y), weight, logits, k)
 
     def can_stratify(self, encoded, fraction):
         """Whether both parts can have rows of every class."""

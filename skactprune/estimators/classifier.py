@@ -58,8 +58,14 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         Rounds that fall on the same epoch are done together. "accuracy": when the training
         accuracy reaches marks from 0.80 to 0.98.
     n_components : int, default=None
-        Number of principal components of the hidden representation that `transform` returns; the
-        layer then keeps at least as many neurons. None returns the neurons themselves.
+        Number of components of the hidden representation that `transform` returns; the layer then
+        keeps at least as many neurons. None returns the neurons themselves.
+    components : {"predictive", "pca"}, default="predictive"
+        Which components. "predictive": first the directions through which a reduced-rank
+        logistic regression tells the classes best, one less than there are classes at most; then
+        the principal components of what these leave unexplained. They are learned from up to
+        10 000 evenly spaced rows. "pca": the principal components, which do not look at the
+        classes. Along either, rows of training are uncorrelated.
     transform_layer : int, default=-1
         Index of the hidden layer that `transform` shows.
     solver : {"adam", "sgd"}, default="adam"
@@ -157,9 +163,10 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
     hidden_ranks_ : list of int
         Numerical rank of every hidden weight matrix; computed on first use.
     components_ : ndarray of shape (n_components, n_neurons)
-        Directions that `transform` projects on; only with `n_components`.
+        Directions of length 1 that `transform` projects on; only with `n_components`.
     explained_variance_ratio_ : ndarray of shape (n_components,)
-        Share of the variance of the hidden representation along each; only with `n_components`.
+        Share of the variance of the hidden representation that each explains, in their order, by
+        which "predictive" ones are not sorted; only with `n_components`.
     n_iter_ : int
         Epochs of the last fit.
     t_ : int
@@ -223,6 +230,7 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         n_prune_rounds=5,
         trigger="epoch",
         n_components=None,
+        components="predictive",
         transform_layer=-1,
         solver="adam",
         alpha=0.0001,
@@ -258,6 +266,7 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         self.n_prune_rounds = n_prune_rounds
         self.trigger = trigger
         self.n_components = n_components
+        self.components = components
         self.transform_layer = transform_layer
         self.solver = solver
         self.alpha = alpha
