@@ -103,7 +103,7 @@ class HiddenTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     @property
     def _n_features_out(self):
-        check_is_fitted(self)
+        check_fitted(self)
         if self._shown_depth is None:
             raise AttributeError("There is no hidden layer to show.")
         if self._components is not None:

@@ -33,6 +33,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.neural_network import MLPClassifier
+from sklearn.utils.validation import validate_data
 from skorch.callbacks import EarlyStopping, EpochTimer, GradientNormClipping, LRScheduler
 
 import skactprune
@@ -773,7 +774,16 @@ def check_compact(clf, case, caught, folder):
         require(found.predict_proba(X).tobytes() == proba.tobytes(), "a file gives the same")
         require(found.predict(X).tolist() == small.predict(X).tolist(), "files give labels")
         if clf.masks_ and storage in (None, "float64"):
-            size = max(np.abs(clf._hidden(clf._check_X(X))).max(), 1e-30)
+            size = max(
+                np.abs(
+                    clf._hidden(
+                        validate_data(
+                            clf, X, accept_sparse="csr", dtype=clf.coefs_[0].dtype, reset=False
+                        )
+                    )
+                ).max(),
+                1e-30,
+            )
             hidden, found = clf.transform(X), small.transform(X)
             same_close(found / size, hidden / size, 1e-4, "compact: transform")
 
