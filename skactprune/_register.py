@@ -102,6 +102,8 @@ class Register:
             raise TypeError(f"{self.what}={value!r} must be an object: {value.__name__}(...).")
         if not isinstance(value, str):
             return value
+        if value in self._members and value not in self._deferred:
+            return self._members[value]
         if value not in self:
             names = ", ".join(repr(name) for name in sorted(self))
             raise ValueError(f"{self.what}={value!r} is unknown. Known names: {names}.")
@@ -160,6 +162,31 @@ class Register:
                 importlib.import_module(f"{self.home}.{module.name}")
         # Last: neither a failed import nor another thread's look-up meanwhile shall hide members.
         self._undiscovered = False
+
+
+class TakesNames:
+    """Mixin for objects like scikit-learn's, of which parameters are names of a register's members.
+
+    Options of a member can be set, in a grid for instance, where the parameter is still a name:
+    it becomes the object, with defaults for the other options.
+
+    Examples
+    --------
+    >>> from skactprune import Magnitude
+    >>> Magnitude(schedule="geometric").set_params(schedule__ratio=0.5)
+    Magnitude(schedule=Geometric(ratio=0.5))
+    """
+
+    # Names of parameters, and the registers of their values.
+    registers: dict = {}
+
+    def set_params(self, **params):
+        """Set parameters; with ``<name>__<option>``, options of what a parameter names."""
+        for name, register in self.registers.items():
+            if any(key.startswith(f"{name}__") for key in params):
+                params[name] = register.make(params.get(name, getattr(self, name)))
+        super().set_params(**params)
+        return self
 
 
 def _title(member):

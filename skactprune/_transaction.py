@@ -107,10 +107,11 @@ def insist(action):
 def attributes_of(obj):
     """Function that gives an object back the attributes that it has now.
 
-    Only which objects these are is kept, and the states of random generators: what else changes its
-    attributes in place is not undone.
+    Only which objects these are is kept, the states of random generators and the lengths of lists,
+    which may have grown: what else changes its attributes in place is not undone.
     """
     before = vars(obj).copy()
+    lengths = [(value, len(value)) for value in before.values() if isinstance(value, list)]
     drawn = [(v, v.get_state()) for v in before.values() if isinstance(v, np.random.RandomState)]
 
     def restore():
@@ -118,6 +119,8 @@ def attributes_of(obj):
         vars(obj).update(before)
         for name in vars(obj).keys() - before.keys():
             vars(obj).pop(name, None)
+        for value, length in lengths:
+            del value[length:]
         for generator, state in drawn:
             generator.set_state(state)
 

@@ -172,21 +172,24 @@ def test_the_highest_reachable_fraction_that_is_named_can_be_reached():
 
 
 @pytest.mark.parametrize(
-    ("make", "message"),
+    ("trigger", "message"),
     [
-        (lambda: EpochTrigger(0.5, 0.2), "start=0.5 and stop=0.2 must satisfy 0 <= start <= stop"),
-        (lambda: EpochTrigger(-1, 0.2), "start=-1 and stop=0.2"),
-        (lambda: EpochTrigger("a", 0.1), "start='a' and stop=0.1 must satisfy 0 <= start <= stop"),
-        (lambda: AccuracyTrigger(0.9, 1.2), "start=0.9 and stop=1.2"),
-        (lambda: AccuracyTrigger(0.9, None), "start=0.9 and stop=None"),
-        (lambda: Geometric(0), "ratio=0 must be a positive number"),
-        (lambda: Geometric("a"), "ratio='a' must be a positive number"),
-        (lambda: Geometric(np.inf), "ratio=inf must be a positive number"),
+        (EpochTrigger(0.5, 0.2), "start=0.5 and stop=0.2 of EpochTrigger must satisfy 0 <= start"),
+        (EpochTrigger(-1, 0.2), "start=-1 and stop=0.2"),
+        (EpochTrigger("a", 0.1), "start='a' and stop=0.1 of EpochTrigger must satisfy"),
+        (AccuracyTrigger(0.9, 1.2), "start=0.9 and stop=1.2 of AccuracyTrigger"),
+        (AccuracyTrigger(0.9, None), "start=0.9 and stop=None"),
     ],
 )
-def test_bad_parts(make, message):
+def test_bad_triggers(trigger, message):
     with pytest.raises(ValueError, match=message):
-        make()
+        PrunedMLPClassifier((4,), trigger=trigger).fit(X, y)
+
+
+@pytest.mark.parametrize("ratio", [0, "a", np.inf, np.nan, -0.5])
+def test_bad_ratios(ratio):
+    with pytest.raises(ValueError, match=f"ratio={ratio!r} must be a positive number"):
+        PrunedMLPClassifier((4,), method=Magnitude(schedule=Geometric(ratio))).fit(X, y)
 
 
 @pytest.mark.parametrize(

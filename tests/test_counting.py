@@ -12,8 +12,9 @@ from skorch.callbacks import Callback
 from skorch.dataset import ValidSplit
 
 from skactprune import Activation, Ganguli2024, Magnitude, PrunedMLPClassifier, Pruner
-from skactprune.nets.batches import TrainingData
+from skactprune.nets.batches import BatchIterator, TrainingData
 from skactprune.nets.mlp import MLP
+from skactprune.nets.net import MLPNet
 from skactprune.pruning.probes import Firing, WeightSums
 from skactprune.pruning.probes.rows import Rows
 from skactprune.pruning.run import Run
@@ -397,3 +398,51 @@ def test_sums_over_weights_are_given_back_and_cut():
     assert again.arrays()[1].tolist() == [[4, 6, 7]]
     sums.restart()
     assert not sums.arrays()[0].any() and sums.arrays()[0].shape == (3, 3)
+
+
+class Listening(Pruner):
+    """Is told of every batch, as is whoever overrides a hook."""
+
+    told = 0
+
+    def on_batch_end(self, net, **kwargs):
+        self.told += kwargs["training"]
+        super().on_batch_end(net, **kwargs)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("explicit", [True, False])
+def test_steps_that_count_by_themselves_count_what_a_listener_counts(explicit, activation):
+    def counts(pruner):
+        rng = np.random.RandomState(0)
+        net = MLPNet(
+            MLP,
+            module__layer_sizes=(6, 9, 7, 3),
+            module__activation=activation,
+            module__dropout=(0.0, 0.0, 0.0),
+            module__dtype=torch.float64,
+            module__random_state=rng,
+            criterion=torch.nn.CrossEntropyLoss,
+            optimizer=torch.optim.SGD,
+            optimizer__fused=True,
+            iterator_train=BatchIterator,
+            iterator_train__shuffle=True,
+            iterator_train__random_state=rng,
+            # Counts of 300 batches do not fit a byte.
+            batch_size=2,
+            max_epochs=12,
+            train_split=None,
+            dataset=TrainingData,
+            callbacks=[pruner],
+            verbose=0,
+        )
+        net.explicit_steps = explicit
+        net.fit(X, y)
+        return pruner.activation_counts_
+
+    listening = Listening("activation", prune_fraction=0.5, random_state=0)
+    alone = Pruner("activation", prune_fraction=0.5, random_state=0)
+    for found, expected in zip(counts(alone), counts(listening), strict=True):
+        np.testing.assert_array_equal(found, expected)
+        assert 0 < expected.max() <= 12 * len(X)
+    assert listening.told == 12 * len(X) / 2

@@ -59,6 +59,7 @@ def test_sdist_has_every_file_of_the_repository(sdist):
         "tests/fuzz/__main__.py",
         "tests/fuzz/files.py",
         "tests/fuzz/interrupts.py",
+        "tests/fuzz/fits.py",
         "skactprune/py.typed",
     } <= files(unpacked)
 

@@ -57,14 +57,15 @@ class Rows:
         return {f"{name}_accuracy": float(np.mean(predict(X) == y)) for name, (X, y) in parts}
 
 
-@dataclass(frozen=True)
 class DeadlineTrigger(AccuracyTrigger):
     """The authors' accuracy-based rounds, round i of K done by epoch i / K of `deadline`.
 
     Without that, a net whose accuracy no longer reaches the next mark would keep its weights.
     """
 
-    deadline: int = 30
+    def __init__(self, start=0.80, stop=0.98, deadline=30):
+        super().__init__(start, stop)
+        self.deadline = deadline
 
     def rounds_due(self, done, n_rounds, epoch, max_epochs, accuracy):
         """Rounds that must be done by the end of `epoch`."""

@@ -8,13 +8,15 @@ from sklearn.callback import CallbackSupportMixin
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from skactprune._validation import check_rows
+from skactprune._register import TakesNames
+from skactprune._validation import check_fitted, map_checked_rows, map_rows
 from skactprune.estimators._checks import hidden_sizes, plain_parameters
 from skactprune.estimators._components import HiddenTransformer
 from skactprune.estimators._outcome import warn_of_collapse
-from skactprune.estimators._progress import new_progress
+from skactprune.estimators._progress import copied, new_progress
 from skactprune.nets.inference import logits_of
-from skactprune.pruning.method import Method, know_methods, outside_methods
+from skactprune.pruning.method import METHODS, Method, know_methods, outside_methods
+from skactprune.pruning.triggers import TRIGGERS
 from skactprune.spectra import numerical_rank
 
 CONSTRAINTS = {
@@ -24,6 +26,7 @@ CONSTRAINTS = {
     "prune_fraction": [Interval(Real, 0, 1, closed="left")],
     "n_prune_rounds": [Interval(Integral, 0, None, closed="left")],
     "trigger": [str, HasMethods(["rounds_due", "stops"])],
+    "components": [StrOptions({"predictive", "pca"})],
     "n_components": [None, Interval(Integral, 1, None, closed="left")],
     "transform_layer": [Integral],
     "solver": [StrOptions({"sgd", "adam"})],
@@ -57,10 +60,11 @@ CONSTRAINTS = {
 }
 
 
-class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
+class BasePrunedMLP(TakesNames, CallbackSupportMixin, HiddenTransformer, BaseEstimator):
     """Base class of the pruned multi-layer perceptrons; not for direct use."""
 
     _parameter_constraints: dict = CONSTRAINTS
+    registers = {"method": METHODS, "trigger": TRIGGERS}
 
     # -- fit --------------------------------------------------------------------------------
 
@@ -85,7 +89,7 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
         if not incremental:
             warn_of_collapse(
                 self,
-                lambda: self._task.score(y, self._predicted(X), sample_weight),
+                lambda: self._task.score(y, map_rows(self._predicted, X), sample_weight),
                 lambda: self._task.chance(y, sample_weight),
             )
             self._callback_fit_ctx.call_on_fit_task_end(**task, reconstruction_attributes={})
@@ -124,9 +128,9 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
         pruner.unlabeled = None
         # An interrupt may have come before all callbacks were told of the end of an epoch.
         pruner.run_.epoch = begun_at + control.n_iter_
-        self.n_iter_, self._progress = control.n_iter_, control.reached_.progress
+        self.n_iter_, self._progress = control.n_iter_, control.settled()
         self._store(net, pruner)
-        self._fit_components(X, sample_weight)
+        self._fit_components(X, y, sample_weight)
 
     def _plain(self):
         """The parameters, as Python's own numbers."""
@@ -250,7 +254,7 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
             return TrainingData(X, encoded, sample_weight), None, None
         if incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
-        rows, validation_rows = task.split(y, self.validation_fraction, self._rng)
+        rows, validation_rows = task.split(y, float(self.validation_fraction), self._rng)
         weights = [
             None if sample_weight is None else sample_weight[r] for r in (rows, validation_rows)
         ]
@@ -258,8 +262,12 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
         y_held_out = y[validation_rows]
 
         def validate(net):
-            logits = logits_of(held_out.X, *net.module_.numpy_parameters(), self.activation)
-            return task.score(y_held_out, task.predict(logits), weights[1])
+            parameters = net.module_.numpy_parameters()
+
+            def predict(rows):
+                return task.predict(logits_of(rows, *parameters, self.activation))
+
+            return task.score(y_held_out, map_rows(predict, held_out.X), weights[1])
 
         return TrainingData(X[rows], encoded[rows], weights[0]), held_out, validate
 
@@ -349,6 +357,12 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
         state = super().__getstate__().copy()
         for derived in ("_net", "_hidden_ranks"):
             state.pop(derived, None)
+        if "loss_curve_" in state:
+            # Lists that grow in place; those of a copy must be its own.
+            progress = state["_progress"] = copied(self._progress)
+            state["loss_curve_"] = progress["loss_curve"]
+            if self.validation_scores_ is not None:
+                state["validation_scores_"] = progress["validation_scores"]
         if outside := outside_methods():
             state["outside_methods"] = outside
         return state
@@ -369,17 +383,18 @@ class BasePrunedMLP(CallbackSupportMixin, HiddenTransformer, BaseEstimator):
         self._shown_depth = self._transform_depth(self.coefs_[:-1]) if self.masks_ else None
         self._components = None
 
-    def _check_X(self, X):
-        return check_rows(self, X, self.coefs_[0].dtype)
+    def _of_rows(self, function, X):
+        """What `function` returns for rows, which are checked; nor is it called before `fit`."""
+        check_fitted(self)
+        return map_checked_rows(function, self, X, self.coefs_[0].dtype)
 
     def _logits(self, X):
-        """Logits of rows, which are checked."""
-        check_is_fitted(self)
-        return logits_of(self._check_X(X), self.coefs_, self.intercepts_, self.activation)
+        """Logits of rows that are known to be valid."""
+        return logits_of(X, self.coefs_, self.intercepts_, self.activation)
 
     def _predicted(self, X):
         """Predictions for rows that are known to be valid."""
-        return self._task.predict(logits_of(X, self.coefs_, self.intercepts_, self.activation))
+        return self._task.predict(self._logits(X))
 
     def _resumes(self, incremental):
         """Whether training is to go on with the fitted net."""

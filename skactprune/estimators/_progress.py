@@ -13,3 +13,8 @@ def new_progress():
         "best_validation_score": -np.inf,
         "no_improvement": 0,
     }
+
+
+def copied(progress):
+    """Progress whose lists are others."""
+    return {k: list(v) if isinstance(v, list) else v for k, v in progress.items()}

@@ -8,6 +8,8 @@ from skorch.callbacks import Callback
 from skactprune._transaction import insist
 from skactprune._warnings import warn
 
+CURVES = ("loss_curve", "validation_scores")
+
 
 @dataclass(frozen=True)
 class Reached:
@@ -42,7 +44,7 @@ class TrainingControl(Callback):
         Knows whether rounds are to come.
     progress : dict
         What earlier calls left: ``t``, ``loss_curve``, ``validation_scores``, ``best_loss``,
-        ``best_validation_score``, ``no_improvement``. It is not changed.
+        ``best_validation_score``, ``no_improvement``. Its lists grow.
     validate : callable or None
         Returns the score of the net on the validation rows.
     on_epoch : callable
@@ -59,6 +61,7 @@ class TrainingControl(Callback):
     def initialize(self):
         """Start counting epochs."""
         self.reached_ = Reached(0, self.progress)
+        self.begun_at_ = {name: len(self.progress[name]) for name in CURVES}
         return self
 
     @property
@@ -69,13 +72,11 @@ class TrainingControl(Callback):
     def on_epoch_end(self, net, dataset_train=None, **kwargs):
         params = self.params
         before = self.reached_.progress
-        progress = before | {
-            "t": before["t"] + len(dataset_train),
-            "loss_curve": [*before["loss_curve"], net.epoch_loss_],
-        }
+        progress = before | {"t": before["t"] + len(dataset_train)}
+        progress["loss_curve"].append(net.epoch_loss_)
         if self.validate is not None:
             score = self.validate(net)
-            progress["validation_scores"] = [*before["validation_scores"], score]
+            progress["validation_scores"].append(score)
             net.history.record("valid_score", score)
         best = self.reached_.best if self.pruner.pending else self._improved(net, progress)
         # From here on the epoch counts, with all that is known of it.
@@ -88,6 +89,13 @@ class TrainingControl(Callback):
             self._react_to_no_improvement(net)
         if self.on_epoch(net):
             net.stopping_ = "A callback of scikit-learn asked for it."
+
+    def settled(self):
+        """Progress of the epochs that have ended; an interrupted one leaves the curves."""
+        progress = self.reached_.progress
+        for name, n_before in self.begun_at_.items():
+            del progress[name][n_before + self.n_iter_ :]
+        return progress
 
     def on_train_end(self, net, X=None, y=None, **kwargs):
         """Go back to the weights that did best on the validation rows."""

@@ -7,7 +7,6 @@ import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.callback import with_callbacks
 from sklearn.frozen import FrozenEstimator
-from sklearn.neural_network import MLPClassifier
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import (
@@ -59,8 +58,14 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         Rounds that fall on the same epoch are done together. "accuracy": when the training
         accuracy reaches marks from 0.80 to 0.98.
     n_components : int, default=None
-        Number of principal components of the hidden representation that `transform` returns; the
-        layer then keeps at least as many neurons. None returns the neurons themselves.
+        Number of components of the hidden representation that `transform` returns; the layer then
+        keeps at least as many neurons. None returns the neurons themselves.
+    components : {"predictive", "pca"}, default="predictive"
+        Which components. "predictive": first the directions through which a reduced-rank
+        logistic regression tells the classes best, one less than there are classes at most; then
+        the principal components of what these leave unexplained. They are learned from up to
+        10 000 evenly spaced rows. "pca": the principal components, which do not look at the
+        classes. Along either, rows of training are uncorrelated.
     transform_layer : int, default=-1
         Index of the hidden layer that `transform` shows.
     solver : {"adam", "sgd"}, default="adam"
@@ -158,9 +163,10 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
     hidden_ranks_ : list of int
         Numerical rank of every hidden weight matrix; computed on first use.
     components_ : ndarray of shape (n_components, n_neurons)
-        Directions that `transform` projects on; only with `n_components`.
+        Directions of length 1 that `transform` projects on; only with `n_components`.
     explained_variance_ratio_ : ndarray of shape (n_components,)
-        Share of the variance of the hidden representation along each; only with `n_components`.
+        Share of the variance of the hidden representation that each explains, in their order, by
+        which "predictive" ones are not sorted; only with `n_components`.
     n_iter_ : int
         Epochs of the last fit.
     t_ : int
@@ -224,6 +230,7 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         n_prune_rounds=5,
         trigger="epoch",
         n_components=None,
+        components="predictive",
         transform_layer=-1,
         solver="adam",
         alpha=0.0001,
@@ -259,6 +266,7 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         self.n_prune_rounds = n_prune_rounds
         self.trigger = trigger
         self.n_components = n_components
+        self.components = components
         self.transform_layer = transform_layer
         self.solver = solver
         self.alpha = alpha
@@ -315,6 +323,8 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         ValueError
             If `mlp` is a multilabel classifier, or for parameters that follow from it.
         """
+        from sklearn.neural_network import MLPClassifier
+
         if not isinstance(mlp, MLPClassifier):
             raise TypeError(f"mlp must be a fitted MLPClassifier, not {type(mlp).__name__}.")
         check_is_fitted(mlp)
@@ -414,8 +424,7 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         ndarray of shape (n_samples,)
             Labels.
         """
-        logits = self._logits(X)
-        return self._task.predict(logits)
+        return self._of_rows(self._predicted, X)
 
     def predict_proba(self, X):
         """Predict class probabilities.
@@ -430,8 +439,7 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         ndarray of shape (n_samples, n_classes)
             Probabilities, columns in the order of `classes_`, in the dtype of the weights.
         """
-        logits = self._logits(X)
-        return self._task.output.link(logits)
+        return self._of_rows(lambda rows: self._task.output.link(self._logits(rows)), X)
 
     def predict_log_proba(self, X):
         """Predict logarithms of class probabilities.
@@ -446,8 +454,7 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         ndarray of shape (n_samples, n_classes)
             Columns in the order of `classes_`.
         """
-        logits = self._logits(X)
-        return self._task.output.log_link(logits)
+        return self._of_rows(lambda rows: self._task.output.log_link(self._logits(rows)), X)
 
     def compact(self, dtype=None):
         """Small, frozen model without torch that predicts the same.

@@ -60,7 +60,10 @@ class ExplicitStep:
         if buffers is None:
             buffers = self._buffers[n_rows] = Buffers(net.module_, self._loss, n_rows)
         with np.errstate(all="ignore"):
-            buffers.forward(X, self._flat, self.watched)
+            buffers.forward(X, self._flat, self.watched or net.tallies_)
+            for tallies in net.tallies_:
+                for tally, fires in zip(tallies, buffers.fires, strict=True):
+                    tally.add(fires)
             total, factor = n_rows, buffers.dtype.type(1.0 / n_rows)
             if weight is not None:
                 weight = weight.numpy()
@@ -134,6 +137,8 @@ class Buffers:
     ----------
     result : StepResult
         What listeners may see of a step.
+    fires : list of bool ndarray of shape (n_rows, n_out)
+        Where the inputs of the hidden activations were positive, if anybody wants to know.
     """
 
     def __init__(self, module, loss, n_rows):
@@ -148,7 +153,7 @@ class Buffers:
         self.dtype = dtype
         self._activation = IN_PLACE[module.activation]
         self._hidden, self._gradients = one_a_layer(), one_a_layer()
-        self._fires = one_a_layer(bool)
+        self.fires = one_a_layer(bool)
         self._zeros = _zeros_like(self._hidden, dtype)
         self._drops = [
             Dropout(rate, (n_rows, size), module) if rate else None
@@ -162,7 +167,7 @@ class Buffers:
         self.result = StepResult(
             None,
             torch.from_numpy(self._outputs).t(),
-            [torch.from_numpy(fires) for fires in self._fires],
+            [torch.from_numpy(fires) for fires in self.fires],
         )
 
     def forward(self, X, flat, watched):
@@ -175,7 +180,7 @@ class Buffers:
             np.dot(h, flat.weights[depth], z)
             np.add(z, flat.biases[depth], out=z)
             if signs:
-                np.greater(z, 0, out=self._fires[depth])
+                np.greater(z, 0, out=self.fires[depth])
             self._activation.forward(z, self._zeros[depth])
             h = z
         drop = self._drops[-1]
@@ -197,7 +202,7 @@ class Buffers:
             if self._drops[depth] is not None:
                 self._drops[depth].backward(into)
             gradient = into
-            self._activation.backward(gradient, self._hidden[depth - 1], self._fires[depth - 1])
+            self._activation.backward(gradient, self._hidden[depth - 1], self.fires[depth - 1])
             np.dot(self._ones, gradient, flat.bias_gradients[depth - 1])
         return parts
 

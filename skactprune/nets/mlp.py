@@ -3,7 +3,6 @@
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.utils import skip_init
 
 from skactprune.nets.activations import get_activation
 
@@ -38,11 +37,9 @@ class MLP(nn.Module):
         self.activation = activation
         self.dropout = tuple(dropout)
         self.layers = nn.ModuleList(
-            skip_init(nn.Linear, n_in, n_out, dtype=dtype)
+            _unset_linear(n_in, n_out, dtype)
             for n_in, n_out in zip(layer_sizes[:-1], layer_sizes[1:], strict=True)
         )
-        for layer in self.layers:
-            layer.weight.data = torch.empty(layer.weight.shape[::-1], dtype=dtype).t()
         self.generator_ = torch.Generator() if any(self.dropout) else None
         if random_state is not None:
             self._initialize(random_state)
@@ -106,3 +103,13 @@ class MLP(nn.Module):
     def _drop(self, h, rate):
         mask = torch.empty_like(h).bernoulli_(1.0 - rate, generator=self.generator_)
         return h * mask.div_(1.0 - rate)
+
+
+def _unset_linear(n_in, n_out, dtype):
+    """Linear layer with any weights, stored as (n_in, n_out), made without torch's drawing some."""
+    layer = nn.Linear.__new__(nn.Linear)
+    nn.Module.__init__(layer)
+    layer.in_features, layer.out_features = n_in, n_out
+    layer.weight = nn.Parameter(torch.empty((n_in, n_out), dtype=dtype).t())
+    layer.bias = nn.Parameter(torch.empty(n_out, dtype=dtype))
+    return layer

@@ -41,6 +41,8 @@ class LeanLoop:
     # False for a net, or a class of nets, that is to be trained by autograd in any case.
     explicit_steps = True
     step_ = None
+    # Tallies of who fires in the hidden layers, for callbacks that have such a method.
+    tallies_ = ()
 
     def __init__(self, *args, alpha=0.0, **kwargs):
         self.alpha = alpha
@@ -75,8 +77,14 @@ class LeanLoop:
                 if self.stopping_ is not None:
                     break
         finally:
-            self.step_ = None
+            self.step_, self.tallies_ = None, ()
         return self
+
+    def on_epoch_begin(self, net, **kwargs):
+        """Begin a row of the history; earlier ones may have been dropped."""
+        number = self.history[-1]["epoch"] + 1 if self.history else 1
+        super().on_epoch_begin(net, **kwargs)
+        self.history.record("epoch", number)
 
     def notify(self, method_name, **kwargs):
         """Tell the callbacks; one of skorch's that ends training ends it after all were told."""
@@ -97,6 +105,7 @@ class LeanLoop:
             self._run_validation(iterator, prefix, step_fn, **fit_params)
             return
         begin, end = self._listeners("on_batch_begin"), self._listeners("on_batch_end")
+        self.tallies_ = list(filter(None, (each() for each in self._own("tallies"))))
         strangers = [told for told in end if not hasattr(told.__self__, "hold")]
         step = self._step(iterator, begin + end)
         explicit = isinstance(step, ExplicitStep)
@@ -163,9 +172,16 @@ class LeanLoop:
             if getattr(type(callback), hook) != silent and _hears(callback, hook)
         ]
 
+    def _own(self, name):
+        """Methods of callbacks that skorch does not know."""
+        return [
+            getattr(callback, name) for _, callback in self.callbacks_ if hasattr(callback, name)
+        ]
+
     def __getstate__(self):
         # Nothing but buffers.
-        return {name: value for name, value in super().__getstate__().items() if name != "step_"}
+        transient = ("step_", "tallies_")
+        return {k: v for k, v in super().__getstate__().items() if k not in transient}
 
 
 def _hears(callback, hook):

@@ -6,12 +6,13 @@ from functools import partial
 import cloudpickle
 from sklearn.base import BaseEstimator
 
-from skactprune._register import Register
+from skactprune._register import Register, TakesNames
+from skactprune.pruning.schedules import SCHEDULES
 
 METHODS = Register("method", home="skactprune.methods")
 
 
-class Method(BaseEstimator):
+class Method(TakesNames, BaseEstimator):
     """A way of pruning; base class of all methods. Every hook does nothing unless overridden.
 
     A method is an object like scikit-learn's: its parameters are those of ``__init__`` and are not
@@ -26,6 +27,7 @@ class Method(BaseEstimator):
         Share of what is asked for that is gone after each round; see `skactprune.schedules`.
     """
 
+    registers = {"schedule": SCHEDULES}
     schedule = "geometric"
 
     def validated(self):

@@ -5,6 +5,8 @@ from numbers import Integral, Real
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 from torch import nn
 
+from skactprune.nets.batches import batch_weight
+from skactprune.nets.net import LeanLoop
 from skactprune.pruning.choice import is_chain, layout_of
 from skactprune.pruning.method import Method, get_method
 from skactprune.pruning.run import Run
@@ -56,10 +58,12 @@ def planned(net, params, state=None, trace=None):
     # A method notes things in training, and a parameter must not change in fit.
     method = type(method)(**method.get_params(deep=False)).validated()
     trigger = get_trigger(params["trigger"])
-    fraction, fractions = params["prune_fraction"], params["layer_fractions"]
+    # Numbers of numpy may be too small for what is computed from them.
+    fraction, fractions = float(params["prune_fraction"]), params["layer_fractions"]
+    n_rounds = int(params["n_prune_rounds"])
     layout = layout_of(net.module_, trace, params["ignored_layers"], fractions)
     wanted = fraction or any((fractions or {}).values())
-    shares = cumulative_shares(method.schedule, params["n_prune_rounds"] if wanted else 0)
+    shares = cumulative_shares(method.schedule, n_rounds if wanted else 0)
     run = Run(net, repr(params["method"]), params["random_state"], layout)
     if state is not None:
         run.load(state["run"])
@@ -71,7 +75,7 @@ def planned(net, params, state=None, trace=None):
     return method, trigger, run
 
 
-def hook_matters(hook, method, run, accuracy):
+def hook_matters(hook, method, run, accuracy, tallies):
     """Whether there is anything to be done in a hook of skorch in the coming epoch.
 
     Parameters
@@ -84,6 +88,8 @@ def hook_matters(hook, method, run, accuracy):
         Watches in some.
     accuracy : RunningAccuracy or None
         Accuracy of training, where it is taken.
+    tallies : list of Tally or None
+        From `step_tallies`.
 
     Returns
     -------
@@ -92,12 +98,33 @@ def hook_matters(hook, method, run, accuracy):
     acts = type(method)
     if hook == "on_grad_computed":
         return bool(run.shares) and acts.on_gradient is not Method.on_gradient
+    watches = run.watches and tallies is None
     if hook == "on_batch_begin":
-        return run.watches
+        return watches
     if hook == "on_batch_end":
-        scores = accuracy is not None
-        return run.watches or scores or acts.on_step is not Method.on_step
+        return watches or accuracy is not None or acts.on_step is not Method.on_step
     return True
+
+
+def step_tallies(method, run, accuracy, sample_weight):
+    """Tallies that a net's own steps add to, where nothing else is to be done for a batch.
+
+    Parameters
+    ----------
+    method, run, accuracy
+        As for `hook_matters`.
+    sample_weight : callable or None
+        What gives the weights of a batch.
+
+    Returns
+    -------
+    list of skactprune.nets.tally.Tally or None
+    """
+    kind = type(method)
+    acts = kind.on_step is not Method.on_step or kind.on_gradient is not Method.on_gradient
+    if acts or accuracy is not None or sample_weight not in (None, batch_weight):
+        return None
+    return run.tallies() if isinstance(run.net, LeanLoop) else None
 
 
 def unlabeled_rows(net, unlabeled):

@@ -3,6 +3,7 @@
 import numpy as np
 from skorch.callbacks import Callback
 
+from skactprune._register import TakesNames
 from skactprune.nets.accuracy import accuracy_of
 from skactprune.nets.net import end_training
 from skactprune.nets.steps import modest
@@ -10,13 +11,15 @@ from skactprune.nets.world import leaves_world
 from skactprune.pruning.best import forget_best
 from skactprune.pruning.choice import is_chain
 from skactprune.pruning.ending import Ending
+from skactprune.pruning.method import METHODS
 from skactprune.pruning.passes import traced
-from skactprune.pruning.planning import hook_matters, planned, unlabeled_rows
+from skactprune.pruning.planning import hook_matters, planned, step_tallies, unlabeled_rows
+from skactprune.pruning.triggers import TRIGGERS
 
 STORED_PARAMS = ("method", "prune_fraction", "n_prune_rounds", "trigger", "min_neurons")
 
 
-class Pruner(Callback):
+class Pruner(TakesNames, Callback):
     """Prunes the hidden layers of a skorch net in rounds while it trains.
 
     It works on the linear and convolutional layers of any module, and masks weights there. What it
@@ -123,6 +126,8 @@ class Pruner(Callback):
     (0.8, [6])
     """
 
+    registers = {"method": METHODS, "trigger": TRIGGERS}
+
     def __init__(
         self,
         method="firing_deviation",
@@ -151,6 +156,8 @@ class Pruner(Callback):
         """Forget earlier training."""
         self.__dict__.pop("run_", None)
         self.ending_ = Ending()
+        self.in_training_ = False
+        self.accuracy_ = self.training_ = self.unlabeled_ = None
         return self
 
     @property
@@ -206,13 +213,28 @@ class Pruner(Callback):
 
     def hears(self, hook):
         """Whether there is anything to be done in a hook in the coming epoch."""
-        overridden = getattr(type(self), hook) is not getattr(Pruner, hook)
-        return overridden or hook_matters(hook, self.method_, self.run_, self.accuracy_)
+        moment = self.method_, self.run_, self.accuracy_
+        return self._overrides(hook) or hook_matters(hook, *moment, self.tallies())
+
+    def tallies(self):
+        """Tallies of the hidden layers for the steps of `LeanLoop`; None where batches are heard.
+
+        Returns
+        -------
+        list of skactprune.nets.tally.Tally or None
+        """
+        if self._overrides("on_batch_begin") or self._overrides("on_batch_end"):
+            return None
+        return step_tallies(self.method_, self.run_, self.accuracy_, self.sample_weight)
+
+    def _overrides(self, hook):
+        return getattr(type(self), hook) is not getattr(Pruner, hook)
 
     @leaves_world
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         if self.looked_ and not self.run_.is_of(net):
             self.initialize()
+        self.in_training_ = True
         self.unlabeled_ = unlabeled_rows(net, self.unlabeled)
         self.ending_.start(self.run_.epoch if self.looked_ else 0)
         if self.looked_ or is_chain(net.module_):
@@ -225,6 +247,9 @@ class Pruner(Callback):
         self.run_.start(net)
 
     def on_epoch_begin(self, net, dataset_train=None, **kwargs):
+        if not self.in_training_:
+            # A loop of the net was called by itself.
+            self.on_train_begin(net)
         self.ending_.begin_epoch(net)
         self.training_ = dataset_train
         if self.looked_:
@@ -291,6 +316,7 @@ class Pruner(Callback):
         if not self.looked_:
             # There was no batch.
             self._look(net)
+        self.in_training_ = False
         run = self.run_
         run.end(self, checks=not self.ending_.within_epoch)
         if run.begun:

@@ -256,7 +256,7 @@ class Run:
 
     def _check_finite(self):
         """Raise ValueError if training has diverged: no method can tell which weights matter."""
-        finite = all(layer.weight.detach().isfinite().all() for layer in self.layers)
+        finite = all(_is_finite(layer.weight.detach()) for layer in self.layers)
         loss = self.net.history[-1].get("train_loss") if self.net.history else None
         if not finite or (loss is not None and not np.isfinite(loss)):
             raise ValueError(
@@ -399,6 +399,22 @@ class Run:
         """
         self.net.module_.eval()
         return self.layout.forward(self.net, X)
+
+    @torch.no_grad()
+    def outputs(self, X):
+        """Outputs of the hidden layers of a chain for a batch, in evaluation mode.
+
+        Parameters
+        ----------
+        X : tensor or array of shape (batch_size, ...)
+            Rows.
+
+        Returns
+        -------
+        list of ndarray of shape (n_rows, n_out)
+        """
+        self.net.module_.eval()
+        return self.layout.outputs(self.net, X, self.cleaning)
 
     def gradients(self, rows):
         """Gradient of the mean loss of training rows in the hidden weights, in evaluation mode.
@@ -639,6 +655,16 @@ class Run:
         """Whether there is anything to be done for every batch."""
         return bool(self._held) or any(p.hears_batches for p in self._probes.values())
 
+    def tallies(self):
+        """Tallies of the hidden layers, where all that watches batches can be had from them.
+
+        Returns
+        -------
+        list of skactprune.nets.tally.Tally or None
+        """
+        hearing = [probe for probe in self._probes.values() if probe.hears_batches]
+        return hearing[0].tallies() if len(hearing) == 1 and not self._held else None
+
     def begin_batch(self, batch, weight):
         """Tell the probes of a batch of training."""
         for probe in self._probes.values():
@@ -700,6 +726,13 @@ class Run:
 def _require_gradients(parameters, required):
     for parameter in parameters:
         parameter.requires_grad_(required)
+
+
+def _is_finite(tensor):
+    if tensor.is_cpu and tensor.dtype in (torch.float32, torch.float64):
+        # It takes a tenth of torch's time.
+        return np.isfinite(tensor.numpy()).all()
+    return tensor.isfinite().all()
 
 
 def _copy(parameter):

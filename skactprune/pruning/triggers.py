@@ -1,16 +1,41 @@
 """When: after which epochs the rounds are done."""
 
-from dataclasses import dataclass
 from numbers import Real
+
+from sklearn.base import BaseEstimator
 
 from skactprune._register import Register
 
 TRIGGERS = Register("trigger")
 
 
+class _BetweenTwoShares(BaseEstimator):
+    """What the triggers share: two shares, which are checked when they are used."""
+
+    def __init__(self, start, stop):
+        self.start = start
+        self.stop = stop
+
+    def validated(self):
+        """Return self after checking the parameters.
+
+        Raises
+        ------
+        ValueError
+            Naming the parameters, their values and what is allowed.
+        """
+        start, stop = self.start, self.stop
+        numbers = isinstance(start, Real) and isinstance(stop, Real)
+        if not (numbers and 0 <= start <= stop <= 1):
+            raise ValueError(
+                f"start={start!r} and stop={stop!r} of {type(self).__name__} must satisfy "
+                "0 <= start <= stop <= 1."
+            )
+        return self
+
+
 @TRIGGERS.add("epoch")
-@dataclass(frozen=True)
-class EpochTrigger:
+class EpochTrigger(_BetweenTwoShares):
     """Rounds evenly spaced between two epochs, given in shares of the epochs of the fit.
 
     Where a fit has too few epochs for separate rounds, those that fall on one epoch are done
@@ -24,17 +49,16 @@ class EpochTrigger:
         Share of the epochs before the last round, in [start, 1].
     """
 
-    start: float = 0.1
-    stop: float = 0.6
     needs_accuracy = False
 
-    def __post_init__(self):
-        _check_shares(self.start, self.stop)
+    def __init__(self, start=0.1, stop=0.6):
+        super().__init__(start, stop)
 
     def epochs(self, n_rounds, max_epochs):
         """Epoch (counted from 1) at whose end each round is done, non-decreasing."""
-        step = (self.stop - self.start) / max(n_rounds - 1, 1)
-        shares = [self.start + i * step for i in range(n_rounds)]
+        start = float(self.start)
+        step = (float(self.stop) - start) / max(n_rounds - 1, 1)
+        shares = [start + i * step for i in range(n_rounds)]
         return [min(max(round(share * max_epochs), 1), max_epochs) for share in shares]
 
     def rounds_due(self, done, n_rounds, epoch, max_epochs, accuracy):
@@ -47,8 +71,7 @@ class EpochTrigger:
 
 
 @TRIGGERS.add("accuracy")
-@dataclass(frozen=True)
-class AccuracyTrigger:
+class AccuracyTrigger(_BetweenTwoShares):
     """A round, at most one an epoch, whenever the training accuracy reaches the next mark.
 
     Round i of K (from 0) waits for ``start + i * (stop - start) / K``. After the last round,
@@ -67,12 +90,10 @@ class AccuracyTrigger:
     Ganguli & Chong, "Activation-Based Pruning of Neural Networks", Algorithms 17(1):48, 2024.
     """
 
-    start: float = 0.80
-    stop: float = 0.98
     needs_accuracy = True
 
-    def __post_init__(self):
-        _check_shares(self.start, self.stop)
+    def __init__(self, start=0.80, stop=0.98):
+        super().__init__(start, stop)
 
     def rounds_due(self, done, n_rounds, epoch, max_epochs, accuracy):
         """Rounds that must be done by the end of `epoch`, `done` of them before it."""
@@ -82,12 +103,6 @@ class AccuracyTrigger:
     def stops(self, accuracy):
         """Whether training ends here once all rounds are done."""
         return accuracy >= self.stop
-
-
-def _check_shares(start, stop):
-    numbers = isinstance(start, Real) and isinstance(stop, Real)
-    if not (numbers and 0 <= start <= stop <= 1):
-        raise ValueError(f"start={start!r} and stop={stop!r} must satisfy 0 <= start <= stop <= 1.")
 
 
 def get_trigger(trigger):
@@ -106,8 +121,8 @@ def get_trigger(trigger):
     Raises
     ------
     ValueError
-        For an unknown name (the message lists the known ones) or an object without the methods
-        and the attribute of a trigger.
+        For an unknown name (the message lists the known ones), shares out of range, or an object
+        without the methods and the attribute of a trigger.
     """
     found = TRIGGERS.make(trigger)
     if not all(hasattr(found, name) for name in ("rounds_due", "stops", "needs_accuracy")):
@@ -115,4 +130,4 @@ def get_trigger(trigger):
             f"trigger={trigger!r} must be 'epoch', 'accuracy', an EpochTrigger, an "
             "AccuracyTrigger, or an object with rounds_due, stops and needs_accuracy."
         )
-    return found
+    return found.validated() if hasattr(found, "validated") else found

@@ -37,6 +37,16 @@ class Probe:
         kind = type(self)
         return kind.begin_batch is not Probe.begin_batch or kind.end_batch is not Probe.end_batch
 
+    def tallies(self):
+        """Tallies of the hidden layers that steps of the nets of this package add to.
+
+        Returns
+        -------
+        list of skactprune.nets.tally.Tally or None
+            None where it must hear of the batches instead.
+        """
+        return None
+
     def begin_batch(self, batch, weight):
         """Hear of a batch of training before its forward pass.
 

@@ -3,9 +3,8 @@
 import numpy as np
 import torch
 
+from skactprune.nets.tally import Tally
 from skactprune.pruning.probes.base import Probe
-
-FULL_BYTE = 255
 
 
 class Firing(Probe):
@@ -92,6 +91,7 @@ class Firing(Probe):
         self._in_training = (
             bool(run.shares) and self.counting == "training" and run.rows.unlabeled is None
         )
+        self._weighted_rows = getattr(run.rows.training, "sample_weight", None) is not None
         if run.shares:
             self._detach = run.layout.watch(run.net.module_, self._hear)
 
@@ -109,6 +109,11 @@ class Firing(Probe):
     def hears_batches(self):
         """Whether it counts in training."""
         return self._in_training
+
+    def tallies(self):
+        """Tallies, where rows of one weight are counted in training on the CPU."""
+        plain = not self._weighted_rows and all(total.is_cpu for total in self._totals)
+        return self._tallies if self._in_training and plain else None
 
     def begin_batch(self, batch, weight):
         """Count the coming forward pass."""
@@ -177,14 +182,18 @@ class Firing(Probe):
 
     def _begin(self, totals):
         """Go on from these totals, with empty buffers."""
-        self._tallies = [_Tally(len(total)) for total in totals]
+        self._tallies = [Tally(len(total)) for total in totals]
         self._totals = totals
         self._fires = self._signs = None
 
     def _settled(self):
         """The totals, as float64 tensors, which hold whole numbers exactly up to 2 ** 53."""
-        for depth in range(len(self._tallies)):
-            self._empty(depth)
+        for depth, tally in enumerate(self._tallies):
+            if not tally.n_rows:
+                continue
+            counts, n_rows = tally.take()
+            self._totals[depth].add_(torch.from_numpy(counts).to(self._totals[depth].device))
+            self._seen[depth] += n_rows
         return self._totals
 
     def _merged(self):
@@ -210,9 +219,7 @@ class Firing(Probe):
         """Count signs that a step gives in the same tensors, on the CPU, every time."""
         if fires is not self._fires:
             self._fires, self._signs = fires, [signs.numpy() for signs in fires]
-        for depth, (tally, signs) in enumerate(zip(self._tallies, self._signs, strict=True)):
-            if not tally.has_room(len(signs)):
-                self._empty(depth)
+        for tally, signs in zip(self._tallies, self._signs, strict=True):
             tally.add(signs)
 
     def _count(self, depth, z):
@@ -222,8 +229,6 @@ class Firing(Probe):
             self._totals[depth].add_((z > 0).sum(dim=0))
             self._seen[depth] += len(z)
         else:
-            if not self._tallies[depth].has_room(len(z)):
-                self._empty(depth)
             self._tallies[depth].add(_array(z))
 
     def _count_weighted(self, depth, z):
@@ -238,11 +243,6 @@ class Firing(Probe):
             self._totals[depth].add_(fires.t() @ weight)
         self._seen[depth] += float(weight.sum())
 
-    def _empty(self, depth):
-        counts, n_rows = self._tallies[depth].take()
-        self._totals[depth].add_(torch.from_numpy(counts).to(self._totals[depth].device))
-        self._seen[depth] += n_rows
-
 
 def firing_rate(counts, n_counted):
     """Share of the rows in which a neuron fires; 0 where nothing was counted."""
@@ -254,49 +254,6 @@ def deviation_of_firing(counts, n_counted):
     """Standard deviation sqrt(p (1 - p)) of whether a neuron with firing rate p fires."""
     rate = firing_rate(counts, n_counted)
     return np.sqrt(rate * (1.0 - rate))
-
-
-class _Tally:
-    """Who fired in the last batches, a byte for every neuron and place in a batch.
-
-    The bytes of a batch are added to those before it, and are summed over the places only when
-    they are full: numpy does both several times as fast as torch, and torch's own sum of a batch
-    takes longer than all of this.
-
-    Parameters
-    ----------
-    size : int
-        Neurons.
-    """
-
-    def __init__(self, size):
-        self._fires = np.empty((0, size), bool)
-        self._sums = np.empty((0, size), np.uint8)
-        self._n_added, self._n_rows = 0, 0
-
-    def has_room(self, n_rows):
-        """Whether a batch of so many rows can be added before `take`."""
-        return n_rows <= len(self._sums) and self._n_added < FULL_BYTE
-
-    def add(self, z):
-        """Add a batch of pre-activations, an array, or bool where they are positive."""
-        n_rows = len(z)
-        if n_rows > len(self._sums):
-            self._fires = np.empty(z.shape, bool)
-            self._sums = np.zeros(z.shape, np.uint8)
-        if z.dtype != bool:
-            z = np.greater(z, 0, out=self._fires[:n_rows])
-        sums = self._sums[:n_rows]
-        np.add(sums, z.view(np.uint8), out=sums)
-        self._n_added += 1
-        self._n_rows += n_rows
-
-    def take(self):
-        """Counts, an int64 array of shape (n_neurons,), and rows since the last call."""
-        counts, n_rows = self._sums.sum(axis=0, dtype=np.int64), self._n_rows
-        self._sums[:] = 0
-        self._n_added, self._n_rows = 0, 0
-        return counts, n_rows
 
 
 def _array(z):
