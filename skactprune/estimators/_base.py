@@ -27,10 +27,12 @@ CONSTRAINTS = {
     "n_prune_rounds": [Interval(Integral, 0, None, closed="left")],
     "trigger": [str, HasMethods(["rounds_due", "stops"])],
     "components": [StrOptions({"predictive", "pca"})],
+    "min_neurons": ["array-like", Interval(Integral, 1, None, closed="left")],
     "n_components": [None, Interval(Integral, 1, None, closed="left")],
     "transform_layer": [Integral],
     "solver": [StrOptions({"sgd", "adam"})],
     "alpha": [Interval(Real, 0, None, closed="left")],
+    "weight_decay": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
     "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
     "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
     "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
@@ -212,10 +214,14 @@ class BasePrunedMLP(TakesNames, CallbackSupportMixin, HiddenTransformer, BaseEst
 
     def _new_pruner(self, X_unlabeled=None):
         sizes = hidden_sizes(self)
-        floors = [1] * len(sizes)
+        from skactprune.nets.batches import batch_weight
+        from skactprune.pruning.chain import floors_of
+        from skactprune.pruning.pruner import Pruner
+
+        floors = floors_of([(size, 0) for size in sizes], self.min_neurons)
         if sizes:
             depth = self._transform_depth(sizes)
-            floors[depth] = int(self.n_components or 1)
+            floors[depth] = max(int(self.n_components or 1), floors[depth])
             if floors[depth] > sizes[depth]:
                 raise ValueError(
                     f"n_components={self.n_components!r} must be at most {sizes[depth]}, the size "
@@ -227,9 +233,6 @@ class BasePrunedMLP(TakesNames, CallbackSupportMixin, HiddenTransformer, BaseEst
                 f"n_components={self.n_components!r} needs a hidden layer; "
                 f"hidden_layer_sizes={self.hidden_layer_sizes!r} has none."
             )
-        from skactprune.nets.batches import batch_weight
-        from skactprune.pruning.pruner import Pruner
-
         return Pruner(
             method=self.method,
             prune_fraction=self.prune_fraction,

@@ -11,6 +11,8 @@ from skactprune.estimators._net_params import check_net_params
 from skactprune.nets.batches import BatchIterator, TrainingData
 from skactprune.nets.mlp import MLP
 
+# Of "adam", whose steps are of one size: weights stay too small to learn single rows by heart.
+AUTO_WEIGHT_DECAY = 1.0
 TORCH_DTYPES = {np.dtype(np.float32): torch.float32, np.dtype(np.float64): torch.float64}
 # What torch can count.
 MOST_WEIGHTS = 2**60
@@ -63,6 +65,7 @@ def new_net(params, name, task, layer_sizes, dtype, callbacks, random_state, *, 
         "module__random_state": random_state if draw else None,
         "lr": params.learning_rate_init,
         "alpha": params.alpha,
+        "weight_decay": _weight_decay(params),
         "max_epochs": params.max_iter,
         "dataset": _dataset,
         "iterator_train": BatchIterator,
@@ -113,6 +116,12 @@ def _dataset(X, y=None):
     """What skorch makes of rows that go to the net itself; `BatchIterator` wants tensors."""
     arrays = isinstance(y, np.ndarray) and not torch.is_tensor(X)
     return TrainingData(X, y) if arrays else Dataset(X, y)
+
+
+def _weight_decay(params):
+    if params.weight_decay == "auto":
+        return AUTO_WEIGHT_DECAY if params.solver == "adam" else 0.0
+    return params.weight_decay
 
 
 def _optimizer(params):

@@ -15,6 +15,7 @@ SET_BY_ESTIMATOR = (
     "device",
     "classes",
     "alpha",
+    "weight_decay",
     "iterator_train",
     "train_split",
     "predict_nonlinearity",

@@ -53,10 +53,15 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         neurons leave with them. 0 is an ordinary multi-layer perceptron.
     n_prune_rounds : int, default=5
         Number of rounds; 0 is an ordinary multi-layer perceptron, too.
-    trigger : {"epoch", "accuracy"}, EpochTrigger or AccuracyTrigger, default="epoch"
-        When the rounds are done. "epoch": evenly spaced from 10 % to 60 % of `max_iter`.
-        Rounds that fall on the same epoch are done together. "accuracy": when the training
-        accuracy reaches marks from 0.80 to 0.98.
+    trigger : {"progress", "epoch", "accuracy"} or trigger, default="progress"
+        When the rounds are done. "progress": as "epoch", but of 200 epochs at most, so that
+        `max_iter` is a limit and no schedule; and a round comes sooner where neither loss nor,
+        with `early_stopping`, validation score improves. "epoch": evenly spaced from 10 % to 60 %
+        of `max_iter`. Rounds that fall on the same epoch are done together. "accuracy": when the
+        training accuracy reaches marks from 0.80 to 0.98. Options are those of
+        `skactprune.triggers`.
+    min_neurons : int or sequence of int, default=1
+        Neurons that every hidden layer, or each of them, keeps at least.
     n_components : int, default=None
         Number of components of the hidden representation that `transform` returns; the layer then
         keeps at least as many neurons. None returns the neurons themselves.
@@ -74,6 +79,11 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
     alpha : float, default=0.0001
         Strength of the L2 penalty: ½ alpha ‖W‖² over the sum of the sample weights of the batch
         is added to the loss, weights only.
+    weight_decay : float or "auto", default="auto"
+        Decoupled weight decay (Loshchilov & Hutter, 2019): before every step, weights lose this
+        share of themselves times the learning rate. "auto" is 1 with "adam" and 0 with "sgd",
+        where it would be an L2 penalty. MLPClassifier has none: where a net learns single rows of
+        a small or noisy table by heart, pruning hands that on, sure of what is wrong.
     batch_size : int or "auto", default="auto"
         Rows a batch, at most all of them; "auto" is ``min(200, n_samples)``.
     learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
@@ -228,12 +238,14 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         method="activation_surgeon",
         prune_fraction=0.8,
         n_prune_rounds=5,
-        trigger="epoch",
+        trigger="progress",
+        min_neurons=1,
         n_components=None,
         components="predictive",
         transform_layer=-1,
         solver="adam",
         alpha=0.0001,
+        weight_decay="auto",
         batch_size="auto",
         learning_rate="constant",
         learning_rate_init=0.001,
@@ -265,11 +277,13 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         self.prune_fraction = prune_fraction
         self.n_prune_rounds = n_prune_rounds
         self.trigger = trigger
+        self.min_neurons = min_neurons
         self.n_components = n_components
         self.components = components
         self.transform_layer = transform_layer
         self.solver = solver
         self.alpha = alpha
+        self.weight_decay = weight_decay
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.learning_rate_init = learning_rate_init

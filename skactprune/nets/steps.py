@@ -53,6 +53,10 @@ class AutogradStep:
         loss.backward()
         penalty = self._penalize(batch)
         self._on_gradient(batch)
+        if net.weight_decay:
+            with torch.no_grad():
+                for parameter in self._penalized:
+                    parameter.mul_(net.shrinkage)
         net.optimizer_.step()
         for tallies in net.tallies_:
             for tally, z in zip(tallies, trace, strict=True):

@@ -50,9 +50,22 @@ class Part:
     fraction_done: float
 
 
+# What progress is, in a loss or a score.
+TOL = 1e-4
 # What belongs to one call of fit and is not kept.
 OF_A_FIT = ("net", "module", "rows", "fit_params", "_held", "_world")
-STATE = ("n_weights", "shares", "done", "fraction_done", "epoch", "history", "moving", "holds")
+STATE = (
+    "n_weights",
+    "shares",
+    "done",
+    "fraction_done",
+    "epoch",
+    "best",
+    "idle",
+    "history",
+    "moving",
+    "holds",
+)
 
 
 class Run:
@@ -99,6 +112,10 @@ class Run:
         Epochs that the fit has at most.
     history : list of dict
         A row a round.
+    best : float
+        Smallest loss, or negative score on validation rows, of an epoch since the last round.
+    idle : int
+        Epochs since then that have not brought it down by `TOL`.
     moving : bool
         Whether masks change between rounds, too. While they do, neither early stopping nor `tol`
         ends training, and no weights are remembered as the best. A method whose masks move sets it
@@ -124,6 +141,7 @@ class Run:
         self.floors = [1] * len(self.layout.shapes)
         self.shares, self.done, self.fraction_done = [], 0, 0.0
         self.epoch, self.history = 0, []
+        self.best, self.idle = np.inf, 0
         self.moving, self.holds, self.goes_on = False, True, True
         self.rows = None
         self.fit_params = {}
@@ -178,6 +196,7 @@ class Run:
     def start_schedule(self):
         """Count epochs and rounds from zero; rounds whose target was reached are skipped."""
         self.epoch = self.done = 0
+        self.best, self.idle = np.inf, 0
         while self.done < len(self.shares) and self.fraction(self.done + 1) <= self.fraction_done:
             self.done += 1
 
@@ -212,15 +231,16 @@ class Run:
 
     def needs_accuracy(self, trigger):
         """Whether the accuracy of training is to be taken in the coming epoch."""
-        due = self.rounds_due(trigger, self.epoch + 1, 0.0)
+        due = self.rounds_due(trigger, self.epoch + 1, 0.0, self.idle + 1)
         return trigger.needs_accuracy or due > self.done
 
-    def rounds_due(self, trigger, epoch, accuracy):
-        """Rounds that must be done by the end of an epoch."""
+    def rounds_due(self, trigger, epoch, accuracy, idle):
+        """Rounds that must be done by the end of an epoch, `idle` of them without progress."""
         n_rounds = len(self.shares)
         if self.done == n_rounds:
             return n_rounds
-        return trigger.rounds_due(self.done, n_rounds, epoch, self.max_epochs, accuracy)
+        due = trigger.rounds_due(self.done, n_rounds, epoch, self.max_epochs, accuracy)
+        return max(due, self.done + (idle >= getattr(trigger, "patience", np.inf)))
 
     @contextmanager
     def round(self, done, train_score=float("nan")):
@@ -242,6 +262,7 @@ class Run:
             if self.epoch:
                 self.layout.renew(self.net, self.rows.training, self.fit_params)
             self.fraction_done, self.done = self.fraction(done), done
+            self.best, self.idle = np.inf, 0
             epoch = self.net.history[-1]
             row = {
                 "round": done,
@@ -678,6 +699,9 @@ class Run:
     def end_epoch(self):
         """Tell the probes of the end of an epoch."""
         self.epoch += 1
+        reached = _progress_of(self.net.history[-1])
+        improved = reached < self.best - TOL
+        self.best, self.idle = min(self.best, reached), 0 if improved else self.idle + 1
         for probe in self._probes.values():
             probe.end_epoch(self)
 
@@ -733,6 +757,13 @@ def _is_finite(tensor):
         # It takes a tenth of torch's time.
         return np.isfinite(tensor.numpy()).all()
     return tensor.isfinite().all()
+
+
+def _progress_of(epoch):
+    """What is to fall: the negative score on validation rows, or the loss."""
+    if "valid_score" in epoch:
+        return -epoch["valid_score"]
+    return epoch.get("valid_loss", epoch.get("train_loss", np.inf))
 
 
 def _copy(parameter):

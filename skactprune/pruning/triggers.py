@@ -1,6 +1,6 @@
 """When: after which epochs the rounds are done."""
 
-from numbers import Real
+from numbers import Integral, Real
 
 from sklearn.base import BaseEstimator
 
@@ -70,6 +70,47 @@ class EpochTrigger(_BetweenTwoShares):
         return False
 
 
+@TRIGGERS.add("progress")
+class ProgressTrigger(EpochTrigger):
+    """Rounds as of `EpochTrigger`, but sooner where there are many epochs or no progress.
+
+    So the number of epochs is a limit: where it is high, training does not wait for its share of
+    it. There is no progress where the best value of `patience` epochs is not better by 1e-4 than
+    that since the last round: of the score on validation rows, of the loss on those, or of the
+    loss of training, whichever is there first.
+
+    Parameters
+    ----------
+    start : float, default=0.1
+        Share of the epochs before the first round, in [0, 1].
+    stop : float, default=0.6
+        Share of the epochs before the last round, in [start, 1].
+    horizon : int, default=200
+        Epochs that shares are taken of, if the fit has more.
+    patience : int, default=3
+        Epochs without progress after which the next round comes.
+    """
+
+    def __init__(self, start=0.1, stop=0.6, horizon=200, patience=3):
+        super().__init__(start, stop)
+        self.horizon = horizon
+        self.patience = patience
+
+    def validated(self):
+        """Return self after checking the parameters; see `EpochTrigger`."""
+        for name in ("horizon", "patience"):
+            value = getattr(self, name)
+            if not (isinstance(value, Integral) and value > 0):
+                raise ValueError(
+                    f"{name}={value!r} of {type(self).__name__} must be a positive integer."
+                )
+        return super().validated()
+
+    def epochs(self, n_rounds, max_epochs):
+        """Epoch at whose end each round is done at the latest."""
+        return super().epochs(n_rounds, min(max_epochs, int(self.horizon)))
+
+
 @TRIGGERS.add("accuracy")
 class AccuracyTrigger(_BetweenTwoShares):
     """A round, at most one an epoch, whenever the training accuracy reaches the next mark.
@@ -111,12 +152,13 @@ def get_trigger(trigger):
     Parameters
     ----------
     trigger : str or object
-        "epoch", "accuracy", or an object with `rounds_due`, `stops` and `needs_accuracy`, the
-        last of which says whether accuracies are to be taken in every epoch.
+        A name, or an object with `rounds_due`, `stops` and `needs_accuracy`, the last of which
+        says whether accuracies are to be taken in every epoch. Where it has an attribute
+        `patience`, a round is due after so many epochs without progress, too.
 
     Returns
     -------
-    EpochTrigger, AccuracyTrigger or object
+    object
 
     Raises
     ------
@@ -127,7 +169,7 @@ def get_trigger(trigger):
     found = TRIGGERS.make(trigger)
     if not all(hasattr(found, name) for name in ("rounds_due", "stops", "needs_accuracy")):
         raise ValueError(
-            f"trigger={trigger!r} must be 'epoch', 'accuracy', an EpochTrigger, an "
-            "AccuracyTrigger, or an object with rounds_due, stops and needs_accuracy."
+            f"trigger={trigger!r} must be one of {', '.join(map(repr, TRIGGERS))}, an object of "
+            "skactprune.triggers, or one with rounds_due, stops and needs_accuracy."
         )
     return found.validated() if hasattr(found, "validated") else found
