@@ -42,21 +42,42 @@ def class_directions(X, y, weight, logits, k):
     ----------
     Yee & Hastie, "Reduced-rank vector generalized linear models", Statistical Modelling 3, 2003.
     """
-    share = weight / weight.sum()
-    logits = logits.astype(np.float64)
     if logits.shape[1] > 1:
         # Softmax does not see what all logits have in common.
         logits = logits - logits.mean(axis=1, keepdims=True)
-    logits = logits - share @ logits
-    outputs = _regressed(X, logits, share)
-    axes, variances = principal_axes(X, share, outputs)
-    m = min(k, (variances > 1e-10 * max(variances[0], TINY)).sum())
+    axes = output_directions(X, weight, logits, k)
+    m = axes.shape[1]
     if logits.shape[1] == 1 or not m:
-        return axes[:, :m]
-    step = -(-len(X) // MAX_ROWS)
-    start = axes[:, :m], _regressed(X @ axes[:, :m], logits, share)
+        return axes
+    share, step = weight / weight.sum(), -(-len(X) // MAX_ROWS)
+    start = axes, _regressed(X @ axes, logits - share @ logits, share)
     fitted = _fit(X[::step], y[::step], weight[::step], *start)
     return principal_axes(X, share, fitted)[0][:, :m]
+
+
+def output_directions(X, weight, outputs, k):
+    """Directions along which a linear function of rows tells most of their outputs.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        Centred rows, float64.
+    weight : ndarray of shape (n_samples,)
+        Weights of the rows.
+    outputs : ndarray of shape (n_samples, n_outputs)
+        What is to be told.
+    k : int
+        Directions wanted.
+
+    Returns
+    -------
+    ndarray of shape (n_features, m)
+        Principal axes of the outputs that are told, of which there are m, at most `k`.
+    """
+    share, outputs = weight / weight.sum(), outputs.astype(np.float64)
+    told = _regressed(X, outputs - share @ outputs, share)
+    axes, variances = principal_axes(X, share, told)
+    return axes[:, : min(k, (variances > 1e-10 * max(variances[0], TINY)).sum())]
 
 
 def principal_axes(X, weight, outputs):

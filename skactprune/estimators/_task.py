@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skactprune.estimators._reduced_rank import class_directions
+from skactprune.estimators._reduced_rank import class_directions, output_directions
 from skactprune.nets.outputs import get_output, output_for_classes
 
 
@@ -57,9 +57,8 @@ class Task(ABC):
     def chance(self, y, sample_weight):
         """Score of the best constant prediction."""
 
-    @abstractmethod
     def directions(self, hidden, y, weight, logits, k):
-        """Directions of a hidden layer that tell most of the targets.
+        """Directions of a hidden layer that tell most of the targets; here, of the outputs.
 
         Parameters
         ----------
@@ -79,6 +78,7 @@ class Task(ABC):
         ndarray of shape (n_neurons, m)
             At most `k`; what rows have along them is uncorrelated.
         """
+        return output_directions(hidden, weight, logits, k)
 
     @abstractmethod
     def can_stratify(self, encoded, fraction):
