@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skactprune._register import TakesNames
 from skactprune._validation import check_fitted, map_checked_rows, map_rows
-from skactprune.estimators._checks import hidden_sizes, plain_parameters
+from skactprune.estimators._checks import hidden_sizes, plain_parameters, weight_decay_of
 from skactprune.estimators._components import HiddenTransformer
 from skactprune.estimators._outcome import warn_of_collapse
 from skactprune.estimators._progress import copied, new_progress
@@ -103,6 +103,8 @@ class BasePrunedMLP(TakesNames, CallbackSupportMixin, HiddenTransformer, BaseEst
         from skactprune.estimators._training import TrainingControl, train
 
         pruner = self._new_pruner(X_unlabeled)
+        n_rows = X.shape[0] + (self._progress["t"] if incremental else 0)
+        self._weight_decay = weight_decay_of(self._plain(), n_rows)
         if resume:
             self._check_goes_on()
             net = self._rebuilt_net(pruner, X.dtype, with_optimizer=incremental)
@@ -115,7 +117,7 @@ class BasePrunedMLP(TakesNames, CallbackSupportMixin, HiddenTransformer, BaseEst
         params = vars(self._plain())
         batch_size = 200 if params["batch_size"] == "auto" else params["batch_size"]
         net.set_params(batch_size=min(batch_size, len(rows)))
-        pruner.run_.goes_on = incremental
+        pruner.run_.goes_on = pruner.run_.in_calls = incremental
         if resume and not incremental:
             pruner.run_.start_schedule()
         begun_at = pruner.run_.epoch
@@ -157,7 +159,8 @@ class BasePrunedMLP(TakesNames, CallbackSupportMixin, HiddenTransformer, BaseEst
 
         params, name = self._plain(), type(self).__name__
         callbacks = [("pruner", pruner)]
-        return new_net(params, name, self._task, sizes, dtype, callbacks, self._rng, draw=draw)
+        how = {"draw": draw, "weight_decay": vars(self).get("_weight_decay", 0.0)}
+        return new_net(params, name, self._task, sizes, dtype, callbacks, self._rng, **how)
 
     def _rebuilt_net(self, pruner, dtype, with_optimizer):
         """Net with the weights of the fitted one, that goes on where it was."""

@@ -11,15 +11,13 @@ from skactprune.estimators._net_params import check_net_params
 from skactprune.nets.batches import BatchIterator, TrainingData
 from skactprune.nets.mlp import MLP
 
-# Of "adam", whose steps are of one size: weights stay too small to learn single rows by heart.
-AUTO_WEIGHT_DECAY = 1.0
 TORCH_DTYPES = {np.dtype(np.float32): torch.float32, np.dtype(np.float64): torch.float64}
 # What torch can count.
 MOST_WEIGHTS = 2**60
 OF_PARAMS = (AttributeError, LookupError, TypeError, ValueError)
 
 
-def new_net(params, name, task, layer_sizes, dtype, callbacks, random_state, *, draw):
+def new_net(params, name, task, layer_sizes, dtype, callbacks, random_state, *, draw, weight_decay):
     """Initialized net.
 
     Parameters
@@ -40,6 +38,8 @@ def new_net(params, name, task, layer_sizes, dtype, callbacks, random_state, *, 
         Draws the order of the rows, and the weights if `draw`.
     draw : bool
         Whether weights are drawn; otherwise they are loaded later.
+    weight_decay : float
+        Decoupled weight decay.
 
     Returns
     -------
@@ -65,7 +65,7 @@ def new_net(params, name, task, layer_sizes, dtype, callbacks, random_state, *, 
         "module__random_state": random_state if draw else None,
         "lr": params.learning_rate_init,
         "alpha": params.alpha,
-        "weight_decay": _weight_decay(params),
+        "weight_decay": weight_decay,
         "max_epochs": params.max_iter,
         "dataset": _dataset,
         "iterator_train": BatchIterator,
@@ -116,12 +116,6 @@ def _dataset(X, y=None):
     """What skorch makes of rows that go to the net itself; `BatchIterator` wants tensors."""
     arrays = isinstance(y, np.ndarray) and not torch.is_tensor(X)
     return TrainingData(X, y) if arrays else Dataset(X, y)
-
-
-def _weight_decay(params):
-    if params.weight_decay == "auto":
-        return AUTO_WEIGHT_DECAY if params.solver == "adam" else 0.0
-    return params.weight_decay
 
 
 def _optimizer(params):

@@ -6,6 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 from sklearn.utils._param_validation import Interval
 
+# Up to so many, the automatic weight decay is 1.
+FEW_ROWS = 1000
+
 
 def hidden_sizes(params):
     """Sizes of the hidden layers before pruning, as a list of int.
@@ -64,6 +67,26 @@ def plain_parameters(estimator, constraints):
             whole = isinstance(value, Integral) and not real
             values[name] = int(value) if whole else float(value)
     return SimpleNamespace(**values)
+
+
+def weight_decay_of(params, n_rows):
+    """Decoupled weight decay.
+
+    Parameters
+    ----------
+    params : types.SimpleNamespace
+        Parameters of the estimator, from `plain_parameters`.
+    n_rows : int
+        Rows to learn from: the more there are, the less a net can learn single ones by heart.
+
+    Returns
+    -------
+    float
+    """
+    if params.weight_decay != "auto":
+        return params.weight_decay
+    # The steps of "adam" are of one size; with "sgd" it would be an L2 penalty of this strength.
+    return min(1.0, FEW_ROWS / n_rows) if params.solver == "adam" else 0.0
 
 
 def check_in_range_of(dtype, params):

@@ -41,9 +41,9 @@ class ActivationSurgeon(CountingMethod):
     ----------
     granularity : {"neuron", "weight"}, default="neuron"
         What leaves together.
-    scope : {"layer", "global"}, default="layer"
+    scope : {"layer", "global"}, default="global"
         The same share of every layer, or the lowest scores of all layers; the cost of a neuron
-        is then that for each weight that leaves with it.
+        is then that for each weight that leaves with it. So narrow layers keep what they need.
     {schedule}
     {reset_counts}
 
@@ -64,7 +64,7 @@ class ActivationSurgeon(CountingMethod):
 
     regrow = False
 
-    def __init__(self, granularity="neuron", scope="layer", schedule="cubic", reset_counts=False):
+    def __init__(self, granularity="neuron", scope="global", schedule="cubic", reset_counts=False):
         self.granularity = granularity
         self.scope = scope
         self.schedule = schedule

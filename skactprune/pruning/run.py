@@ -124,6 +124,8 @@ class Run:
         Whether masked weights are held at zero.
     begun : bool
         Whether a method has begun in this fit.
+    in_calls : bool
+        Whether epochs are calls of ``partial_fit``, of which only the number is known.
     goes_on : bool
         Whether more training may follow on this one: neurons that may regrow stay then.
     fit_params : dict
@@ -142,7 +144,7 @@ class Run:
         self.shares, self.done, self.fraction_done = [], 0, 0.0
         self.epoch, self.history = 0, []
         self.best, self.idle = np.inf, 0
-        self.moving, self.holds, self.goes_on = False, True, True
+        self.moving, self.holds, self.goes_on, self.in_calls = False, True, True, False
         self.rows = None
         self.fit_params = {}
         self._probes, self._saved = {}, {}
@@ -239,8 +241,12 @@ class Run:
         n_rounds = len(self.shares)
         if self.done == n_rounds:
             return n_rounds
-        due = trigger.rounds_due(self.done, n_rounds, epoch, self.max_epochs, accuracy)
-        return max(due, self.done + (idle >= getattr(trigger, "patience", np.inf)))
+        horizon, patience = self.max_epochs, np.inf
+        if not self.in_calls:
+            horizon = min(horizon, getattr(trigger, "horizon", np.inf))
+            patience = getattr(trigger, "patience", np.inf)
+        due = trigger.rounds_due(self.done, n_rounds, epoch, horizon, accuracy)
+        return max(due, self.done + (idle >= patience))
 
     @contextmanager
     def round(self, done, train_score=float("nan")):

@@ -77,7 +77,8 @@ class ProgressTrigger(EpochTrigger):
     So the number of epochs is a limit: where it is high, training does not wait for its share of
     it. There is no progress where the best value of `patience` epochs is not better by 1e-4 than
     that since the last round: of the score on validation rows, of the loss on those, or of the
-    loss of training, whichever is there first.
+    loss of training, whichever is there first. Calls of ``partial_fit`` are counted as by
+    `EpochTrigger`: they may be of few rows each.
 
     Parameters
     ----------
@@ -105,10 +106,6 @@ class ProgressTrigger(EpochTrigger):
                     f"{name}={value!r} of {type(self).__name__} must be a positive integer."
                 )
         return super().validated()
-
-    def epochs(self, n_rounds, max_epochs):
-        """Epoch at whose end each round is done at the latest."""
-        return super().epochs(n_rounds, min(max_epochs, int(self.horizon)))
 
 
 @TRIGGERS.add("accuracy")
@@ -153,8 +150,10 @@ def get_trigger(trigger):
     ----------
     trigger : str or object
         A name, or an object with `rounds_due`, `stops` and `needs_accuracy`, the last of which
-        says whether accuracies are to be taken in every epoch. Where it has an attribute
-        `patience`, a round is due after so many epochs without progress, too.
+        says whether accuracies are to be taken in every epoch. In a fit, but not in calls of
+        ``partial_fit``, two attributes are heeded where it has them: `horizon`, the most epochs
+        that it is told a fit has, and `patience`, after so many epochs without progress a round
+        is due.
 
     Returns
     -------
