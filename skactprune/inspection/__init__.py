@@ -2,7 +2,12 @@
 
 from skactprune.inspection.comparison import compare_with_pca
 from skactprune.inspection.low_rank import ArrayNet, LowRankNet
-from skactprune.inspection.rivals import lda_classifier, nca_classifier, pca_classifier
+from skactprune.inspection.rivals import (
+    lda_classifier,
+    nca_classifier,
+    pca_classifier,
+    standardized_logistic,
+)
 from skactprune.inspection.rows import model_row, timed_fit
 from skactprune.inspection.sizes import n_parameters, n_weights
 
@@ -16,5 +21,6 @@ __all__ = [
     "n_weights",
     "nca_classifier",
     "pca_classifier",
+    "standardized_logistic",
     "timed_fit",
 ]
