@@ -30,8 +30,6 @@ SCORES = 5
 PERCENT = ("train_accuracy", "test_accuracy", "test_balanced_accuracy")
 NAME_WIDTH = 10
 """Fewer characters of a method's name in a line would not be readable."""
-ROOMY = 130
-"""Columns of a terminal that has room for blanks between those of the table."""
 
 
 def heading(data, settings, escape):
@@ -133,31 +131,33 @@ def rich_tables(rows, width):
     One; or two, of which the first has the scores; or none, where it has no room for these.
     """
     table = [HEADER, *rows]
-    if _fits_in(table, width):
-        return [_rich_table(table, width)]
     halves = [[row[:SCORES] for row in table], [row[:1] + row[SCORES:] for row in table]]
-    fit = all(_fits_in(half, width) for half in halves)
-    return [_rich_table(half, width) for half in halves if fit]
+    for tables in ([table], halves):
+        room = [width - _least_width(part) for part in tables]
+        if min(room) >= 0:
+            return [_rich_table(*pair) for pair in zip(tables, room, strict=True)]
+    return []
 
 
-def _rich_table(table, width):
-    roomy = width >= ROOMY
+def _rich_table(table, room):
     header, *rows = table
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, int(roomy)), pad_edge=False, header_style="bold")
-    table.add_column(header[0], overflow="fold")
+    # Names come first, blanks around numbers second.
+    roomy = room >= NAME_WIDTH + 2 * len(header)
+    found = Table(box=box.SIMPLE_HEAD, padding=(0, int(roomy)), pad_edge=False, header_style="bold")
+    found.add_column(header[0], overflow="fold")
     for name in header[1:]:
         # Two words stand below one another.
-        table.add_column(name.replace(" ", "\n", 1), justify="right", no_wrap=True)
+        found.add_column(name.replace(" ", "\n", 1), justify="right", no_wrap=True)
     for row in rows:
-        table.add_row(*row)
-    return table
+        found.add_row(*row)
+    return found
 
 
-def _fits_in(table, width):
+def _least_width(table):
     columns = zip(*table, strict=True)
     next(columns)
     longest = [max(map(len, (*header.split(), *cells))) for header, *cells in columns]
-    return sum(longest) + len(table[0]) + 1 + NAME_WIDTH <= width
+    return sum(longest) + len(table[0]) + 1 + NAME_WIDTH
 
 
 def listing(rows):
