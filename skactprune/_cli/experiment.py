@@ -47,7 +47,7 @@ DESCRIPTIONS = {
 }
 """What the rows are, in their order; those of pruned nets have the names that ``method=`` takes."""
 DEFAULT = PrunedMLPClassifier().method
-"""Whose sizes and ranks others are given."""
+"""The method whose sizes and ranks others are given."""
 AT_ONE_FRACTION = (ACTIVATION, ACTIVATION_MAGNITUDE, MAGNITUDE)
 """Fitted at the fraction of the table only; the figure has others at further ones."""
 COMPONENTS_AT_ONE_FRACTION = (LDA_CLASSIFIER, NCA_CLASSIFIER)
@@ -160,7 +160,7 @@ def run(data, settings, jobs, advance):
     """
     at = fractions(settings, data.splits[0].X_train.shape[1])
     one = settings.prune_fraction
-    pruned = [*((name, fraction) for name in (DEFAULT, RANDOM) for fraction in at)]
+    pruned = [(name, fraction) for name in (DEFAULT, RANDOM) for fraction in at]
     nets = [(DENSE, None), *pruned, *((name, one) for name in AT_ONE_FRACTION)]
     small = [(SMALL, fraction) for fraction in at]
     others = [(BOOSTING, None), (LOGISTIC, None), *((PCA_CLASSIFIER, f) for f in at)]

@@ -93,8 +93,8 @@ def compare_with_pca(
         "neg_log_loss", NaN for classifiers that tell no probabilities. Classes that the training
         rows of a fold lack have the probability 0 then, clipped as by `sklearn.metrics.log_loss`.
     n_jobs : int, default=None
-        Folds at the same time, as in `sklearn.model_selection.cross_validate`. Other fits then slow
-        down those whose seconds are told.
+        Folds at the same time, as in `sklearn.model_selection.cross_validate`. Fits that wait for
+        each other take more seconds.
     n_components : int, default=None
         Number of components, for PCA and for the net, whose parameter of this name is set. None
         leaves the net as it is and takes as many principal components of `X` as `transform`
@@ -335,10 +335,11 @@ def _unpruned_rows(net, seconds, ranks, row):
 
 
 def _rival_rows(net, pruned, fit_rows, row):
-    random, seconds = timed_fit(pruned_at_random(net), *fit_rows)
     with warnings.catch_warnings():
-        # Its epochs are counted on purpose.
+        # Neither how it trains nor how far it is pruned is the rival's to choose.
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", "(?s).*Take a lower prune_fraction")
+        random, seconds = timed_fit(pruned_at_random(net), *fit_rows)
         small, small_seconds = timed_fit(small_net(pruned), *fit_rows)
     return [
         row(random, seconds=seconds, method="net pruned at random"),
