@@ -54,8 +54,8 @@ def notes(data, settings):
     fraction = settings.prune_fraction
     return [
         _accuracy_note(data, settings),
-        "balanced accuracy, log loss: of the test rows. The former is the mean over the classes of "
-        "the share found, and falls when a small class is lost; the lower the latter, the better.",
+        "balanced accuracy, log loss: of the test rows. In the former every class counts the same, "
+        "so that it falls when a small one is lost; the lower the latter, the better.",
         f"each pruned net: `PrunedMLPClassifier(method=method, prune_fraction={fraction!r}, "
         f"{given}, random_state=seed)`, on `{data.code}`; the dense MLP has prune_fraction=0, and "
         "the small MLP from scratch besides hidden_layer_sizes=[len(live) for live in "

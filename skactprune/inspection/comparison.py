@@ -5,6 +5,7 @@ from functools import partial
 from numbers import Integral
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
@@ -98,7 +99,7 @@ def compare_with_pca(
     n_components : int, default=None
         Number of components, for PCA and for the net, whose parameter of this name is set. None
         leaves the net as it is and takes as many principal components of `X` as `transform`
-        returns columns, or all there are.
+        returns columns, or all there are (of sparse rows, all but one).
     downstream : classifier, default=None
         None is logistic regression on standardized components.
     unpruned : estimator, default=None
@@ -350,11 +351,12 @@ def _rival_rows(net, pruned, fit_rows, row):
 def _classifier_rows(net, net_seconds, n_components, downstream, fit_rows, row):
     X_train, y_train = fit_rows
     hidden = net.transform(X_train)
-    most = min(X_train.shape)
+    # Of sparse rows, PCA has not all components.
+    most = min(X_train.shape) - issparse(X_train)
     if n_components is not None and n_components > most:
         raise ValueError(
             f"n_components={n_components!r} must be at most {most}, the smaller of features and "
-            "training rows."
+            f"training rows{', less one for sparse rows' * issparse(X_train)}."
         )
     found = []
     for method, model in plain_classifiers(X_train).items():
