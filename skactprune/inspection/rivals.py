@@ -19,7 +19,6 @@ from skactprune.inspection.sizes import live_neurons
 from skactprune.methods import get_method
 
 __all__ = [
-    "SampledNCA",
     "component_classifiers",
     "lda_classifier",
     "nca_classifier",
