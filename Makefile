@@ -14,7 +14,7 @@ help:
 	@echo "make test   run all tests, docstring examples included"
 	@echo "make lint   check style and format"
 	@echo "make bench  time, memory and size beside other libraries, about half an hour; results in docs/"
-	@echo "make fuzz   try damaged files of models for MINUTES=10"
+	@echo "make fuzz   try damaged files and other things drawn at random for MINUTES=10"
 	@echo "make clean  remove the environment, results and caches"
 
 # Editable, so that a change of the sources needs no second installation.
@@ -42,7 +42,7 @@ bench: $(STAMP)
 MINUTES ?= 10
 
 fuzz: $(STAMP)
-	cd tests && PYTHONPATH=.. ../$(VENV)/bin/python -m fuzz.files --minutes $(MINUTES)
+	cd tests && PYTHONPATH=.. ../$(VENV)/bin/python -m fuzz --minutes $(MINUTES)
 
 clean:
 	rm -rf $(VENV) $(DEMO_DIR) bench build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -1,5 +1,7 @@
 """How long a prediction takes: of many rows, and of one."""
 
+from functools import partial
+
 import onnxruntime
 import torch
 
@@ -9,48 +11,54 @@ from benchmarks.peers import FIFTH, IMAGE_NET, MASKED, OURS, SKLEARN, TENTH
 from benchmarks.results import held_against
 from benchmarks.timing import clock_calls
 
-VALIDATED, UNCHECKED = "compact, validated", "compact, fast path"
+COMPACT = "compact"
 DENSE_TORCH, MASKED_TORCH = "torch module, dense", f"{MASKED}, 90 %"
 ONNX = "onnxruntime, the compact model"
-# Largest ratios to MLPClassifier of the original sizes.
-TARGETS_MANY = {
-    FIFTH: {VALIDATED: 0.30, UNCHECKED: 0.22},
-    TENTH: {VALIDATED: 0.24, UNCHECKED: 0.16},
-}
-TARGETS_ONE = {FIFTH: {}, TENTH: {VALIDATED: 0.45, UNCHECKED: 0.10}}
+# What takes how much of the time of each; others are shown without a target.
+MANY = {FIFTH: {SKLEARN: 0.22}, TENTH: {SKLEARN: 0.17}}
+MANY_PROBA = dict.fromkeys((FIFTH, TENTH), {SKLEARN: 0.30})
+ONE = dict.fromkeys((FIFTH, TENTH), {ONNX: 1.2})
 
 
 def many_rows(bench):
-    """Predictions of many rows at once."""
-    return _predictions(bench, bench.settings.predict_rows, TARGETS_MANY, calls=3)
+    """Labels and probabilities of many rows at once."""
+    n_rows = bench.settings.predict_rows
+    labels = _predictions(bench, n_rows, MANY, calls=3)
+    return labels + _predictions(bench, n_rows, MANY_PROBA, calls=3, what="predict_proba")
 
 
 def one_row(bench):
     """Predictions of one row."""
-    return _predictions(bench, 1, TARGETS_ONE, calls=bench.settings.one_row_calls)
+    return _predictions(bench, 1, ONE, calls=bench.settings.one_row_calls)
 
 
-def _predictions(bench, n_rows, targets, calls):
+def _predictions(bench, n_rows, targets, calls, what="predict"):
     X, results = bench.images[2][:n_rows], []
     for live, wanted in targets.items():
-        functions = _predictors(bench, live, X)
+        functions = _predictors(bench, live, X, what)
         values = bench.alternate({name: clock_calls(f, calls) for name, f in functions.items()})
         sizes = " to ".join("-".join(map(str, of)) for of in (IMAGE_NET, live))
         where = f"{bench.images[3]}, {sizes}, {count(len(X), 'row')}"
-        about = {"what": "predict", "where": where}
-        for ours in (VALIDATED, UNCHECKED, OURS):
-            results += held_against(values, ours, {SKLEARN: wanted.get(ours)}, **about)
-        results += held_against(values, UNCHECKED, {ONNX: None, DENSE_TORCH: None}, **about)
-        about["what"] = "predict with masks"
-        results += held_against(values, MASKED_TORCH, {DENSE_TORCH: None}, **about)
+        about = {"what": what, "where": where}
+        others = {name: None for name in functions if name not in (COMPACT, MASKED_TORCH)}
+        results += held_against(values, COMPACT, others | wanted, **about)
+        if MASKED_TORCH in functions:
+            about["what"] = "predict with masks"
+            results += held_against(values, MASKED_TORCH, {DENSE_TORCH: None}, **about)
     return results
 
 
-def _predictors(bench, live, X):
-    """Functions that predict labels for `X`, all nets but the compact one in original sizes."""
+def _predictors(bench, live, X, what):
+    """Functions that predict for `X`, by `what`; all nets but ours in original sizes."""
     estimator, dense = peers.shrunk(bench, live), peers.dense_sklearn(bench)
     compact = estimator.compact()
     session = _session(compact.to_onnx(), bench.settings.threads)
+    output = {"predict": "label", "predict_proba": "probabilities"}[what]
+    models = {SKLEARN: dense, OURS: estimator, COMPACT: compact}
+    functions = {name: partial(getattr(model, what), X) for name, model in models.items()}
+    functions[ONNX] = lambda: session.run([output], {"X": X})
+    if what != "predict":
+        return functions
     tensor = torch.from_numpy(X)
 
     def of_module(net):
@@ -60,12 +68,7 @@ def _predictors(bench, live, X):
 
         return predict
 
-    return {
-        SKLEARN: lambda: dense.predict(X),
-        OURS: lambda: estimator.predict(X),
-        VALIDATED: lambda: compact.predict(X),
-        UNCHECKED: lambda: compact.predict_unchecked(X),
-        ONNX: lambda: session.run(["label"], {"X": X}),
+    return functions | {
         DENSE_TORCH: of_module(peers.module(peers.IMAGE_SIZES).eval()),
         MASKED_TORCH: of_module(peers.masked_module()),
     }

@@ -13,6 +13,7 @@ _HOMES = {
     "CompactMLPClassifier": "skactprune.deploy",
     "Cubic": "skactprune.pruning.schedules",
     "EpochTrigger": "skactprune.pruning.triggers",
+    "ProgressTrigger": "skactprune.pruning.triggers",
     "FiringDeviation": "skactprune.methods",
     "Ganguli2024": "skactprune.methods",
     "Geometric": "skactprune.pruning.schedules",

@@ -102,6 +102,8 @@ class Register:
             raise TypeError(f"{self.what}={value!r} must be an object: {value.__name__}(...).")
         if not isinstance(value, str):
             return value
+        if value in self._members and value not in self._deferred:
+            return self._members[value]
         if value not in self:
             names = ", ".join(repr(name) for name in sorted(self))
             raise ValueError(f"{self.what}={value!r} is unknown. Known names: {names}.")

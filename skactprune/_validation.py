@@ -1,19 +1,68 @@
-"""Validation of rows to predict for, with a short cut for rows that need none."""
+"""Rows to predict for: validated as scikit-learn does it, and handled some at a time."""
+
+from math import isfinite
 
 import numpy as np
 from sklearn import get_config
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+# Rows at a time: few enough to take little memory, and no fewer, because the threads of a BLAS wait
+# for each other at the end of every product, for long where other processes run, too.
+ROWS = 8192
 
 
-def check_rows(estimator, X, dtype):
-    """Return what ``sklearn.utils.validation.validate_data`` does, sooner for plain arrays.
-
-    For one row, scikit-learn's validation takes several times as long as a small net. An array of
-    the right type and shape with finite values, for an estimator that knows no feature names, is
-    returned at once; everything else is left to scikit-learn, its messages too.
+def check_fitted(estimator, msg=None):
+    """Raise the error of ``check_is_fitted`` where the estimator is not fitted; else return sooner.
 
     Parameters
     ----------
+    estimator : estimator
+        Has ``__sklearn_is_fitted__``.
+    msg : str, default=None
+        Message of the error, as for ``sklearn.utils.validation.check_is_fitted``.
+    """
+    if not estimator.__sklearn_is_fitted__():
+        check_is_fitted(estimator, msg=msg)
+
+
+def map_rows(function, X):
+    """``function(X)``, called with some rows at a time, so that it takes little memory.
+
+    Parameters
+    ----------
+    function : callable
+        Takes rows; returns an ndarray with an entry for each, which depends on that row alone.
+    X : {ndarray, csr_matrix} of shape (n_samples, n_features)
+        Rows.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, ...)
+    """
+    n_rows = X.shape[0]
+    if n_rows <= ROWS:
+        return function(X)
+    first = function(X[:ROWS])
+    results = np.empty((n_rows, *first.shape[1:]), first.dtype)
+    results[:ROWS] = first
+    for start in range(ROWS, n_rows, ROWS):
+        rows = slice(start, start + ROWS)
+        results[rows] = function(X[rows])
+    return results
+
+
+def map_checked_rows(function, estimator, X, dtype):
+    """As `map_rows`, with rows that ``sklearn.utils.validation.validate_data`` has checked.
+
+    For one row, scikit-learn's validation takes several times as long as a small net. A plain array
+    of the right type and shape, for an estimator that knows no feature names, is searched for NaN
+    and infinity as it is used. Whatever is found there, and everything else, is left to
+    scikit-learn, its messages too.
+
+    Parameters
+    ----------
+    function : callable
+        As for `map_rows`.
     estimator : estimator
         Fitted; has ``n_features_in_``.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
@@ -23,24 +72,38 @@ def check_rows(estimator, X, dtype):
 
     Returns
     -------
-    {ndarray, csr_matrix} of shape (n_samples, n_features)
+    ndarray of shape (n_samples, ...)
     """
     if (
         type(X) is np.ndarray
         and X.dtype == dtype
         and X.ndim == 2
         and X.shape[1] == estimator.n_features_in_
-        and len(X)
+        and X.size
         and not hasattr(estimator, "feature_names_in_")
-        and (get_config()["assume_finite"] or _has_finite_squares(X))
     ):
-        return X
-    return validate_data(estimator, X, accept_sparse="csr", dtype=dtype, reset=False)
+        try:
+            return map_rows(_of_finite_rows(function), X)
+        except _DoubtfulError:
+            pass
+    X = validate_data(estimator, X, accept_sparse="csr", dtype=dtype, reset=False)
+    return map_rows(function, X)
 
 
-def _has_finite_squares(X):
-    # The sum of squares takes half as long as the sum. False for NaN and infinity, and where it
-    # overflows; then scikit-learn looks at the numbers one by one.
-    flat = X.ravel(order="K")
-    with np.errstate(over="ignore", invalid="ignore"):
-        return np.isfinite(flat @ flat)
+class _DoubtfulError(Exception):
+    """Rows may have NaN or infinity."""
+
+
+def _of_finite_rows(function):
+    if get_config()["assume_finite"]:
+        return function
+
+    def checked(rows):
+        # The sum of squares takes half as long as the sum. NaN and infinity remain in it, and it
+        # may overflow, of which vdot does not warn; then scikit-learn looks at every number.
+        flat = rows.ravel(order="K")
+        if not isfinite(np.vdot(flat, flat)):
+            raise _DoubtfulError
+        return function(rows)
+
+    return checked

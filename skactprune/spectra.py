@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from scipy.linalg import svd, svdvals
 from scipy.special import entr
-from sklearn.decomposition import PCA
 from sklearn.utils import check_scalar
 
 __all__ = [
@@ -240,6 +239,8 @@ def pca_reconstruct(kernel: ArrayLike, n_components: int) -> NDArray[Any]:
     >>> numerical_rank(pca_reconstruct(kernel, 3))
     4
     """
+    from sklearn.decomposition import PCA
+
     kernel = _check_matrix(kernel, "kernel")
     check_scalar(n_components, "n_components", Integral, min_val=0)
     work = kernel.astype(np.float64)

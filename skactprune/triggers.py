@@ -1,5 +1,5 @@
 """When: after which epochs the rounds are done."""
 
-from skactprune.pruning.triggers import AccuracyTrigger, EpochTrigger
+from skactprune.pruning.triggers import AccuracyTrigger, EpochTrigger, ProgressTrigger
 
-__all__ = ["AccuracyTrigger", "EpochTrigger"]
+__all__ = ["AccuracyTrigger", "EpochTrigger", "ProgressTrigger"]

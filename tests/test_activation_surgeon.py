@@ -27,7 +27,8 @@ from skactprune.methods.surgeon import (
 )
 from skactprune.nets.batches import TrainingData
 from skactprune.nets.inference import logits_of
-from skactprune.pruning.probes import OutputMoments
+from skactprune.nets.mlp import MLP
+from skactprune.pruning.probes import OutputMoments, outputs
 from skactprune.pruning.probes.outputs import Moments
 from skactprune.pruning.probes.rows import Rows
 from skactprune.pruning.run import Run
@@ -139,17 +140,79 @@ def test_what_is_not_finite_has_no_costs():
     assert np.isnan(elimination_costs(np.diag([1.0, np.inf]), np.ones((2, 2)))).all()
 
 
-@pytest.mark.parametrize("steps", [2, 3, 7])
-def test_groups_leave_in_the_order_of_their_costs(h, rng, steps, monkeypatch):
-    outgoing = rng.normal(size=(4, 7))
-    covariance = moments_of(h).covariance
-    one_by_one = elimination_costs(covariance, outgoing)
-    monkeypatch.setattr(surgeon, "MAX_STEPS", steps)
-    costs = elimination_costs(covariance, outgoing)
-    assert costs.argmin() == one_by_one.argmin()
-    assert np.isfinite(costs).all() and len(set(costs)) == 7
-    if steps == 7:
-        assert_array_equal(costs, one_by_one)
+def one_by_one(covariance, outgoing, steps):
+    """Which leave and the costs, all of them taken anew whenever a neuron has left."""
+    n = len(covariance)
+    ridge = 0.1 * np.trace(covariance) / n or 1.0
+    precision, outgoing = np.linalg.inv(covariance + ridge * np.eye(n)), outgoing.T.copy()
+    left, order, costs = np.ones(n, dtype=bool), [], []
+    for _ in range(steps or n):
+        variance = 1 / np.where(left, np.diag(precision), 1) - ridge
+        # Where the others tell all, the difference is rounding.
+        variance[variance < 1e-12 * ridge] = 0
+        cost = np.where(left, np.square(outgoing).sum(axis=1) * variance, np.inf)
+        j = cost.argmin()
+        left[j] = False
+        order.append(j)
+        costs.append(cost[j])
+        told = precision[j] / precision[j, j]
+        outgoing -= np.outer(told, outgoing[j])
+        precision -= np.outer(told, precision[j])
+    return np.array(order), np.maximum.accumulate(costs)
+
+
+KINDS = {
+    "plain": lambda h, outgoing: None,
+    "dead": lambda h, outgoing: h[:, ::3].fill(2.0),
+    "equal": lambda h, outgoing: h[:, 1::2].__setitem__(..., h[:, : h.shape[1] // 2 * 2 : 2]),
+    "unread": lambda h, outgoing: outgoing[:, 1::3].fill(0.0),
+    "all dead": lambda h, outgoing: h.fill(0.0),
+}
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 31, 32, 33, 64, 100])
+@pytest.mark.parametrize("kind", KINDS)
+def test_costs_are_those_of_leaving_one_by_one(n, kind, rng):
+    h = np.maximum(rng.normal(size=(2 * n + 50, n)) @ rng.normal(size=(n, n)), 0)
+    outgoing = rng.normal(size=(10, n))
+    KINDS[kind](h, outgoing)
+    check_against_one_by_one(moments_of(h).covariance.reshape(n, n), outgoing)
+
+
+def check_against_one_by_one(covariance, outgoing, steps=None):
+    found = elimination_costs(covariance, outgoing)
+    order, costs = one_by_one(covariance, outgoing, steps)
+    assert_allclose(found[order], costs, rtol=2e-9)
+    # Those that cost nothing leave in any order.
+    free = (costs == 0).sum()
+    assert (found == 0).sum() == free
+    assert_array_equal(found.argsort()[free : len(order)], order[free:])
+
+
+@pytest.mark.parametrize("n", [300, 700])
+def test_wide_layers_leave_one_by_one(n, rng):
+    h = np.maximum(rng.normal(size=(900, n)), 0)
+    h[:, -100:-50], h[:, -10:] = h[:, :50], 3.0
+    check_against_one_by_one(moments_of(h).covariance, rng.normal(size=(3, n)), steps=150)
+
+
+def test_norms_that_cancel_are_computed_anew(rng):
+    # Two take over from a third, which undoes all but a trace of what they had.
+    block = np.array([[1, 1.35, 1.35], [1.35, 4, 0], [1.35, 0, 4]])
+    share = 1.35 / (4 + 0.1 * 3)
+    outgoing = np.kron(rng.normal(size=(4, 10)), [1, -share, -share])
+    outgoing += 1e-10 * rng.normal(size=outgoing.shape)
+    check_against_one_by_one(np.kron(np.eye(10), block), outgoing)
+
+
+def test_matrices_that_rounding_has_made_indefinite_have_finite_costs():
+    covariance = np.diag([1.0, 2.0, 3.0, -1.0])
+    assert np.isfinite(elimination_costs(covariance, np.ones((2, 4)))).all()
+
+
+def test_costs_that_overflow_are_none():
+    outgoing = np.full((2, 3), 1e200)
+    assert np.isnan(elimination_costs(np.eye(3), outgoing)).all()
 
 
 def test_of_every_pair_of_equal_neurons_one_stays(rng):
@@ -267,6 +330,44 @@ def test_moments_are_those_of_the_weighted_rows_without_dropout(activation, rng)
     )
 
 
+@pytest.mark.parametrize("activation", ["relu", "tanh", "logistic", "identity"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_moments_are_those_that_torch_gives(activation, dtype, monkeypatch):
+    clf = PrunedMLPClassifier(
+        (9, 6), activation, prune_fraction=0, dropout=0.5, max_iter=2, random_state=0
+    ).fit(X.astype(dtype), y)
+    data = TrainingData(X.astype(dtype), y, None)
+    by_numpy = moments(clf, data)
+    handle = clf.net_.module_.layers[0].register_forward_hook(lambda *args: None)
+    monkeypatch.setattr(MLP, "numpy_parameters", lambda self: pytest.fail("not by torch"))
+    by_torch = moments(clf, data)
+    handle.remove()
+    assert not any(layer._forward_pre_hooks for layer in clf.net_.module_.layers)
+    tolerance = 100 * np.finfo(dtype).eps
+    for one, other in zip(by_numpy, by_torch, strict=True):
+        assert_allclose(one.mean, other.mean, rtol=tolerance, atol=tolerance)
+        assert_allclose(one.covariance, other.covariance, rtol=tolerance, atol=tolerance)
+        assert one.covariance.dtype == np.float64
+
+
+def test_moments_are_those_that_hooks_leave():
+    clf = PrunedMLPClassifier((9, 6), prune_fraction=0, max_iter=1, random_state=0).fit(X, y)
+    data = TrainingData(X, y, None)
+    plain = moments(clf, data)
+    handle = clf.net_.module_.layers[0].register_forward_hook(lambda layer, args, z: 2 * z)
+    hooked = moments(clf, data)
+    handle.remove()
+    assert_allclose(hooked[0].mean, 2 * plain[0].mean)
+
+
+@pytest.mark.parametrize(("batch_size", "least"), [(3, 0), (3, 4), (3, 20), (-1, 4), (7, 4)])
+def test_batches_have_at_least_so_many_rows(batch_size, least):
+    rows = Rows(X, None, np.random.RandomState(0), batch_size)
+    batches = rows.in_batches(np.arange(10), least)
+    assert_array_equal(np.concatenate(batches), np.arange(10))
+    assert len(batches) == {3: {0: 4, 4: 3, 20: 1}, -1: {4: 1}, 7: {4: 2}}[batch_size][least]
+
+
 def test_rows_that_all_weigh_nothing_count_the_same():
     clf = PrunedMLPClassifier((5,), prune_fraction=0, max_iter=1, random_state=0).fit(X, y)
     (found,) = moments(clf, TrainingData(X[:50], y[:50], np.zeros(50)))
@@ -317,10 +418,11 @@ def test_every_choice_reaches_its_fraction(granularity, scope, activation):
 
 def test_covariances_are_of_unlabelled_rows_where_given(monkeypatch):
     seen, take = [], OutputMoments.take
+    monkeypatch.setattr(outputs, "AT_ONCE", 1)
 
     def spy(self, run):
         batches, in_batches = [], run.rows.in_batches
-        run.rows.in_batches = lambda rows: batches.extend(in_batches(rows)) or batches
+        run.rows.in_batches = lambda *args: batches.extend(in_batches(*args)) or batches
         found = take(self, run)
         assert [len(batch) for batch in batches[:-1]] == [32] * (len(batches) - 1)
         seen.append((len(run.rows.watched), np.sort(np.concatenate(batches))))

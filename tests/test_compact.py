@@ -261,24 +261,6 @@ def test_assume_finite_is_honoured():
         model.predict_proba(X)
 
 
-@pytest.mark.parametrize("density", [1.0, 0.02])
-def test_unchecked_methods_give_what_the_checked_ones_give(density):
-    model = random_model((40, 6, 4, 3), density=density, components=2)
-    X = rows(30, 40)
-    for name in ("predict", "predict_proba", "transform"):
-        checked, unchecked = getattr(model, name), getattr(model, f"{name}_unchecked")
-        assert_array_equal(unchecked(X), checked(X))
-        assert_array_equal(unchecked(X[:1]), checked(X[:1]))
-        with config_context(assume_finite=True):
-            assert_array_equal(unchecked(X), checked(X))
-
-
-def test_unchecked_transform_returns_an_array_whatever_the_output_is_set_to():
-    model = random_model().set_output(transform="pandas")
-    assert isinstance(model.transform(rows(2, 8)), pd.DataFrame)
-    assert isinstance(model.transform_unchecked(rows(2, 8)), np.ndarray)
-
-
 # -- names ----------------------------------------------------------------------------------
 
 

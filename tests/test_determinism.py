@@ -1,6 +1,9 @@
 """One seed, one result, whatever else happens; and nothing global is touched."""
 
 import hashlib
+import os
+import subprocess
+import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -137,3 +140,25 @@ def test_partial_fit_for_all_epochs_prunes_as_fit_does(name):
     for row, other in zip(clf.pruning_history_, whole.pruning_history_, strict=True):
         assert row.keys() == other.keys()
         assert row | {"seconds": 0} == other | {"seconds": 0}
+
+
+FORKED = """
+import os
+import torch
+from sklearn.datasets import make_classification
+from skactprune import PrunedMLPClassifier
+
+torch.set_num_threads(2)
+X, y = make_classification(300, 40, random_state=0)
+clf = PrunedMLPClassifier((300, 200), max_iter=2, n_prune_rounds=1, random_state=0).fit(X, y)
+expected = clf.predict_proba(X).tobytes()
+child = os.fork()
+if not child:
+    os._exit(clf.predict_proba(X).tobytes() != expected)
+raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_process_that_is_forked_after_a_fit_predicts():
+    subprocess.run([sys.executable, "-c", FORKED], check=True, timeout=120)

@@ -1,11 +1,13 @@
 """An interrupted fit leaves an estimator that is consistent and can go on."""
 
 import copy
+import gc
 import pickle
 
 import numpy as np
 import pytest
 import torch
+from fuzz import interrupts
 from sklearn.datasets import make_classification
 from skorch.callbacks import Callback
 
@@ -16,6 +18,7 @@ from skactprune import (
     Magnitude,
     PrunedMLPClassifier,
 )
+from skactprune._transaction import Context, Transactions
 from skactprune.estimators._state import state_of
 from skactprune.methods import base, surgeon
 from skactprune.pruning import run, surgery
@@ -319,3 +322,104 @@ def test_other_errors_are_not_swallowed():
 
     with pytest.raises(RuntimeError, match="broken"):
         make(callback=Broken()).fit(X, y)
+
+
+# -- at any bytecode ------------------------------------------------------------------------
+
+
+def to_be_interrupted(which):
+    """Estimator, and its fit, of which much is done in few steps."""
+    clf = interrupts.estimator(max_iter=3, batch_size=40)
+    if which != "warm fit":
+        return clf, which
+    with interrupts._quiet():
+        clf.fit(interrupts.X, interrupts.y)
+    return clf.set_params(warm_start=True, prune_fraction=0.85), "fit"
+
+
+@pytest.mark.parametrize("which", ["fit", "partial_fit", "warm fit"])
+def test_interrupted_at_any_place_it_is_old_or_new(which):
+    counts = interrupts.Counts()
+    with interrupts.threads(2):
+        interrupts.sweep(*to_be_interrupted(which), 40, counts)
+    assert counts.faults == []
+    assert counts.missed == 0
+    assert counts.old > 5
+    assert counts.ended > 10
+
+
+def test_a_slice_of_the_fuzz_run_finds_nothing():
+    counts = interrupts.run(minutes=1, seed=1, n_sequences=1)
+    assert counts.faults == []
+    assert counts.tried > 0
+
+
+def test_an_error_that_hides_an_interrupt_gives_way_to_it(monkeypatch):
+    """As where scikit-learn finds its callbacks half set up."""
+
+    def hidden(self, *args, **kwargs):
+        try:
+            raise KeyboardInterrupt
+        finally:
+            del self.not_there
+
+    monkeypatch.setattr(PrunedMLPClassifier, "_train", hidden)
+    clf = make()
+    with pytest.raises(KeyboardInterrupt):
+        clf.fit(X, y)
+    assert not hasattr(clf, "classes_")
+
+
+def test_what_an_interrupt_has_left_open_does_not_act_when_it_is_freed():
+    done = []
+    with pytest.raises(KeyboardInterrupt):
+        rounds = Transactions()
+        with rounds.begin(lambda: done.append("undone")):
+            raise KeyboardInterrupt
+    assert done == ["undone"]
+
+    def left_open():
+        with rounds.begin(lambda: done.append("undone")):
+            yield
+
+    suspended = left_open()
+    next(suspended)
+    rounds.undo()
+    assert done == ["undone"] * 2
+    del suspended
+    gc.collect()
+    assert done == ["undone"] * 2
+    assert pickle.loads(pickle.dumps(rounds))._open == []
+
+
+@pytest.mark.parametrize("again", [1, 2])
+def test_an_interrupt_while_things_are_put_back_does_not_stop_that(again):
+    calls = []
+
+    def restore():
+        calls.append(1)
+        if len(calls) == again:
+            raise KeyboardInterrupt
+
+    context = Context(lambda: None, restore)
+    if again == 1:
+        with pytest.raises(KeyboardInterrupt):
+            context.restore()
+        assert len(calls) == 2
+    else:
+        context.restore()
+        assert len(calls) == 1
+
+
+def test_random_generators_are_put_back():
+    generator = np.random.RandomState(0)
+    clf = make(callback=BrokenAtTheEnd(), random_state=generator)
+    before = interrupts.fingerprint(generator)
+    with pytest.raises(RuntimeError, match="broken"):
+        clf.fit(X, y)
+    assert interrupts.fingerprint(generator) == before
+
+
+class BrokenAtTheEnd(Callback):
+    def on_train_end(self, net, **kwargs):
+        raise RuntimeError("broken")

@@ -116,8 +116,12 @@ def test_transform_gives_live_neurons_or_components():
     first = small(hidden_layer_sizes=(12, 9), transform_layer=0).fit(X, y)
     assert first.transform(X).shape == (90, len(first.live_neurons_[0]))
 
-    three = small(hidden_layer_sizes=(12, 9), n_components=3).fit(X, y)
-    neurons = small(hidden_layer_sizes=(12, 9), n_components=3).fit(X, y).set_params(n_components=3)
+    three = small(hidden_layer_sizes=(12, 9), n_components=3, components="pca").fit(X, y)
+    neurons = (
+        small(hidden_layer_sizes=(12, 9), n_components=3, components="pca")
+        .fit(X, y)
+        .set_params(n_components=3)
+    )
     coordinates = three.transform(X)
     np.testing.assert_allclose(three.components_ @ three.components_.T, np.eye(3), atol=1e-12)
     covariance = np.cov(coordinates.T)

@@ -56,7 +56,10 @@ def test_sdist_has_every_file_of_the_repository(sdist):
         "tests/conftest.py",
         "tests/compact_nets.py",
         "tests/data/version-1-int8.npz",
+        "tests/fuzz/__main__.py",
         "tests/fuzz/files.py",
+        "tests/fuzz/interrupts.py",
+        "tests/fuzz/fits.py",
         "skactprune/py.typed",
     } <= files(unpacked)
 

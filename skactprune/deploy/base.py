@@ -2,9 +2,8 @@
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted
 
-from skactprune._validation import check_rows
+from skactprune._validation import check_fitted, map_checked_rows
 from skactprune.deploy.files import save
 from skactprune.deploy.onnx import to_onnx
 from skactprune.deploy.weights import CompactWeights
@@ -12,7 +11,7 @@ from skactprune.deploy.weights import CompactWeights
 
 def check_holds_model(model):
     """Raise a NotFittedError that says what makes compact models, if this one is empty."""
-    check_is_fitted(
+    check_fitted(
         model,
         msg="This %(name)s holds no model. Get one from PrunedMLPClassifier.compact, "
         "skactprune.compact or skactprune.load.",
@@ -119,22 +118,7 @@ class BaseCompactMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         ndarray of shape (n_samples, n_features_out)
             Output of the hidden layer `transform_layer_`, or its principal components.
         """
-        return self.transform_unchecked(self._check_X(X))
-
-    def transform_unchecked(self, X):
-        """Hidden representation of rows that are known to be valid.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n_samples, n_features)
-            As for `predict_unchecked`.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features_out)
-            As of `transform`, but always an array.
-        """
-        return self.weights_.represent(X)
+        return self._of_rows(lambda rows: self.weights_.represent(rows), X)
 
     def get_feature_names_out(self, input_features=None):
         """Names of the columns that `transform` returns.
@@ -150,6 +134,8 @@ class BaseCompactMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             Those of the original estimator, so that the model can take its place.
         """
         check_holds_model(self)
+        if self.weights_.transform_layer is None:
+            raise ValueError("There is no hidden layer to transform to.")
         names = super().get_feature_names_out(input_features)
         return np.array([f"{self.output_prefix_}{i}" for i in range(len(names))], dtype=object)
 
@@ -249,11 +235,14 @@ class BaseCompactMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     @property
     def _n_features_out(self):
+        if self.weights_.transform_layer is None:
+            raise AttributeError("There is no hidden layer to transform to.")
         return self.weights_.n_components
 
-    def _check_X(self, X):
+    def _of_rows(self, function, X):
+        """What `function` returns for rows, which are checked; nor is it called without a model."""
         check_holds_model(self)
-        return check_rows(self, X, self.weights_.dtype)
+        return map_checked_rows(function, self, X, self.weights_.dtype)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -4,7 +4,6 @@ import re
 
 import numpy as np
 from sklearn.base import ClassifierMixin
-from sklearn.metrics import accuracy_score
 
 from skactprune.deploy.base import BaseCompactMLP, check_holds_model
 from skactprune.deploy.files import FORMATS
@@ -61,10 +60,8 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
 
     Notes
     -----
-    Most of the time of a prediction for few rows is validation of the input.
-    ``sklearn.config_context(assume_finite=True)`` saves the search for NaN and infinity; the
-    methods `predict_unchecked`, `predict_proba_unchecked` and `transform_unchecked` do not look
-    at the input at all.
+    Rows are validated soonest as a plain array in the dtype of ``coefs_[0]``, and where the model
+    knows no feature names.
 
     Examples
     --------
@@ -172,7 +169,9 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
         ndarray of shape (n_samples,)
             Labels.
         """
-        return self.predict_unchecked(self._check_X(X))
+        return self._of_rows(
+            lambda rows: self.classes_[self._output.indices(self.weights_.logits(rows))], X
+        )
 
     def predict_proba(self, X):
         """Predict class probabilities.
@@ -187,7 +186,7 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
         ndarray of shape (n_samples, n_classes)
             Probabilities, columns in the order of `classes_`, in the dtype of the weights.
         """
-        return self.predict_proba_unchecked(self._check_X(X))
+        return self._of_rows(lambda rows: self._output.link(self.weights_.logits(rows)), X)
 
     def predict_log_proba(self, X):
         """Predict logarithms of class probabilities.
@@ -202,40 +201,7 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
         ndarray of shape (n_samples, n_classes)
             Columns in the order of `classes_`.
         """
-        X = self._check_X(X)
-        return self._output.log_link(self.weights_.logits(X))
-
-    def predict_unchecked(self, X):
-        """Predict class labels of rows that are known to be valid, as fast as possible.
-
-        Nothing is checked: not the type, shape or content of `X`, nor that the model is fitted.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n_samples, n_features)
-            Finite rows, best C-contiguous and in the dtype of ``coefs_[0]``.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            Labels.
-        """
-        return self.classes_[self._output.indices(self.weights_.logits(X))]
-
-    def predict_proba_unchecked(self, X):
-        """Predict class probabilities of rows that are known to be valid.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n_samples, n_features)
-            As for `predict_unchecked`.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Probabilities.
-        """
-        return self._output.link(self.weights_.logits(X))
+        return self._of_rows(lambda rows: self._output.log_link(self.weights_.logits(rows)), X)
 
     def compression_report(self, reference, X, y=None):
         """Compare with the model that this one was made from.
@@ -262,6 +228,8 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
         ValueError
             If `reference` has other classes.
         """
+        from sklearn.metrics import accuracy_score
+
         if not np.array_equal(reference.classes_, self.classes_):
             raise ValueError(
                 f"reference has the classes {reference.classes_}, this model {self.classes_}."

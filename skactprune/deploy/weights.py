@@ -7,7 +7,7 @@ from scipy.sparse import issparse
 
 from skactprune.deploy.packing import take
 from skactprune.deploy.storages import STORAGES, get_storage
-from skactprune.nets.activations import ACTIVATIONS
+from skactprune.nets.activations import ACTIVATIONS, HiddenActivation, get_activation
 from skactprune.nets.inference import hidden_representation, logits_of
 
 # Folding the mean of a feature loses digits when it is many times its scale away from zero. Up to
@@ -52,6 +52,7 @@ class CompactWeights:
     projection: np.ndarray | None = None
     projection_offset: np.ndarray | None = None
     coefs: list = field(init=False)
+    _function: HiddenActivation = field(init=False)
     _used: np.ndarray | None = field(init=False)
     _coefs_of_used: list = field(init=False)
 
@@ -63,6 +64,7 @@ class CompactWeights:
         # Measured: below half, picking the columns costs less than multiplying zeros.
         few = 2 * len(used) <= len(coefs[0])
         object.__setattr__(self, "coefs", coefs)
+        object.__setattr__(self, "_function", get_activation(self.activation))
         object.__setattr__(self, "_used", used if few else None)
         object.__setattr__(self, "_coefs_of_used", [coefs[0][used], *coefs[1:]] if few else coefs)
 
@@ -127,7 +129,13 @@ class CompactWeights:
         storage = get_storage(storage)
 
         def cast(array):
-            return None if array is None else array.astype(storage.compute_dtype)
+            if array is None:
+                return None
+            with np.errstate(over="ignore"):
+                values = array.astype(storage.compute_dtype)
+            if not np.isfinite(values).all():
+                storage.refuse(array)
+            return values
 
         input_scale = cast(input_scale)
         first, *later = coefs
@@ -320,7 +328,7 @@ class CompactWeights:
         ndarray of shape (n_samples, n_outputs)
         """
         X, coefs = self._without_unused(X)
-        return logits_of(X, coefs, self.intercepts, self.activation)
+        return logits_of(X, coefs, self.intercepts, self._function)
 
     def represent(self, X):
         """Hidden representation: outputs of the shown layer, or their projection.
@@ -341,10 +349,10 @@ class CompactWeights:
         """
         depth = self.transform_depth
         X, coefs = self._without_unused(X)
-        hidden = hidden_representation(X, coefs[:depth], self.intercepts[:depth], self.activation)
+        hidden = hidden_representation(X, coefs[:depth], self.intercepts[:depth], self._function)
         if self.projection is None:
             return hidden
-        hidden = hidden @ self.projection
+        hidden = hidden.dot(self.projection)
         hidden += self.projection_offset
         return hidden
 

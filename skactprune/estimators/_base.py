@@ -1,6 +1,5 @@
 """What the estimators share: checks, the net they build, their fitted state."""
 
-from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
@@ -10,12 +9,11 @@ from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOp
 from sklearn.utils.validation import check_is_fitted
 
 from skactprune._register import TakesNames
-from skactprune._transaction import transaction
-from skactprune._validation import check_rows
-from skactprune.estimators._checks import hidden_sizes, plain_parameters
+from skactprune._validation import check_fitted, map_checked_rows, map_rows
+from skactprune.estimators._checks import hidden_sizes, plain_parameters, weight_decay_of
 from skactprune.estimators._components import HiddenTransformer
 from skactprune.estimators._outcome import warn_of_collapse
-from skactprune.estimators._progress import continued, copied, new_progress
+from skactprune.estimators._progress import copied, new_progress
 from skactprune.nets.inference import logits_of
 from skactprune.pruning.method import METHODS, Method, know_methods, outside_methods
 from skactprune.pruning.triggers import TRIGGERS
@@ -28,10 +26,13 @@ CONSTRAINTS = {
     "prune_fraction": [Interval(Real, 0, 1, closed="left")],
     "n_prune_rounds": [Interval(Integral, 0, None, closed="left")],
     "trigger": [str, HasMethods(["rounds_due", "stops"])],
+    "components": [StrOptions({"predictive", "pca"})],
+    "min_neurons": ["array-like", Interval(Integral, 1, None, closed="left")],
     "n_components": [None, Interval(Integral, 1, None, closed="left")],
     "transform_layer": [Integral],
     "solver": [StrOptions({"sgd", "adam"})],
     "alpha": [Interval(Real, 0, None, closed="left")],
+    "weight_decay": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
     "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
     "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
     "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
@@ -85,13 +86,12 @@ class BasePrunedMLP(TakesNames, CallbackSupportMixin, HiddenTransformer, BaseEst
         on_epoch = self._begin_callbacks(task, incremental)
         if not resume:
             self._rng = _new_random_state(self.random_state)
-        self._progress, undo = continued(self._progress if resume else new_progress())
-        with transaction(undo, partial(self._rng.set_state, self._rng.get_state())):
-            self._train_net(X, y, sample_weight, X_unlabeled, on_epoch, incremental, resume)
+            self._progress = new_progress()
+        self._train_net(X, y, sample_weight, X_unlabeled, on_epoch, incremental, resume)
         if not incremental:
             warn_of_collapse(
                 self,
-                lambda: self._task.score(y, self._predicted(X), sample_weight),
+                lambda: self._task.score(y, map_rows(self._predicted, X), sample_weight),
                 lambda: self._task.chance(y, sample_weight),
             )
             self._callback_fit_ctx.call_on_fit_task_end(**task, reconstruction_attributes={})
@@ -103,6 +103,8 @@ class BasePrunedMLP(TakesNames, CallbackSupportMixin, HiddenTransformer, BaseEst
         from skactprune.estimators._training import TrainingControl, train
 
         pruner = self._new_pruner(X_unlabeled)
+        n_rows = X.shape[0] + (self._progress["t"] if incremental else 0)
+        self._weight_decay = weight_decay_of(self._plain(), n_rows)
         if resume:
             self._check_goes_on()
             net = self._rebuilt_net(pruner, X.dtype, with_optimizer=incremental)
@@ -113,24 +115,26 @@ class BasePrunedMLP(TakesNames, CallbackSupportMixin, HiddenTransformer, BaseEst
             # Callbacks of others look at validation rows as skorch has them.
             net.set_params(train_split=predefined_split(held_out))
         params = vars(self._plain())
-        control = TrainingControl(params, pruner, self._progress, validate, on_epoch).initialize()
-        net.callbacks_.insert(0, ("control", control))
         batch_size = 200 if params["batch_size"] == "auto" else params["batch_size"]
         net.set_params(batch_size=min(batch_size, len(rows)))
-        pruner.run_.goes_on = incremental
+        pruner.run_.goes_on = pruner.run_.in_calls = incremental
         if resume and not incremental:
             pruner.run_.start_schedule()
+        begun_at = pruner.run_.epoch
+        progress = self._progress
         if resume and pruner.pending:
-            self._progress.update(
-                new_progress()
-                | {name: self._progress[name] for name in ("t", "loss_curve", "validation_scores")}
-            )
+            kept = ("t", "loss_curve", "validation_scores")
+            progress = new_progress() | {name: progress[name] for name in kept}
+        control = TrainingControl(params, pruner, progress, validate, on_epoch).initialize()
+        net.callbacks_.insert(0, ("control", control))
         train(net, rows, pruner, 1 if incremental else params["max_iter"], not incremental)
         net.callbacks_.pop(0)
         pruner.unlabeled = None
-        self.n_iter_ = control.n_iter_
+        # An interrupt may have come before all callbacks were told of the end of an epoch.
+        pruner.run_.epoch = begun_at + control.n_iter_
+        self.n_iter_, self._progress = control.n_iter_, control.settled()
         self._store(net, pruner)
-        self._fit_components(X, sample_weight)
+        self._fit_components(X, y, sample_weight)
 
     def _plain(self):
         """The parameters, as Python's own numbers."""
@@ -155,7 +159,8 @@ class BasePrunedMLP(TakesNames, CallbackSupportMixin, HiddenTransformer, BaseEst
 
         params, name = self._plain(), type(self).__name__
         callbacks = [("pruner", pruner)]
-        return new_net(params, name, self._task, sizes, dtype, callbacks, self._rng, draw=draw)
+        how = {"draw": draw, "weight_decay": vars(self).get("_weight_decay", 0.0)}
+        return new_net(params, name, self._task, sizes, dtype, callbacks, self._rng, **how)
 
     def _rebuilt_net(self, pruner, dtype, with_optimizer):
         """Net with the weights of the fitted one, that goes on where it was."""
@@ -212,10 +217,14 @@ class BasePrunedMLP(TakesNames, CallbackSupportMixin, HiddenTransformer, BaseEst
 
     def _new_pruner(self, X_unlabeled=None):
         sizes = hidden_sizes(self)
-        floors = [1] * len(sizes)
+        from skactprune.nets.batches import batch_weight
+        from skactprune.pruning.chain import floors_of
+        from skactprune.pruning.pruner import Pruner
+
+        floors = floors_of([(size, 0) for size in sizes], self.min_neurons)
         if sizes:
             depth = self._transform_depth(sizes)
-            floors[depth] = int(self.n_components or 1)
+            floors[depth] = max(int(self.n_components or 1), floors[depth])
             if floors[depth] > sizes[depth]:
                 raise ValueError(
                     f"n_components={self.n_components!r} must be at most {sizes[depth]}, the size "
@@ -227,9 +236,6 @@ class BasePrunedMLP(TakesNames, CallbackSupportMixin, HiddenTransformer, BaseEst
                 f"n_components={self.n_components!r} needs a hidden layer; "
                 f"hidden_layer_sizes={self.hidden_layer_sizes!r} has none."
             )
-        from skactprune.nets.batches import batch_weight
-        from skactprune.pruning.pruner import Pruner
-
         return Pruner(
             method=self.method,
             prune_fraction=self.prune_fraction,
@@ -254,7 +260,7 @@ class BasePrunedMLP(TakesNames, CallbackSupportMixin, HiddenTransformer, BaseEst
             return TrainingData(X, encoded, sample_weight), None, None
         if incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
-        rows, validation_rows = task.split(y, self.validation_fraction, self._rng)
+        rows, validation_rows = task.split(y, float(self.validation_fraction), self._rng)
         weights = [
             None if sample_weight is None else sample_weight[r] for r in (rows, validation_rows)
         ]
@@ -262,8 +268,12 @@ class BasePrunedMLP(TakesNames, CallbackSupportMixin, HiddenTransformer, BaseEst
         y_held_out = y[validation_rows]
 
         def validate(net):
-            logits = logits_of(held_out.X, *net.module_.numpy_parameters(), self.activation)
-            return task.score(y_held_out, task.predict(logits), weights[1])
+            parameters = net.module_.numpy_parameters()
+
+            def predict(rows):
+                return task.predict(logits_of(rows, *parameters, self.activation))
+
+            return task.score(y_held_out, map_rows(predict, held_out.X), weights[1])
 
         return TrainingData(X[rows], encoded[rows], weights[0]), held_out, validate
 
@@ -379,17 +389,18 @@ class BasePrunedMLP(TakesNames, CallbackSupportMixin, HiddenTransformer, BaseEst
         self._shown_depth = self._transform_depth(self.coefs_[:-1]) if self.masks_ else None
         self._components = None
 
-    def _check_X(self, X):
-        return check_rows(self, X, self.coefs_[0].dtype)
+    def _of_rows(self, function, X):
+        """What `function` returns for rows, which are checked; nor is it called before `fit`."""
+        check_fitted(self)
+        return map_checked_rows(function, self, X, self.coefs_[0].dtype)
 
     def _logits(self, X):
-        """Logits of rows, which are checked."""
-        check_is_fitted(self)
-        return logits_of(self._check_X(X), self.coefs_, self.intercepts_, self.activation)
+        """Logits of rows that are known to be valid."""
+        return logits_of(X, self.coefs_, self.intercepts_, self.activation)
 
     def _predicted(self, X):
         """Predictions for rows that are known to be valid."""
-        return self._task.predict(logits_of(X, self.coefs_, self.intercepts_, self.activation))
+        return self._task.predict(self._logits(X))
 
     def _resumes(self, incremental):
         """Whether training is to go on with the fitted net."""

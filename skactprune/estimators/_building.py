@@ -6,29 +6,18 @@ import numpy as np
 import torch
 from skorch.dataset import Dataset
 
-from skactprune.estimators._checks import check_in_range_of, check_net_params
+from skactprune.estimators._checks import check_in_range_of
+from skactprune.estimators._net_params import check_net_params
 from skactprune.nets.batches import BatchIterator, TrainingData
 from skactprune.nets.mlp import MLP
 
-SET_BY_ESTIMATOR = (
-    "module",
-    "criterion",
-    "batch_size",
-    "max_epochs",
-    "lr",
-    "device",
-    "classes",
-    "alpha",
-    "iterator_train",
-    "train_split",
-    "predict_nonlinearity",
-    "warm_start",
-    "dataset",
-)
 TORCH_DTYPES = {np.dtype(np.float32): torch.float32, np.dtype(np.float64): torch.float64}
+# What torch can count.
+MOST_WEIGHTS = 2**60
+OF_PARAMS = (AttributeError, LookupError, TypeError, ValueError)
 
 
-def new_net(params, name, task, layer_sizes, dtype, callbacks, random_state, *, draw):
+def new_net(params, name, task, layer_sizes, dtype, callbacks, random_state, *, draw, weight_decay):
     """Initialized net.
 
     Parameters
@@ -49,6 +38,8 @@ def new_net(params, name, task, layer_sizes, dtype, callbacks, random_state, *, 
         Draws the order of the rows, and the weights if `draw`.
     draw : bool
         Whether weights are drawn; otherwise they are loaded later.
+    weight_decay : float
+        Decoupled weight decay.
 
     Returns
     -------
@@ -57,58 +48,60 @@ def new_net(params, name, task, layer_sizes, dtype, callbacks, random_state, *, 
     Raises
     ------
     ValueError
-        For dropout rates out of range, ``net_params`` that the estimator sets itself, and
-        L-BFGS.
+        For dropout rates out of range, and ``net_params`` that the net cannot be made with.
     """
-    net_params, of_user = check_net_params(
-        params.net_params, name, SET_BY_ESTIMATOR, params.early_stopping
-    )
+    of_solver = _optimizer(params)
+    defaults = {"optimizer": of_solver["optimizer"], "iterator_valid": torch.utils.data.DataLoader}
+    net_params, of_user = check_net_params(params.net_params, name, defaults, params.early_stopping)
     callbacks = [*callbacks, *of_user]
     check_in_range_of(dtype, params)
-    optimizer = net_params.get("optimizer")
-    if isinstance(optimizer, type) and issubclass(optimizer, torch.optim.LBFGS):
-        raise ValueError(
-            f"net_params['optimizer']={optimizer.__name__} is not supported: it needs several "
-            "passes a step over a net that stays as it is. Use a first-order optimizer."
-        )
     make, of_task = task.net()
-    net = make(
-        **{
-            "module": MLP,
-            "module__layer_sizes": tuple(layer_sizes),
-            "module__activation": params.activation,
-            "module__dropout": _dropout_rates(params.dropout, len(layer_sizes) - 2),
-            "module__dtype": TORCH_DTYPES[np.dtype(dtype)],
-            "module__random_state": random_state if draw else None,
-            "lr": params.learning_rate_init,
-            "alpha": params.alpha,
-            "max_epochs": params.max_iter,
-            "dataset": _dataset,
-            "iterator_train": BatchIterator,
-            "iterator_train__shuffle": params.shuffle,
-            "iterator_train__random_state": random_state,
-            "iterator_valid": _batches_in_order,
-            "train_split": None,
-            "callbacks": callbacks,
-            # Callbacks that print ask for it.
-            "verbose": bool(of_user),
-            "device": _torch_device(params.device),
-            **of_task,
-            **({} if "optimizer" in net_params else _optimizer(params)),
-            **net_params,
-        }
-    )
+    of_net = {
+        "module": MLP,
+        "module__layer_sizes": tuple(layer_sizes),
+        "module__activation": params.activation,
+        "module__dropout": _dropout_rates(params.dropout, len(layer_sizes) - 2),
+        "module__dtype": TORCH_DTYPES[np.dtype(dtype)],
+        "module__random_state": random_state if draw else None,
+        "lr": params.learning_rate_init,
+        "alpha": params.alpha,
+        "weight_decay": weight_decay,
+        "max_epochs": params.max_iter,
+        "dataset": _dataset,
+        "iterator_train": BatchIterator,
+        "iterator_train__shuffle": params.shuffle,
+        "iterator_train__random_state": random_state,
+        "iterator_valid": _batches_in_order,
+        "train_split": None,
+        "callbacks": callbacks,
+        # Callbacks that print ask for it.
+        "verbose": bool(of_user),
+        "device": _torch_device(params.device),
+        **of_task,
+        **({} if "optimizer" in net_params else of_solver),
+        **net_params,
+    }
     try:
-        return net.initialize()
-    except (MemoryError, OverflowError, RuntimeError) as error:
-        n_weights = sum(a * b for a, b in itertools.pairwise(layer_sizes))
-        if not isinstance(error, MemoryError) and "alloc" not in str(error):
+        return make(**of_net).initialize()
+    except Exception as error:
+        reason = _reason_of(error, params, layer_sizes)
+        if reason is None:
             raise
-        raise ValueError(
+        raise ValueError(reason) from error
+
+
+def _reason_of(error, params, layer_sizes):
+    """What of the parameters it is that no net can be made with, or None."""
+    n_weights = sum(a * b for a, b in itertools.pairwise(layer_sizes))
+    if isinstance(error, MemoryError) or "alloc" in str(error) or n_weights >= MOST_WEIGHTS:
+        return (
             f"hidden_layer_sizes={params.hidden_layer_sizes!r} asks for {n_weights} weights with "
             f"{layer_sizes[0]} features and {layer_sizes[-1]} outputs, which do not fit into "
             "memory."
-        ) from error
+        )
+    if params.net_params and isinstance(error, OF_PARAMS):
+        return f"net_params={params.net_params!r}: no net can be made with them. {error}"
+    return None
 
 
 def _batches_in_order(dataset, batch_size, **kwargs):

@@ -6,13 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 from sklearn.utils._param_validation import Interval
 
-RESERVED_CALLBACKS = ("control", "pruner")
-# Callbacks of skorch that cannot do here what they are for, and why.
-REFUSED_CALLBACKS = {
-    "Freezer": "neurons cannot leave from between layers that must not change",
-    "Unfreezer": "no layer is frozen",
-    "InputShapeSetter": "the estimator knows the sizes of its layers",
-}
+# Up to so many, the automatic weight decay is 1.
+FEW_ROWS = 1000
 
 
 def hidden_sizes(params):
@@ -74,6 +69,26 @@ def plain_parameters(estimator, constraints):
     return SimpleNamespace(**values)
 
 
+def weight_decay_of(params, n_rows):
+    """Decoupled weight decay.
+
+    Parameters
+    ----------
+    params : types.SimpleNamespace
+        Parameters of the estimator, from `plain_parameters`.
+    n_rows : int
+        Rows to learn from: the more there are, the less a net can learn single ones by heart.
+
+    Returns
+    -------
+    float
+    """
+    if params.weight_decay != "auto":
+        return params.weight_decay
+    # The steps of "adam" are of one size; with "sgd" it would be an L2 penalty of this strength.
+    return min(1.0, FEW_ROWS / n_rows) if params.solver == "adam" else 0.0
+
+
 def check_in_range_of(dtype, params):
     """Raise ValueError for a number that the type of the weights cannot hold."""
     largest = float(np.finfo(dtype).max)
@@ -83,96 +98,3 @@ def check_in_range_of(dtype, params):
                 f"{name}={value!r} must be at most {largest:.3g}, the largest number of "
                 f"{np.dtype(dtype).name}, the type of the weights."
             )
-
-
-def check_net_params(net_params, name, reserved, validates):
-    """Check further parameters of the net, and take the callbacks from them.
-
-    Parameters
-    ----------
-    net_params : dict or None
-        What the user gave.
-    name : str
-        Of the estimator.
-    reserved : sequence of str
-        Names of parameters that the estimator sets itself.
-    validates : bool
-        Whether the net has validation rows.
-
-    Returns
-    -------
-    net_params : dict
-        The parameters without the callbacks.
-    callbacks : list
-        The callbacks.
-
-    Raises
-    ------
-    ValueError
-        For names that are no strings or that the estimator sets itself, and for callbacks that
-        are none or that have the name of one of the estimator's own.
-    """
-    net_params = dict(net_params or {})
-    callbacks = net_params.pop("callbacks", None) or []
-    for key in net_params:
-        if not isinstance(key, str):
-            raise ValueError(f"net_params has the key {key!r}; keys must be names of parameters.")
-        first, _, rest = key.partition("__")
-        if first in reserved:
-            raise ValueError(
-                f"net_params[{key!r}] cannot be set: {name} itself sets {', '.join(reserved)}."
-            )
-        if first == "callbacks" and rest.partition("__")[0] in RESERVED_CALLBACKS:
-            raise ValueError(
-                f"net_params[{key!r}] cannot be set: this callback is {name}'s own. Its parameters "
-                f"are those of {name}."
-            )
-    if not isinstance(callbacks, (list, tuple)):
-        raise ValueError(
-            f"net_params['callbacks']={callbacks!r} must be a list of callbacks, or of pairs of a "
-            "name and a callback."
-        )
-    for callback in callbacks:
-        _check_callback(callback, name, validates)
-    if net_params.get("compile"):
-        raise ValueError(
-            f"net_params['compile']={net_params['compile']!r} is not supported: layers change "
-            "their sizes in training, and the net would be compiled again each time."
-        )
-    return net_params, list(callbacks)
-
-
-def _check_callback(callback, name, validates):
-    named = isinstance(callback, tuple) and len(callback) == 2
-    if named and callback[0] in RESERVED_CALLBACKS:
-        raise ValueError(
-            f"net_params['callbacks'] has one of the name {callback[0]!r}; {name} itself has a "
-            "callback of this name."
-        )
-    found = callback[1] if named else callback
-    if not (hasattr(found, "on_epoch_end") and hasattr(found, "initialize")):
-        raise ValueError(
-            f"net_params['callbacks'] has {callback!r}; it must be a skorch callback, or a pair of "
-            "a name and a callback."
-        )
-    kinds = [kind.__name__ for kind in type(found).__mro__]
-    for kind in kinds:
-        if kind in REFUSED_CALLBACKS:
-            raise ValueError(
-                f"net_params['callbacks'] has a {kind}, which is not supported: "
-                f"{REFUSED_CALLBACKS[kind]}."
-            )
-    if not validates and _needs_validation(found, kinds):
-        raise ValueError(
-            f"net_params['callbacks'] has a {kinds[0]} that looks at validation rows; there are "
-            "some with early_stopping=True only."
-        )
-
-
-def _needs_validation(callback, kinds):
-    """Whether one of skorch's callbacks can do nothing without validation rows."""
-    monitor = getattr(callback, "monitor", None)
-    if isinstance(monitor, str) and monitor.startswith("valid_"):
-        return True
-    scores = {"EpochScoring", "BatchScoring", "PassthroughScoring"} & set(kinds)
-    return bool(scores) and not callback.on_train

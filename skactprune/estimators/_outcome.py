@@ -25,7 +25,7 @@ def warn_of_collapse(estimator, accuracy, chance):
     if not history:
         return
     sizes = [mask.shape[1] for mask in estimator.masks_]
-    share = _even_share([estimator.n_features_in_, *sizes], estimator.prune_fraction)
+    share = _even_share([estimator.n_features_in_, *sizes], float(estimator.prune_fraction))
     left = [len(live) for live in estimator.live_neurons_]
     alike = [round(size * share) for size in sizes]
     advice = (

@@ -27,7 +27,12 @@ def state_of(net, pruner):
     return {
         "optimizer": {
             "name": type(optimizer).__name__,
-            "lr": optimizer.param_groups[0]["lr"],
+            # Schedulers of learning rates begin with `initial_lr` where they go on.
+            "rates": {
+                name: value
+                for name, value in optimizer.param_groups[0].items()
+                if name in ("lr", "initial_lr")
+            },
             "state": [
                 {name: _array(value) for name, value in optimizer.state.get(p, {}).items()}
                 for p in _parameters(net)
@@ -61,11 +66,14 @@ def load_state(net, state, *, with_optimizer):
                     name: _tensor(value, parameter, fused) for name, value in values.items()
                 }
         for group in optimizer.param_groups:
-            group["lr"] = state["optimizer"]["lr"]
+            group.update(state["optimizer"]["rates"])
+    for group in optimizer.param_groups:
+        group.setdefault("initial_lr", group["lr"])
     generator = net.module_.generator_
     if generator is not None and state["generator"] is not None and generator.device.type == "cpu":
         generator.set_state(torch.tensor(state["generator"]))
-    net.history_.extend(state["history"][-KEPT_EPOCHS:])
+    # The next epoch empties the last row.
+    net.history_.extend(dict(row) for row in state["history"][-KEPT_EPOCHS:])
 
 
 @torch.no_grad()

@@ -5,9 +5,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import accuracy_score
-from sklearn.model_selection import train_test_split
 
+from skactprune.estimators._reduced_rank import class_directions, output_directions
 from skactprune.nets.outputs import get_output, output_for_classes
 
 
@@ -58,6 +57,29 @@ class Task(ABC):
     def chance(self, y, sample_weight):
         """Score of the best constant prediction."""
 
+    def directions(self, hidden, y, weight, logits, k):
+        """Directions of a hidden layer that tell most of the targets; here, of the outputs.
+
+        Parameters
+        ----------
+        hidden : ndarray of shape (n_samples, n_neurons)
+            Centred rows, float64.
+        y : ndarray of shape (n_samples, ...)
+            Their targets.
+        weight : ndarray of shape (n_samples,)
+            Weights of the rows.
+        logits : ndarray of shape (n_samples, n_outputs)
+            Of the net.
+        k : int
+            Directions wanted.
+
+        Returns
+        -------
+        ndarray of shape (n_neurons, m)
+            At most `k`; what rows have along them is uncorrelated.
+        """
+        return output_directions(hidden, weight, logits, k)
+
     @abstractmethod
     def can_stratify(self, encoded, fraction):
         """Whether rows can be split so that both parts have rows of every kind of target."""
@@ -84,6 +106,8 @@ class Task(ABC):
         ValueError
             If fewer than 2 rows would be left for validation, or none to train on.
         """
+        from sklearn.model_selection import train_test_split
+
         n_rows = len(y)
         n_validation = math.ceil(fraction * n_rows)
         if not 2 <= n_validation < n_rows:
@@ -144,12 +168,18 @@ class Classification(Task):
 
     def score(self, y, predicted, sample_weight):
         """Accuracy."""
+        from sklearn.metrics import accuracy_score
+
         return accuracy_score(y, predicted, sample_weight=sample_weight)
 
     def chance(self, y, sample_weight):
         """Share of the most frequent class."""
         weights = np.bincount(self.encode(y), weights=sample_weight)
         return float(weights.max() / weights.sum())
+
+    def directions(self, hidden, y, weight, logits, k):
+        """Those of a reduced-rank logistic regression."""
+        return class_directions(hidden, self.encode(y), weight, logits, k)
 
     def can_stratify(self, encoded, fraction):
         """Whether both parts can have rows of every class."""

@@ -1,9 +1,33 @@
 """One epoch after the other: loss curve, learning rate, early stopping, interruption."""
 
+from dataclasses import dataclass
+
 from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback
 
+from skactprune._transaction import insist
 from skactprune._warnings import warn
+
+CURVES = ("loss_curve", "validation_scores")
+
+
+@dataclass(frozen=True)
+class Reached:
+    """What all epochs so far have come to; another one takes its place, whole, with each of them.
+
+    Attributes
+    ----------
+    n_iter : int
+        Epochs.
+    progress : dict
+        See `TrainingControl`.
+    best : list of torch.Tensor or None
+        Parameters that did best on the validation rows.
+    """
+
+    n_iter: int
+    progress: dict
+    best: list | None = None
 
 
 class TrainingControl(Callback):
@@ -20,7 +44,7 @@ class TrainingControl(Callback):
         Knows whether rounds are to come.
     progress : dict
         What earlier calls left: ``t``, ``loss_curve``, ``validation_scores``, ``best_loss``,
-        ``best_validation_score``, ``no_improvement``. Updated in place.
+        ``best_validation_score``, ``no_improvement``. Its lists grow.
     validate : callable or None
         Returns the score of the net on the validation rows.
     on_epoch : callable
@@ -36,39 +60,54 @@ class TrainingControl(Callback):
 
     def initialize(self):
         """Start counting epochs."""
-        self.n_iter_ = 0
-        self.best_ = None
+        self.reached_ = Reached(0, self.progress)
+        self.begun_at_ = {name: len(self.progress[name]) for name in CURVES}
         return self
 
+    @property
+    def n_iter_(self):
+        """Epochs that have ended."""
+        return self.reached_.n_iter
+
     def on_epoch_end(self, net, dataset_train=None, **kwargs):
-        progress, params = self.progress, self.params
-        self.n_iter_ += 1
-        progress["t"] += len(dataset_train)
+        params = self.params
+        before = self.reached_.progress
+        progress = before | {"t": before["t"] + len(dataset_train)}
         progress["loss_curve"].append(net.epoch_loss_)
-        self._say(f"Iteration {self.n_iter_}, loss = {progress['loss_curve'][-1]:.8f}")
         if self.validate is not None:
             score = self.validate(net)
             progress["validation_scores"].append(score)
             net.history.record("valid_score", score)
+        best = self.reached_.best if self.pruner.pending else self._improved(net, progress)
+        # From here on the epoch counts, with all that is known of it.
+        self.reached_ = Reached(self.n_iter_ + 1, progress, best)
+        self._say(f"Iteration {self.n_iter_}, loss = {net.epoch_loss_:.8f}")
+        if self.validate is not None:
             self._say(f"Validation score: {score:f}")
-        if not self.pruner.pending:
-            self._update_improvement(net)
         self._update_learning_rate(net, progress["t"])
         if progress["no_improvement"] > params["n_iter_no_change"]:
             self._react_to_no_improvement(net)
         if self.on_epoch(net):
             net.stopping_ = "A callback of scikit-learn asked for it."
 
+    def settled(self):
+        """Progress of the epochs that have ended; an interrupted one leaves the curves."""
+        progress = self.reached_.progress
+        for name, n_before in self.begun_at_.items():
+            del progress[name][n_before + self.n_iter_ :]
+        return progress
+
     def on_train_end(self, net, X=None, y=None, **kwargs):
         """Go back to the weights that did best on the validation rows."""
-        if self.best_ is not None:
-            for parameter, best in zip(net.module_.parameters(), self.best_, strict=True):
+        reached = self.reached_
+        if reached.best is not None:
+            for parameter, best in zip(net.module_.parameters(), reached.best, strict=True):
                 parameter.data = best
-            self.best_ = None
+            self.reached_ = Reached(reached.n_iter, reached.progress)
 
-    def _update_improvement(self, net):
-        """Count epochs without improvement by `tol`; remember the best validated weights."""
-        progress, tol = self.progress, self.params["tol"]
+    def _improved(self, net, progress):
+        """Count epochs without improvement by `tol`; return the best validated weights."""
+        tol, best = self.params["tol"], self.reached_.best
         if self.validate is None:
             loss = progress["loss_curve"][-1]
             improved = loss <= progress["best_loss"] - tol
@@ -78,8 +117,9 @@ class TrainingControl(Callback):
             improved = score >= progress["best_validation_score"] + tol
             if score > progress["best_validation_score"]:
                 progress["best_validation_score"] = score
-                self.best_ = [p.detach().clone() for p in net.module_.parameters()]
+                best = [p.detach().clone() for p in net.module_.parameters()]
         progress["no_improvement"] = 0 if improved else progress["no_improvement"] + 1
+        return best
 
     def _update_learning_rate(self, net, t):
         if self.params["solver"] == "sgd" and self.params["learning_rate"] == "invscaling":
@@ -97,7 +137,7 @@ class TrainingControl(Callback):
         rate = net.optimizer_.param_groups[0]["lr"]
         if adaptive and rate > 1e-6:
             _set_rate(net, rate / 5.0)
-            self.progress["no_improvement"] = 0
+            self.reached_.progress["no_improvement"] = 0
             self._say(f"{message} Setting learning rate to {rate / 5.0:f}")
             return
         self._say(f"{message} Stopping.")
@@ -110,13 +150,20 @@ class TrainingControl(Callback):
 
 def _set_rate(net, rate):
     """Change the learning rate; MLPClassifier's velocities hold the old one, torch's do not."""
-    optimizer = net.optimizer_
+    optimizer, changed = net.optimizer_, []
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             velocity = optimizer.state.get(parameter, {}).get("momentum_buffer")
             if velocity is not None:
-                velocity.mul_(group["lr"] / rate)
-        group["lr"] = rate
+                changed.append((velocity, velocity * (group["lr"] / rate)))
+
+    def change():
+        for velocity, scaled in changed:
+            velocity.copy_(scaled)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+
+    insist(change)
 
 
 def train(net, data, pruner, epochs, complete):
@@ -137,8 +184,8 @@ def train(net, data, pruner, epochs, complete):
         Whether reaching it is worth a ConvergenceWarning.
     """
     interrupted = False
+    net.notify("on_train_begin", X=data, y=None)
     try:
-        net.notify("on_train_begin", X=data, y=None)
         net.fit_loop(data, epochs=epochs)
     except KeyboardInterrupt:
         interrupted = True

@@ -7,7 +7,6 @@ import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.callback import with_callbacks
 from sklearn.frozen import FrozenEstimator
-from sklearn.neural_network import MLPClassifier
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import (
@@ -22,10 +21,10 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from skactprune._transaction import all_or_nothing
 from skactprune.estimators._base import CONSTRAINTS, BasePrunedMLP
 from skactprune.estimators._checks import check_init_estimator
 from skactprune.estimators._task import Classification
+from skactprune.estimators._whole import all_or_nothing
 
 
 class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
@@ -54,13 +53,24 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         neurons leave with them. 0 is an ordinary multi-layer perceptron.
     n_prune_rounds : int, default=5
         Number of rounds; 0 is an ordinary multi-layer perceptron, too.
-    trigger : {"epoch", "accuracy"}, EpochTrigger or AccuracyTrigger, default="epoch"
-        When the rounds are done. "epoch": evenly spaced from 10 % to 60 % of `max_iter`.
-        Rounds that fall on the same epoch are done together. "accuracy": when the training
-        accuracy reaches marks from 0.80 to 0.98.
+    trigger : {"progress", "epoch", "accuracy"} or trigger, default="progress"
+        When the rounds are done. "progress": as "epoch", but of 200 epochs at most, so that
+        `max_iter` is a limit and no schedule; and a round comes sooner where neither loss nor,
+        with `early_stopping`, validation score improves. "epoch": evenly spaced from 10 % to 60 %
+        of `max_iter`. Rounds that fall on the same epoch are done together. "accuracy": when the
+        training accuracy reaches marks from 0.80 to 0.98. Options are those of
+        `skactprune.triggers`.
+    min_neurons : int or sequence of int, default=1
+        Neurons that every hidden layer, or each of them, keeps at least.
     n_components : int, default=None
-        Number of principal components of the hidden representation that `transform` returns; the
-        layer then keeps at least as many neurons. None returns the neurons themselves.
+        Number of components of the hidden representation that `transform` returns; the layer then
+        keeps at least as many neurons. None returns the neurons themselves.
+    components : {"predictive", "pca"}, default="predictive"
+        Which components. "predictive": first the directions through which a reduced-rank
+        logistic regression tells the classes best, one less than there are classes at most; then
+        the principal components of what these leave unexplained. They are learned from up to
+        10 000 evenly spaced rows. "pca": the principal components, which do not look at the
+        classes. Along either, rows of training are uncorrelated.
     transform_layer : int, default=-1
         Index of the hidden layer that `transform` shows.
     solver : {"adam", "sgd"}, default="adam"
@@ -69,6 +79,12 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
     alpha : float, default=0.0001
         Strength of the L2 penalty: ½ alpha ‖W‖² over the sum of the sample weights of the batch
         is added to the loss, weights only.
+    weight_decay : float or "auto", default="auto"
+        Decoupled weight decay (Loshchilov & Hutter, 2019): before every step, weights lose this
+        share of themselves times the learning rate. "auto" is ``min(1, 1000 / n_samples)`` with
+        "adam", for `partial_fit` of all rows so far, and 0 with "sgd", where it would be an L2
+        penalty. MLPClassifier has none: where a net learns single rows of a small or noisy table
+        by heart, pruning hands that on, and it is sure of what is wrong.
     batch_size : int or "auto", default="auto"
         Rows a batch, at most all of them; "auto" is ``min(200, n_samples)``.
     learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
@@ -158,9 +174,10 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
     hidden_ranks_ : list of int
         Numerical rank of every hidden weight matrix; computed on first use.
     components_ : ndarray of shape (n_components, n_neurons)
-        Directions that `transform` projects on; only with `n_components`.
+        Directions of length 1 that `transform` projects on; only with `n_components`.
     explained_variance_ratio_ : ndarray of shape (n_components,)
-        Share of the variance of the hidden representation along each; only with `n_components`.
+        Share of the variance of the hidden representation that each explains, in their order, by
+        which "predictive" ones are not sorted; only with `n_components`.
     n_iter_ : int
         Epochs of the last fit.
     t_ : int
@@ -222,11 +239,14 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         method="activation_surgeon",
         prune_fraction=0.8,
         n_prune_rounds=5,
-        trigger="epoch",
+        trigger="progress",
+        min_neurons=1,
         n_components=None,
+        components="predictive",
         transform_layer=-1,
         solver="adam",
         alpha=0.0001,
+        weight_decay="auto",
         batch_size="auto",
         learning_rate="constant",
         learning_rate_init=0.001,
@@ -258,10 +278,13 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         self.prune_fraction = prune_fraction
         self.n_prune_rounds = n_prune_rounds
         self.trigger = trigger
+        self.min_neurons = min_neurons
         self.n_components = n_components
+        self.components = components
         self.transform_layer = transform_layer
         self.solver = solver
         self.alpha = alpha
+        self.weight_decay = weight_decay
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.learning_rate_init = learning_rate_init
@@ -315,6 +338,8 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         ValueError
             If `mlp` is a multilabel classifier, or for parameters that follow from it.
         """
+        from sklearn.neural_network import MLPClassifier
+
         if not isinstance(mlp, MLPClassifier):
             raise TypeError(f"mlp must be a fitted MLPClassifier, not {type(mlp).__name__}.")
         check_is_fitted(mlp)
@@ -414,8 +439,7 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         ndarray of shape (n_samples,)
             Labels.
         """
-        logits = self._logits(X)
-        return self._task.predict(logits)
+        return self._of_rows(self._predicted, X)
 
     def predict_proba(self, X):
         """Predict class probabilities.
@@ -430,8 +454,7 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         ndarray of shape (n_samples, n_classes)
             Probabilities, columns in the order of `classes_`, in the dtype of the weights.
         """
-        logits = self._logits(X)
-        return self._task.output.link(logits)
+        return self._of_rows(lambda rows: self._task.output.link(self._logits(rows)), X)
 
     def predict_log_proba(self, X):
         """Predict logarithms of class probabilities.
@@ -446,8 +469,7 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         ndarray of shape (n_samples, n_classes)
             Columns in the order of `classes_`.
         """
-        logits = self._logits(X)
-        return self._task.output.log_link(logits)
+        return self._of_rows(lambda rows: self._task.output.log_link(self._logits(rows)), X)
 
     def compact(self, dtype=None):
         """Small, frozen model without torch that predicts the same.

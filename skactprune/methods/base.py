@@ -1,6 +1,7 @@
 """Methods that score weights, and remove those with the lowest scores."""
 
 import math
+from collections.abc import Hashable
 from inspect import signature
 
 import numpy as np
@@ -17,7 +18,7 @@ OPTIONS = {
     "schedule": """{"geometric", "cubic", "linear", "one_shot"} or callable
     Share of `prune_fraction` that is gone after each round.""",
     "regrow": """bool
-    Whether pruned weights, set to zero, may be learned again.""",
+    Whether pruned weights, set to zero, may be learned again. What is still zero goes first.""",
     "reset_counts": """bool
     Whether counts restart after each round instead of running on through the fit.""",
 }
@@ -101,7 +102,7 @@ class ScoredMethod(Method):
     def check_option(self, name, allowed):
         """Raise ValueError if an option has none of the allowed values."""
         value = getattr(self, name)
-        if value not in allowed:
+        if not (isinstance(value, Hashable) and value in allowed):
             raise ValueError(
                 f"{name}={value!r} of {type(self).__name__} must be one of {list(allowed)}."
             )
@@ -145,6 +146,11 @@ class ScoredMethod(Method):
     def selected(self, run, masks, share):
         """Masks of what is to be left of `masks`, by scores."""
         scores = self.checked_scores(run, masks)
+        if self.regrow:
+            scores = [
+                _zeros_first(score, weight, self.granularity)
+                for score, weight in zip(scores, run.weights(), strict=False)
+            ]
         left = list(masks.current)
         for part in run.parts(masks):
             found = select(
@@ -199,7 +205,8 @@ class ScoredMethod(Method):
         if not np.isfinite(np.where(mask, scores, 0)).all():
             raise ValueError(
                 f"method={label} must give finite scores of the weights that are left; "
-                "it gave NaN or infinity."
+                "it gave NaN or infinity. The input data may contain large values and need to be "
+                "preprocessed."
             )
         return scores
 
@@ -255,6 +262,14 @@ class CountingMethod(ScoredMethod):
         super().round(run, share)
         if self.reset_counts and self.firing_ is not None:
             self.firing_.restart()
+
+
+def _zeros_first(scores, weight, granularity):
+    """Scores by which that leaves first which is zero: to keep it would be to keep nothing."""
+    used = weight != 0
+    if granularity == "neuron":
+        used = used.any(axis=1, keepdims=True)
+    return np.where(used, scores, -np.inf)
 
 
 def n_weights(fraction, whole):

@@ -101,7 +101,7 @@ class RigL(ScoredMethod):
                 self.round(run, share)
         if run.shares:
             steps = len(run.net.get_iterator(run.rows.training, training=True))
-            self.n_steps_ = int(self.stop * run.max_epochs * steps)
+            self.n_steps_ = int(float(self.stop) * run.max_epochs * steps)
             self._go_on(run)
 
     def scores(self, run):
@@ -134,7 +134,7 @@ class RigL(ScoredMethod):
 
     def on_gradient(self, run):
         """Where masks are updated, keep the gradients and leave none for the optimizer."""
-        if run.moving and (self.moves_.step + 1) % self.update_every == 0:
+        if run.moving and (self.moves_.step + 1) % int(self.update_every) == 0:
             self.gradients_ = [g.abs().cpu().numpy() for g in run.step_gradients()]
             for group in run.net.optimizer_.param_groups:
                 for parameter in group["params"]:
@@ -148,7 +148,7 @@ class RigL(ScoredMethod):
         self.moves_.step += 1
         self._go_on(run)
         if gradients is not None and run.moving:
-            share = cosine_share(self.moves_.step, self.n_steps_, self.drop_fraction)
+            share = cosine_share(self.moves_.step, self.n_steps_, float(self.drop_fraction))
             with run.transaction():
                 self._set(run, moved(run, gradients, share))
 

@@ -6,11 +6,13 @@ from functools import cached_property
 from operator import attrgetter
 
 import numpy as np
-from scipy.special import expit
 
 from skactprune._register import Register
 
 ACTIVATIONS = Register("activation")
+
+# As arrays they take a third less time, for few numbers, than Python's 0 that is converted anew.
+_ZEROS = {np.dtype(kind): np.zeros((), kind) for kind in (np.float32, np.float64)}
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,12 @@ def _unchanged(z):
 
 
 def _logistic(z):
-    return expit(z, out=z)
+    # The exponential of what is far below zero overflows to infinity, whose reciprocal is right.
+    with np.errstate(over="ignore", under="ignore"):
+        np.negative(z, out=z)
+        np.exp(z, out=z)
+        z += 1
+        return np.reciprocal(z, out=z)
 
 
 def _tanh(z):
@@ -102,7 +109,7 @@ def _tanh(z):
 
 
 def _relu(z):
-    return np.maximum(z, 0, out=z)
+    return np.maximum(z, _ZEROS.get(z.dtype, 0), out=z)
 
 
 def _logistic_derivative(h):

@@ -71,6 +71,8 @@ class ExplicitStep:
                 factor = weight * buffers.dtype.type(1.0 / total)
             self._parts.append(buffers.backward(y, factor, self._flat))
             penalty = net.alpha / total
+            if net.weight_decay:
+                self._flat.shrink(net.shrinkage)
             self._update(penalty)
         if weight is not None:
             self._factors.append(factor * n_rows)

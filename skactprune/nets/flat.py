@@ -55,6 +55,7 @@ class FlatParameters:
             "weights": [flat[:half] for flat in flats],
             "biases": [flat[half:] for flat in flats],
         }
+        self._weights_in_one = flats[0][:half].numpy()
         values, gradients, *others = [self._views(flat.numpy()) for flat in flats]
         self.weights, self.biases = values[: len(layers)], values[len(layers) :]
         self.weight_gradients = gradients[: len(layers)]
@@ -99,6 +100,11 @@ class FlatParameters:
                 self._optimizer.state[parameter] = state
         self._addresses = [parameter.data_ptr() for parameter in self._parameters]
         self._states = list(self._optimizer.state.values())
+
+    def shrink(self, factor):
+        """Multiply all weights by a factor."""
+        values = self._weights_in_one
+        np.multiply(values, values.dtype.type(factor), out=values)
 
     def in_place(self):
         """Whether parameters and the optimizer's state still are the views."""

@@ -1,11 +1,13 @@
 """Forward pass in numpy: what a fitted network computes, without torch."""
 
+import numpy as np
+
 from skactprune.nets.activations import get_activation
 from skactprune.nets.outputs import output_of_classifier
 
 
-def hidden_representation(X, coefs, intercepts, activation):
-    """Output of the last of the given hidden layers.
+def hidden_outputs(X, coefs, intercepts, activation):
+    """Outputs of the given hidden layers, one after the other.
 
     Parameters
     ----------
@@ -15,42 +17,51 @@ def hidden_representation(X, coefs, intercepts, activation):
         Weights of hidden layers, in order.
     intercepts : list of ndarray of shape (n_out,)
         Biases.
-    activation : {"identity", "logistic", "tanh", "relu"}
-        Hidden activation.
+    activation : str or HiddenActivation
+        Hidden activation: a record of `skactprune.nets.activations`, or its name.
 
-    Returns
-    -------
-    ndarray of shape (n_samples, n_out of the last layer)
+    Yields
+    ------
+    ndarray of shape (n_samples, n_out)
     """
     f = get_activation(activation).apply
     h = X
     for coef, intercept in zip(coefs, intercepts, strict=True):
-        z = h @ coef
-        z += intercept
-        h = f(z)
-    return h
+        h = h.dot(coef)
+        h += intercept
+        h = f(h)
+        yield h
+
+
+def hidden_representation(X, coefs, intercepts, activation):
+    """Output of the last of the given hidden layers, `X` if there is none; as above."""
+    return _as_rows(_through(_quickest(X), coefs, intercepts, activation))
 
 
 def logits_of(X, coefs, intercepts, activation):
     """Input of the output activation; parameters as above, output layer last."""
-    logits = hidden_representation(X, coefs[:-1], intercepts[:-1], activation) @ coefs[-1]
+    hidden = _through(_quickest(X), coefs[:-1], intercepts[:-1], activation)
+    logits = hidden.dot(coefs[-1])
     logits += intercepts[-1]
-    return logits
-
-
-def class_probabilities(X, coefs, intercepts, activation):
-    """Class probabilities of shape (n_samples, n_classes); parameters as above, output last."""
-    logits = logits_of(X, coefs, intercepts, activation)
-    return output_of_classifier(logits.shape[1]).link(logits)
-
-
-def class_log_probabilities(X, coefs, intercepts, activation):
-    """Logarithms of the class probabilities, also of those that round to 0; as above."""
-    logits = logits_of(X, coefs, intercepts, activation)
-    return output_of_classifier(logits.shape[1]).log_link(logits)
+    return _as_rows(logits)
 
 
 def class_indices(X, coefs, intercepts, activation):
     """Index of the most probable class of every row; parameters as above, output last."""
     logits = logits_of(X, coefs, intercepts, activation)
     return output_of_classifier(logits.shape[1]).indices(logits)
+
+
+def _through(h, coefs, intercepts, activation):
+    for output in hidden_outputs(h, coefs, intercepts, activation):
+        h = output
+    return h
+
+
+def _quickest(X):
+    """Rows; one alone as a vector, which takes numpy less time than a matrix."""
+    return X[0] if X.shape[0] == 1 and isinstance(X, np.ndarray) else X
+
+
+def _as_rows(h):
+    return h[np.newaxis] if h.ndim == 1 else h

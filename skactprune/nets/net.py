@@ -24,6 +24,9 @@ class LeanLoop:
     alpha : float, default=0.0
         Adds ½ alpha ‖W‖² / Σ w, weights only and w the sample weights of the batch, to the loss
         of every batch.
+    weight_decay : float, default=0.0
+        Decoupled weight decay: before every step, weights lose this share of themselves times the
+        learning rate.
     **kwargs
         As for the class of skorch that it is combined with.
 
@@ -44,13 +47,19 @@ class LeanLoop:
     # Tallies of who fires in the hidden layers, for callbacks that have such a method.
     tallies_ = ()
 
-    def __init__(self, *args, alpha=0.0, **kwargs):
+    def __init__(self, *args, alpha=0.0, weight_decay=0.0, **kwargs):
         self.alpha = alpha
+        self.weight_decay = weight_decay
         super().__init__(*args, **kwargs)
 
     @property
     def _default_callbacks(self):
         return []
+
+    @property
+    def shrinkage(self):
+        """What is left of a weight after its decay in a step."""
+        return max(1.0 - self.weight_decay * self.optimizer_.param_groups[0]["lr"], 0.0)
 
     def set_training_mode(self):
         """Put the modules into training mode."""

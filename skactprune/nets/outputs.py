@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit, log_expit, log_softmax, softmax
+from scipy.special import log_expit
 
 from skactprune._register import Register
+from skactprune.nets.activations import get_activation
 
 OUTPUTS = Register("out_activation")
 
@@ -107,8 +108,11 @@ def _one(n_classes):
 
 
 def _logistic(logits):
-    positive = expit(logits)
-    return np.hstack([1 - positive, positive])
+    probabilities = np.empty((len(logits), 2), logits.dtype)
+    positive = get_activation("logistic").apply(logits[:, 0].copy())
+    probabilities[:, 1] = positive
+    np.subtract(1, positive, out=probabilities[:, 0])
+    return probabilities
 
 
 def _log_logistic(logits):
@@ -152,11 +156,23 @@ def _one_each(n_classes):
 
 
 def _softmax(logits):
-    return softmax(logits, axis=1)
+    columns = _below_zero(logits)
+    np.exp(columns, out=columns)
+    columns /= columns.sum(axis=0)
+    return np.ascontiguousarray(columns.T)
 
 
 def _log_softmax(logits):
-    return log_softmax(logits, axis=1)
+    columns = _below_zero(logits)
+    columns -= np.log(np.exp(columns).sum(axis=0))
+    return np.ascontiguousarray(columns.T)
+
+
+def _below_zero(logits):
+    """Logits less the largest of their row, a class a row: numpy is slow to reduce short rows."""
+    columns = logits.T.copy()
+    columns -= columns.max(axis=0)
+    return columns
 
 
 def _largest(logits):

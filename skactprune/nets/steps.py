@@ -5,13 +5,13 @@ import torch
 from scipy import sparse
 from skorch.utils import to_device
 from torch import nn
-from torch.nn.modules import module as global_hooks
 from torch.optim import optimizer as global_optimizer_hooks
 
 from skactprune.nets.batches import BatchIterator, TrainingData, batch_weight
 from skactprune.nets.explicit import IN_PLACE, ExplicitStep
 from skactprune.nets.losses import numpy_loss
 from skactprune.nets.mlp import MLP
+from skactprune.nets.plain import has_hooks
 from skactprune.nets.results import Settled, StepResult
 
 
@@ -53,6 +53,10 @@ class AutogradStep:
         loss.backward()
         penalty = self._penalize(batch)
         self._on_gradient(batch)
+        if net.weight_decay:
+            with torch.no_grad():
+                for parameter in self._penalized:
+                    parameter.mul_(net.shrinkage)
         net.optimizer_.step()
         for tallies in net.tallies_:
             for tally, z in zip(tallies, trace, strict=True):
@@ -144,27 +148,7 @@ class _Net:
 
 
 def _hooks(net, iterator):
-    if any(getattr(global_hooks, name, None) for name in GLOBAL_HOOKS):
-        return True
-    return any(_has_hooks(vars(part)) for part in net.modules)
-
-
-GLOBAL_HOOKS = (
-    "_global_forward_hooks",
-    "_global_forward_pre_hooks",
-    "_global_backward_hooks",
-    "_global_backward_pre_hooks",
-)
-
-
-def _has_hooks(attributes):
-    return (
-        attributes["_forward_hooks"]
-        or attributes["_forward_pre_hooks"]
-        or attributes["_backward_hooks"]
-        or attributes["_backward_pre_hooks"]
-        or "forward" in attributes
-    )
+    return has_hooks(net.modules)
 
 
 def _odd_parameters(net, iterator):

@@ -16,13 +16,18 @@ class Tally:
     ----------
     size : int
         Neurons.
+
+    Attributes
+    ----------
+    n_rows : int
+        Rows since the last `take`.
     """
 
     def __init__(self, size):
         self._fires = np.empty((0, size), bool)
         self._sums = np.empty((0, size), np.uint8)
         self._counts = np.zeros(size, np.int64)
-        self._n_added, self._n_rows = 0, 0
+        self._n_added, self.n_rows = 0, 0
 
     def add(self, z):
         """Add a batch.
@@ -40,13 +45,13 @@ class Tally:
         sums = self._sums[:n_rows]
         np.add(sums, z.view(np.uint8), out=sums)
         self._n_added += 1
-        self._n_rows += n_rows
+        self.n_rows += n_rows
 
     def take(self):
         """Counts, an int64 array of shape (n_neurons,), and rows since the last call."""
         self._sum(self._sums.shape)
-        taken = self._counts, self._n_rows
-        self._counts, self._n_rows = np.zeros_like(self._counts), 0
+        taken = self._counts, self.n_rows
+        self._counts, self.n_rows = np.zeros_like(self._counts), 0
         return taken
 
     def _sum(self, shape):

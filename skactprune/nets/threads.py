@@ -1,14 +1,14 @@
 """Torch's thread pool, kept from waiting for that of numpy."""
 
-from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 
 import torch
 from threadpoolctl import ThreadpoolController
 
+from skactprune._transaction import Context
 
-@contextmanager
-def one_torch_thread():
+
+class one_torch_thread(Context):
     """Context in which torch's own loops use one thread, where the calling thread runs them.
 
     After a product, the threads of numpy's BLAS wait in a loop for the next one, and a parallel
@@ -18,16 +18,26 @@ def one_torch_thread():
     `torch.set_num_threads` would also set what other threads begin with. The count of OpenMP
     belongs to the thread that sets it, so that nobody else hears of this.
     """
+
+    def __init__(self):
+        super().__init__(threads_of_now())
+
+    def __enter__(self):
+        for pool in _torch_pools():
+            pool.set_num_threads(1)
+
+
+def threads_of_now():
+    """Function that gives the calling thread back the number of torch's threads that it has now."""
     # Torch sets the count in every thread that uses it for the first time: now, not later.
     torch.get_num_threads()
-    pools = [(pool, pool.num_threads) for pool in _torch_pools()]
-    try:
-        for pool, _ in pools:
-            pool.set_num_threads(1)
-        yield
-    finally:
-        for pool, before in pools:
-            pool.set_num_threads(before)
+    restores = [partial(pool.set_num_threads, pool.num_threads) for pool in _torch_pools()]
+
+    def restore():
+        for set_back in restores:
+            set_back()
+
+    return restore
 
 
 @cache

@@ -45,8 +45,8 @@ class Ending:
 
     @property
     def within_epoch(self):
-        """Whether an epoch has begun and not ended."""
-        return self._open
+        """Whether the call ends in the middle of something: of an epoch, or by an error."""
+        return self._open or self._failed
 
     def tell(self, net, run, asked):
         """Warn if rounds are missing and no further call is to be expected.

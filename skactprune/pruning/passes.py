@@ -1,8 +1,8 @@
 """Forward passes besides those of training, and what they find: who is called, who feeds whom."""
 
 import random
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from sklearn.utils import check_random_state
@@ -10,6 +10,8 @@ from skorch.dataset import unpack_data
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.parameter import is_lazy
+
+from skactprune._transaction import Context
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 PRUNABLE = (nn.Linear, *CONVOLUTIONS)
@@ -62,21 +64,27 @@ def traced(net, batch, fit_params):
     module, seen = net.module_, _Seen()
     layers = [part for part in module.modules() if isinstance(part, PRUNABLE)]
     norms = [part for part in module.modules() if isinstance(part, NORMS)]
-    handles = [layer.register_forward_hook(seen.hear_layer) for layer in layers]
-    handles += [norm.register_forward_hook(seen.hear_norm) for norm in norms]
+    handles = []
     try:
-        for training in (False, True):
-            # With gradients: their graph tells who feeds whom.
-            with _same_draws(net), _same_modes(module), _same_buffers(module), torch.enable_grad():
-                module.train(training)
-                net.infer(unpack_data(batch)[0], **fit_params)
+        with Context(lambda: [handle.remove() for handle in handles]):
+            for part in layers:
+                handles.append(part.register_forward_hook(seen.hear_layer))
+            for part in norms:
+                handles.append(part.register_forward_hook(seen.hear_norm))
+            for training in (False, True):
+                _pass(net, batch, fit_params, training)
     except Exception:
         # A net may call its module otherwise; what is wrong for all of them is told in training.
         return None
-    finally:
-        for handle in handles:
-            handle.remove()
     return seen.trace() if seen.called else None
+
+
+def _pass(net, batch, fit_params, training):
+    module = net.module_
+    # With gradients: their graph tells who feeds whom.
+    with _same_draws(net), _same_modes(module), _same_buffers(module), torch.enable_grad():
+        module.train(training)
+        net.infer(unpack_data(batch)[0], **fit_params)
 
 
 class _Seen:
@@ -147,8 +155,8 @@ def renew_statistics(net, dataset, names, fit_params):
     norms = [module.get_submodule(name) for name in names]
     if not norms:
         return
-    momenta = [norm.momentum for norm in norms]
-    with _same_draws(net), _same_modes(module), torch.no_grad():
+    momenta = [partial(setattr, norm, "momentum", norm.momentum) for norm in norms]
+    with _same_draws(net), _same_modes(module), Context(*momenta), torch.no_grad():
         module.eval()
         for norm in norms:
             for name in STATISTICS:
@@ -156,47 +164,36 @@ def renew_statistics(net, dataset, names, fit_params):
             norm.reset_running_stats()
             # Which makes them plain means.
             norm.training, norm.momentum = True, None
-        try:
-            for batch in net.get_iterator(dataset, training=True):
-                net.infer(unpack_data(batch)[0], **fit_params)
-        finally:
-            for norm, momentum in zip(norms, momenta, strict=True):
-                norm.momentum = momentum
+        for batch in net.get_iterator(dataset, training=True):
+            net.infer(unpack_data(batch)[0], **fit_params)
 
 
-@contextmanager
 def _same_draws(net):
     """Random generators that what a user wrote may draw from are as before, afterwards."""
     lazy = any(map(is_lazy, net.module_.parameters()))
     device = torch.device(net.device or "cpu")
     on_device = torch.get_device_module(device) if device.type != "cpu" else None
     shared = check_random_state(None)
-    before = torch.get_rng_state(), shared.get_state(), random.getstate()
-    there = on_device.get_rng_state(device) if on_device else None
-    try:
-        yield
-    finally:
-        # Unless layers drew their first weights.
-        if not lazy:
-            torch.set_rng_state(before[0])
-            if on_device:
-                on_device.set_rng_state(there, device)
-        shared.set_state(before[1])
-        random.setstate(before[2])
+    restores = [
+        partial(shared.set_state, shared.get_state()),
+        partial(random.setstate, random.getstate()),
+    ]
+    # Unless layers draw their first weights.
+    if not lazy:
+        restores.append(partial(torch.set_rng_state, torch.get_rng_state()))
+        if on_device:
+            there = on_device.get_rng_state(device)
+            restores.append(partial(on_device.set_rng_state, there, device))
+    return Context(*restores)
 
 
-@contextmanager
 def _same_modes(module):
     """Every part is in the mode that it was in, afterwards."""
-    before = [(part, part.training) for part in module.modules()]
-    try:
-        yield
-    finally:
-        for part, training in before:
-            part.training = training
+    return Context(
+        *(partial(setattr, part, "training", part.training) for part in module.modules())
+    )
 
 
-@contextmanager
 def _same_buffers(module):
     """Whatever writes into buffers writes into copies."""
     before = [
@@ -205,10 +202,7 @@ def _same_buffers(module):
         for name, buffer in part.named_buffers(recurse=False)
         if not is_lazy(buffer)
     ]
+    context = Context(*(partial(setattr, *place) for place in before))
     for part, name, buffer in before:
         setattr(part, name, buffer.clone())
-    try:
-        yield
-    finally:
-        for part, name, buffer in before:
-            setattr(part, name, buffer)
+    return context

@@ -58,10 +58,12 @@ def planned(net, params, state=None, trace=None):
     # A method notes things in training, and a parameter must not change in fit.
     method = type(method)(**method.get_params(deep=False)).validated()
     trigger = get_trigger(params["trigger"])
-    fraction, fractions = params["prune_fraction"], params["layer_fractions"]
+    # Numbers of numpy may be too small for what is computed from them.
+    fraction, fractions = float(params["prune_fraction"]), params["layer_fractions"]
+    n_rounds = int(params["n_prune_rounds"])
     layout = layout_of(net.module_, trace, params["ignored_layers"], fractions)
     wanted = fraction or any((fractions or {}).values())
-    shares = cumulative_shares(method.schedule, params["n_prune_rounds"] if wanted else 0)
+    shares = cumulative_shares(method.schedule, n_rounds if wanted else 0)
     run = Run(net, repr(params["method"]), params["random_state"], layout)
     if state is not None:
         run.load(state["run"])

@@ -7,6 +7,7 @@ from skactprune._register import TakesNames
 from skactprune.nets.accuracy import accuracy_of
 from skactprune.nets.net import end_training
 from skactprune.nets.steps import modest
+from skactprune.nets.world import leaves_world
 from skactprune.pruning.best import forget_best
 from skactprune.pruning.choice import is_chain
 from skactprune.pruning.ending import Ending
@@ -155,6 +156,8 @@ class Pruner(TakesNames, Callback):
         """Forget earlier training."""
         self.__dict__.pop("run_", None)
         self.ending_ = Ending()
+        self.in_training_ = False
+        self.accuracy_ = self.training_ = self.unlabeled_ = None
         return self
 
     @property
@@ -227,10 +230,11 @@ class Pruner(TakesNames, Callback):
     def _overrides(self, hook):
         return getattr(type(self), hook) is not getattr(Pruner, hook)
 
+    @leaves_world
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         if self.looked_ and not self.run_.is_of(net):
             self.initialize()
-        self.begun_ = False
+        self.in_training_ = True
         self.unlabeled_ = unlabeled_rows(net, self.unlabeled)
         self.ending_.start(self.run_.epoch if self.looked_ else 0)
         if self.looked_ or is_chain(net.module_):
@@ -243,6 +247,9 @@ class Pruner(TakesNames, Callback):
         self.run_.start(net)
 
     def on_epoch_begin(self, net, dataset_train=None, **kwargs):
+        if not self.in_training_:
+            # A loop of the net was called by itself.
+            self.on_train_begin(net)
         self.ending_.begin_epoch(net)
         self.training_ = dataset_train
         if self.looked_:
@@ -253,11 +260,10 @@ class Pruner(TakesNames, Callback):
     def _begin(self):
         run = self.run_
         forget_best(run, save=False)
-        if self.begun_:
+        if run.begun:
             return
         run.see(self.training_, self.unlabeled_, self.ending_.fit_params)
         run.begin(self.method_)
-        self.begun_ = True
 
     @modest
     def on_batch_begin(self, net, batch=None, training=False, **kwargs):
@@ -283,7 +289,7 @@ class Pruner(TakesNames, Callback):
 
     def on_epoch_end(self, net, **kwargs):
         self.ending_.end_epoch()
-        if not self.begun_:
+        if not (self.looked_ and self.run_.begun):
             return
         run = self.run_
         run.end_epoch()
@@ -291,7 +297,7 @@ class Pruner(TakesNames, Callback):
         if self.trigger_.needs_accuracy and np.isnan(accuracy):
             raise ValueError(f"trigger={self.trigger!r} needs class labels as targets.")
         self.method_.on_epoch(run)
-        due = run.rounds_due(self.trigger_, run.epoch, accuracy)
+        due = run.rounds_due(self.trigger_, run.epoch, accuracy, run.idle)
         if due > run.done:
             with run.round(due, accuracy) as share:
                 self.method_.round(run, share)
@@ -300,12 +306,20 @@ class Pruner(TakesNames, Callback):
             end_training(net, f"The accuracy reached the last mark of trigger={self.trigger!r}.")
 
     def on_train_end(self, net, X=None, y=None, **kwargs):
+        try:
+            self._end(net)
+        finally:
+            if self.looked_:
+                self.run_.restore_world()
+
+    def _end(self, net):
         if not self.looked_:
             # There was no batch.
             self._look(net)
+        self.in_training_ = False
         run = self.run_
         run.end(self, checks=not self.ending_.within_epoch)
-        if self.begun_:
+        if run.begun:
             self.method_.end(run)
         self.unlabeled_ = self.training_ = run.rows = None
         self.ending_.tell(net, run, f"prune_fraction={self.prune_fraction!r}")
@@ -322,7 +336,9 @@ class Pruner(TakesNames, Callback):
 
     def abandon(self):
         """Hear that training has failed, so that there is nothing to be finished."""
-        self.begun_ = False
+        if self.looked_:
+            self.run_.undo()
+            self.run_.begun = False
         self.ending_.abandon()
 
     def state(self):

@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 
 import numpy as np
@@ -9,9 +10,10 @@ import torch
 from skorch.utils import to_device
 from torch.nn.utils import parametrize
 
-from skactprune._transaction import attributes_of, transaction
+from skactprune._transaction import Transactions, attributes_of
 from skactprune._warnings import warn
 from skactprune.nets.matrices import matrix
+from skactprune.nets.world import same_world
 from skactprune.pruning import surgery
 from skactprune.pruning.best import forget_best, have_last_word
 from skactprune.pruning.chain import floors_of
@@ -48,9 +50,22 @@ class Part:
     fraction_done: float
 
 
+# What progress is, in a loss or a score.
+TOL = 1e-4
 # What belongs to one call of fit and is not kept.
-OF_A_FIT = ("net", "module", "rows", "fit_params", "_held")
-STATE = ("n_weights", "shares", "done", "fraction_done", "epoch", "history", "moving", "holds")
+OF_A_FIT = ("net", "module", "rows", "fit_params", "_held", "_world")
+STATE = (
+    "n_weights",
+    "shares",
+    "done",
+    "fraction_done",
+    "epoch",
+    "best",
+    "idle",
+    "history",
+    "moving",
+    "holds",
+)
 
 
 class Run:
@@ -97,12 +112,20 @@ class Run:
         Epochs that the fit has at most.
     history : list of dict
         A row a round.
+    best : float
+        Smallest loss, or negative score on validation rows, of an epoch since the last round.
+    idle : int
+        Epochs since then that have not brought it down by `TOL`.
     moving : bool
         Whether masks change between rounds, too. While they do, neither early stopping nor `tol`
         ends training, and no weights are remembered as the best. A method whose masks move sets it
         in `Method.begin`, every time.
     holds : bool
         Whether masked weights are held at zero.
+    begun : bool
+        Whether a method has begun in this fit.
+    in_calls : bool
+        Whether epochs are calls of ``partial_fit``, of which only the number is known.
     goes_on : bool
         Whether more training may follow on this one: neurons that may regrow stay then.
     fit_params : dict
@@ -120,12 +143,15 @@ class Run:
         self.floors = [1] * len(self.layout.shapes)
         self.shares, self.done, self.fraction_done = [], 0, 0.0
         self.epoch, self.history = 0, []
-        self.moving, self.holds, self.goes_on = False, True, True
+        self.best, self.idle = np.inf, 0
+        self.moving, self.holds, self.goes_on, self.in_calls = False, True, True, False
         self.rows = None
         self.fit_params = {}
         self._probes, self._saved = {}, {}
         self._held = []
         self._parted = False
+        self.begun = False
+        self._under_way, self._world = Transactions(), None
 
     # -- how far ----------------------------------------------------------------------------
 
@@ -172,6 +198,7 @@ class Run:
     def start_schedule(self):
         """Count epochs and rounds from zero; rounds whose target was reached are skipped."""
         self.epoch = self.done = 0
+        self.best, self.idle = np.inf, 0
         while self.done < len(self.shares) and self.fraction(self.done + 1) <= self.fraction_done:
             self.done += 1
 
@@ -206,15 +233,20 @@ class Run:
 
     def needs_accuracy(self, trigger):
         """Whether the accuracy of training is to be taken in the coming epoch."""
-        due = self.rounds_due(trigger, self.epoch + 1, 0.0)
+        due = self.rounds_due(trigger, self.epoch + 1, 0.0, self.idle + 1)
         return trigger.needs_accuracy or due > self.done
 
-    def rounds_due(self, trigger, epoch, accuracy):
-        """Rounds that must be done by the end of an epoch."""
+    def rounds_due(self, trigger, epoch, accuracy, idle):
+        """Rounds that must be done by the end of an epoch, `idle` of them without progress."""
         n_rounds = len(self.shares)
         if self.done == n_rounds:
             return n_rounds
-        return trigger.rounds_due(self.done, n_rounds, epoch, self.max_epochs, accuracy)
+        horizon, patience = self.max_epochs, np.inf
+        if not self.in_calls:
+            horizon = min(horizon, getattr(trigger, "horizon", np.inf))
+            patience = getattr(trigger, "patience", np.inf)
+        due = trigger.rounds_due(self.done, n_rounds, epoch, horizon, accuracy)
+        return max(due, self.done + (idle >= patience))
 
     @contextmanager
     def round(self, done, train_score=float("nan")):
@@ -236,6 +268,7 @@ class Run:
             if self.epoch:
                 self.layout.renew(self.net, self.rows.training, self.fit_params)
             self.fraction_done, self.done = self.fraction(done), done
+            self.best, self.idle = np.inf, 0
             epoch = self.net.history[-1]
             row = {
                 "round": done,
@@ -250,7 +283,7 @@ class Run:
 
     def _check_finite(self):
         """Raise ValueError if training has diverged: no method can tell which weights matter."""
-        finite = all(layer.weight.detach().isfinite().all() for layer in self.layers)
+        finite = all(_is_finite(layer.weight.detach()) for layer in self.layers)
         loss = self.net.history[-1].get("train_loss") if self.net.history else None
         if not finite or (loss is not None and not np.isfinite(loss)):
             raise ValueError(
@@ -259,13 +292,32 @@ class Run:
                 "be preprocessed, or the learning rate is too high."
             )
 
-    @contextmanager
     def transaction(self):
-        """Whatever is done to net, masks and probes inside is done entirely, or not at all."""
+        """Context: what is done to net, masks and probes in it is done entirely, or not at all.
+
+        Where the interrupt of a fit is caught, what is under way is undone, too.
+        """
         restores = [probe.snapshot() for probe in self._probes.values()]
         net = surgery.snapshot(self.net.module_, self.net.optimizer_)
-        with transaction(net, attributes_of(self), *restores):
-            yield
+        return self._under_way.begin(net, attributes_of(self), *restores)
+
+    def cleaning(self, action):
+        """Context after which something is done in any case.
+
+        Parameters
+        ----------
+        action : callable
+            Called without arguments; more than once if it is interrupted.
+        """
+        return self._under_way.keep(action)
+
+    def undo(self):
+        """Undo what an interrupt has left half done."""
+        self._under_way.undo()
+
+    def _detach(self):
+        for probe in self._probes.values():
+            probe.detach()
 
     @property
     def fractions(self):
@@ -375,6 +427,22 @@ class Run:
         self.net.module_.eval()
         return self.layout.forward(self.net, X)
 
+    @torch.no_grad()
+    def outputs(self, X):
+        """Outputs of the hidden layers of a chain for a batch, in evaluation mode.
+
+        Parameters
+        ----------
+        X : tensor or array of shape (batch_size, ...)
+            Rows.
+
+        Returns
+        -------
+        list of ndarray of shape (n_rows, n_out)
+        """
+        self.net.module_.eval()
+        return self.layout.outputs(self.net, X, self.cleaning)
+
     def gradients(self, rows):
         """Gradient of the mean loss of training rows in the hidden weights, in evaluation mode.
 
@@ -391,23 +459,31 @@ class Run:
         list of ndarray of shape (n_out, n_in)
             One for every hidden layer, in the dtype of the weights.
         """
+        parameters = [p for layer in self.hidden for p in layer.parameters()]
+        frozen = [p for p in parameters if not p.requires_grad]
+        self.net.module_.eval()
+        with self.cleaning(partial(_require_gradients, frozen, False)):
+            _require_gradients(frozen, True)
+            # A parametrized layer would compute another tensor in every pass.
+            with parametrize.cached():
+                return self._gradients(rows, [layer.weight for layer in self.hidden])
+
+    def _gradients(self, rows, weights):
         net, training = self.net, self.rows.training
         row_weight = getattr(training, "sample_weight", None)
         if row_weight is None:
             row_weight = np.ones(len(training))
-        net.module_.eval()
-        with _differentiable(self.hidden) as weights:
-            sums = [torch.zeros_like(weight) for weight in weights]
-            for some in self.rows.in_batches(rows):
-                X, y = training[some]
-                # Of a target that is an array, the loss makes a tensor.
-                y = y if isinstance(y, np.ndarray) else to_device(y, net.device)
-                loss = net.get_loss(net.infer(X), y, X=X, training=False)
-                share = float(row_weight[some].sum() / row_weight[rows].sum())
-                gradients = torch.autograd.grad(loss, weights, allow_unused=True)
-                for total, gradient in zip(sums, gradients, strict=True):
-                    if gradient is not None:
-                        total.add_(gradient, alpha=share)
+        sums = [torch.zeros_like(weight) for weight in weights]
+        for some in self.rows.in_batches(rows):
+            X, y = training[some]
+            # Of a target that is an array, the loss makes a tensor.
+            y = y if isinstance(y, np.ndarray) else to_device(y, net.device)
+            loss = net.get_loss(net.infer(X), y, X=X, training=False)
+            share = float(row_weight[some].sum() / row_weight[rows].sum())
+            gradients = torch.autograd.grad(loss, weights, allow_unused=True)
+            for total, gradient in zip(sums, gradients, strict=True):
+                if gradient is not None:
+                    total.add_(gradient, alpha=share)
         return [matrix(total).cpu().numpy() for total in sums]
 
     def step_gradients(self):
@@ -525,10 +601,8 @@ class Run:
 
     def zero_masked(self):
         """Set the masked weights that are held to zero."""
-        if self._held:
-            with torch.no_grad():
-                for parameter, mask in self._held:
-                    parameter.mul_(mask)
+        for parameter, mask in self._held:
+            parameter.detach().mul_(mask)
 
     def restore(self, weights):
         """Give all layers these weights and biases, as `copied_weights` gave them."""
@@ -569,6 +643,9 @@ class Run:
 
     def start(self, net):
         """Begin a fit with `net`."""
+        self.undo()
+        self._world = same_world()
+        self.begun = False
         self.net, self.module = net, net.module_
         # Whoever moves masks says so in `Method.begin`; the last method may have been another.
         self.moving = False
@@ -595,9 +672,10 @@ class Run:
 
     def begin(self, method):
         """Let a method begin, entirely or not at all."""
-        with self.transaction():
+        with self.transaction(), self._under_way.begin(self._detach):
             method.begin(self)
             self.check_unlabeled_are_used()
+            self.begun = True
 
     @property
     def watches(self):
@@ -627,11 +705,14 @@ class Run:
     def end_epoch(self):
         """Tell the probes of the end of an epoch."""
         self.epoch += 1
+        reached = _progress_of(self.net.history[-1])
+        improved = reached < self.best - TOL
+        self.best, self.idle = min(self.best, reached), 0 if improved else self.idle + 1
         for probe in self._probes.values():
             probe.end_epoch(self)
 
     def end(self, told, checks):
-        """End a fit: what belongs to it alone goes.
+        """End a fit: what belongs to it alone goes, and what an interrupt has left half done.
 
         Parameters
         ----------
@@ -640,14 +721,20 @@ class Run:
         checks : bool
             Whether pruned weights should be zero by now.
         """
-        for probe in self._probes.values():
-            probe.detach()
+        self.undo()
+        self.restore_world()
+        self._detach()
         if checks:
             forget_best(self, save=True)
             self.warn_if_awake("When training ended")
         self.zero_masked()
         if self.net.callbacks_[-1][1] is not told and self._held:
             have_last_word(self)
+
+    def restore_world(self):
+        """Leave the calling thread as it was at the start, whatever an interrupt has left."""
+        if self._world is not None:
+            self._world.restore()
 
     def state(self):
         """What `load` needs: arrays, numbers, and lists and dicts of them."""
@@ -666,19 +753,23 @@ class Run:
         return vars(self) | dict.fromkeys(OF_A_FIT)
 
 
-@contextmanager
-def _differentiable(layers):
-    """Weights of layers, as the forward passes inside use them, frozen ones too."""
-    frozen = [p for layer in layers for p in layer.parameters() if not p.requires_grad]
-    for parameter in frozen:
-        parameter.requires_grad_(True)
-    try:
-        # A parametrized layer would compute another tensor in every pass.
-        with parametrize.cached():
-            yield [layer.weight for layer in layers]
-    finally:
-        for parameter in frozen:
-            parameter.requires_grad_(False)
+def _require_gradients(parameters, required):
+    for parameter in parameters:
+        parameter.requires_grad_(required)
+
+
+def _is_finite(tensor):
+    if tensor.is_cpu and tensor.dtype in (torch.float32, torch.float64):
+        # It takes a tenth of torch's time.
+        return np.isfinite(tensor.numpy()).all()
+    return tensor.isfinite().all()
+
+
+def _progress_of(epoch):
+    """What is to fall: the negative score on validation rows, or the loss."""
+    if "valid_score" in epoch:
+        return -epoch["valid_score"]
+    return epoch.get("valid_loss", epoch.get("train_loss", np.inf))
 
 
 def _copy(parameter):

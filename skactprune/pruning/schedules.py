@@ -30,9 +30,13 @@ class Geometric(BaseEstimator):
         """Share that is gone after `done` of `n_rounds` rounds."""
         if not (isinstance(self.ratio, Real) and 0 < self.ratio < float("inf")):
             raise ValueError(f"ratio={self.ratio!r} must be a positive number.")
-        if self.ratio == 1:
+        ratio = float(self.ratio)
+        if ratio == 1:
             return done / n_rounds
-        return (1 - self.ratio**done) / (1 - self.ratio**n_rounds)
+        if ratio > 1:
+            # As below, in powers that do not overflow.
+            return (ratio ** (done - n_rounds) - ratio**-n_rounds) / (1 - ratio**-n_rounds)
+        return (1 - ratio**done) / (1 - ratio**n_rounds)
 
 
 @SCHEDULES.add("cubic")
@@ -85,17 +89,26 @@ def cumulative_shares(schedule, n_rounds):
     Raises
     ------
     ValueError
-        For an unknown name, options out of range, or a callable whose shares decrease or do not
-        end at 1.
+        For an unknown name, options out of range, or a callable whose shares are no numbers,
+        decrease or do not end at 1.
     """
     function = SCHEDULES.make(schedule)
     if not callable(function):
         raise ValueError(f"schedule={schedule!r} must be a name or a callable.")
-    shares = [float(function(done, n_rounds)) for done in range(1, n_rounds + 1)]
-    steps = [b - a for a, b in zip([0.0, *shares], shares, strict=False)]
-    if shares and (min(steps) < -1e-9 or abs(shares[-1] - 1) > 1e-9):
+    given = [function(done, n_rounds) for done in range(1, n_rounds + 1)]
+    shares = [_number(share) for share in given]
+    # Of NaN, no comparison holds.
+    rises = all(b - a >= -1e-9 for a, b in zip([0.0, *shares], shares, strict=False))
+    if shares and not (rises and abs(shares[-1] - 1) <= 1e-9):
         raise ValueError(
             f"schedule={schedule!r} must not decrease and must end at 1; "
-            f"it gives {shares} for {n_rounds} rounds."
+            f"it gives {given} for {n_rounds} rounds."
         )
     return shares[:-1] + [1.0] * bool(shares)
+
+
+def _number(share):
+    try:
+        return float(share)
+    except (TypeError, ValueError):
+        return float("nan")

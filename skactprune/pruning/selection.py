@@ -72,7 +72,8 @@ def select(scores, masks, *, granularity, scope, floors, n_left=None, n_removed=
 
 def _ranks(scores, masks, granularity, scope):
     """Position of every surviving unit in the order of removal, -1 for what has gone."""
-    keys, candidates = [], []
+    keys, units, candidates = [], [], []
+    start = 0
     for score, mask, (n_out, n_in) in zip(scores, masks.current, masks.shapes, strict=True):
         score = np.asarray(score, dtype=np.float64)
         if granularity == "neuron":
@@ -87,15 +88,18 @@ def _ranks(scores, masks, granularity, scope):
             score = np.broadcast_to(score, mask.shape)
             n_units = n_out * n_in
         key = score[candidate]
+        order = _stable_order(key)
         if scope == "layer":
-            position = np.empty(len(key))
-            position[np.argsort(key, kind="stable")] = np.arange(len(key))
-            key = (n_units - len(key) + position + 0.5) / n_units
-        keys.append(key)
+            keys.append((n_units - len(key) + np.arange(len(key)) + 0.5) / n_units)
+        else:
+            keys.append(key[order])
+        units.append(start + order)
+        start += len(key)
         candidates.append(candidate)
-    order = np.argsort(np.concatenate(keys), kind="stable")
-    flat = np.empty(len(order), dtype=np.int64)
-    flat[order] = np.arange(len(order))
+    flat = np.empty(start, dtype=np.int64)
+    # Sorted runs, which this kind only merges.
+    merged = np.argsort(np.concatenate(keys), kind="stable")
+    flat[np.concatenate(units)[merged]] = np.arange(start)
     ranks = []
     start = 0
     for key, candidate in zip(keys, candidates, strict=True):
@@ -104,6 +108,26 @@ def _ranks(scores, masks, granularity, scope):
         start += len(key)
         ranks.append(rank)
     return ranks
+
+
+def _stable_order(key):
+    """Indices that sort an array without NaN, equal values by position.
+
+    Where few are equal this is several times as fast as ``argsort(kind="stable")``.
+    """
+    many = len(key) // 4
+    if np.count_nonzero(key[1:] == key[:-1]) > many:
+        return np.argsort(key, kind="stable")
+    order = np.argsort(key)
+    ordered = key[order]
+    new = np.append(True, ordered[1:] != ordered[:-1])
+    # Those that are equal to the one before or after them.
+    tied = np.flatnonzero(~(new & np.append(new[1:], True)))
+    if len(tied) > many:
+        return np.argsort(key, kind="stable")
+    among = order[tied]
+    order[tied] = among[np.lexsort((among, np.cumsum(new)[tied]))]
+    return order
 
 
 def _without_protected(ranks, protected):

@@ -50,7 +50,10 @@ def fold_and_mask(layers, masks, activate, refit=None):
         stored_like(torch.from_numpy(mask).to(device), layer.weight)
         for layer, mask in zip(layers, masks, strict=False)
     ]
-    weights = [layer.weight * mask for layer, mask in zip(layers, tensors, strict=False)]
+    weights = [
+        layer.weight.clone() if given.all() else layer.weight * mask
+        for layer, mask, given in zip(layers, tensors, masks, strict=False)
+    ]
     weights.append(layers[-1].weight.clone())
     biases = [layer.bias.clone() for layer in layers]
     for depth, mask in enumerate(tensors):
@@ -68,10 +71,11 @@ def fold_and_mask(layers, masks, activate, refit=None):
                 bias += torch.from_numpy(change).to(bias)
             if depth + 1 < len(tensors):
                 tensors[depth + 1][:, constant] = False
-    masks = cascade([mask.cpu().numpy() for mask in tensors])
-    for weight, mask in zip(weights, masks, strict=False):
-        weight *= stored_like(torch.from_numpy(mask).to(device), weight)
-    return weights, biases, masks
+    final = cascade([mask.cpu().numpy() for mask in tensors])
+    for weight, mask, given in zip(weights, final, masks, strict=False):
+        if not np.array_equal(mask, given):
+            weight *= stored_like(torch.from_numpy(mask).to(device), weight)
+    return weights, biases, final
 
 
 @torch.no_grad()
@@ -106,7 +110,7 @@ def replace(layers, optimizer, weights, biases=None, masks=(), names=()):
     for depth, layer in enumerate(layers):
         shape = layer.weight.shape
         mask = None
-        if depth < len(masks):
+        if depth < len(masks) and not masks[depth].all():
             mask = torch.from_numpy(masks[depth]).to(layer.weight.device).reshape(shape)
             mask = stored_like(mask, layer.weight)
         _assign(layer, weights[depth], mask, repr(names[depth]) if names else str(layer))
@@ -270,9 +274,10 @@ def cut(layers, optimizer, keep):
 def cutters(layers, keep):
     """Functions, one for each layer of a chain, of a tensor that cut it as `cut` cuts the layer."""
     device = layers[0].weight.device
-    rows = [torch.from_numpy(np.flatnonzero(kept)).to(device) for kept in keep]
-    rows.append(torch.arange(layers[-1].out_features, device=device))
-    columns = [torch.arange(layers[0].in_features, device=device), *rows[:-1]]
+    hidden = [
+        None if kept.all() else torch.from_numpy(np.flatnonzero(kept)).to(device) for kept in keep
+    ]
+    rows, columns = [*hidden, None], [None, *hidden]
     return [_Cutter(*of_layer) for of_layer in zip(layers, rows, columns, strict=True)]
 
 
@@ -285,25 +290,53 @@ def _cut_layer(layer, optimizer, cutter):
     for module in layer.modules():
         for name, buffer in module.named_buffers(recurse=False):
             setattr(module, name, cutter(buffer))
-    layer.out_features, layer.in_features = len(cutter.rows), len(cutter.columns)
+    layer.out_features, layer.in_features = cutter.n_out, cutter.n_in
 
 
 class _Cutter:
-    """Takes rows and columns out of the tensors of a layer, by their shapes."""
+    """Takes rows and columns out of the tensors of a layer, by their shapes.
+
+    Parameters
+    ----------
+    layer : torch.nn.Linear
+        Layer that is to be cut.
+    rows, columns : int tensor or None
+        Which stay; None for all.
+
+    Attributes
+    ----------
+    n_out, n_in : int
+        Sizes afterwards.
+    """
 
     def __init__(self, layer, rows, columns):
-        self.rows, self.columns = rows, columns
-        self._n_out, self._n_in = layer.out_features, layer.in_features
+        self._sizes = layer.out_features, layer.in_features
+        self._rows, self._columns = rows, columns
+        self.n_out, self.n_in = (
+            size if kept is None else len(kept)
+            for size, kept in zip(self._sizes, (rows, columns), strict=True)
+        )
 
     def __call__(self, tensor):
-        shape = tuple(tensor.shape)
-        if shape[:1] == (self._n_out,):
-            tensor = tensor.index_select(0, self.rows)
-        elif shape == (self._n_in,):
-            tensor = tensor.index_select(0, self.columns)
-        if shape[1:2] == (self._n_in,):
-            tensor = tensor.index_select(1, self.columns)
+        if tensor.dim() == 2 and tensor.t().is_contiguous():
+            # In the order in memory that it has.
+            return self._cut(tensor.t(), (1, 0)).t()
+        return self._cut(tensor, (0, 1))
+
+    def _cut(self, tensor, axes):
+        (n_out, n_in), shape = self._sizes, tuple(tensor.shape)
+        of_rows, of_columns = axes
+        if shape[of_rows : of_rows + 1] == (n_out,):
+            tensor = _chosen(tensor, of_rows, self._rows)
+        elif shape == (n_in,):
+            return _chosen(tensor, 0, self._columns)
+        if shape[of_columns : of_columns + 1] == (n_in,):
+            tensor = _chosen(tensor, of_columns, self._columns)
         return tensor
+
+
+def _chosen(tensor, axis, kept):
+    return tensor if kept is None else tensor.index_select(axis, kept)
 
 
 def _map_state(optimizer, parameter, change):

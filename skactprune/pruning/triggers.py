@@ -1,6 +1,6 @@
 """When: after which epochs the rounds are done."""
 
-from numbers import Real
+from numbers import Integral, Real
 
 from sklearn.base import BaseEstimator
 
@@ -56,8 +56,9 @@ class EpochTrigger(_BetweenTwoShares):
 
     def epochs(self, n_rounds, max_epochs):
         """Epoch (counted from 1) at whose end each round is done, non-decreasing."""
-        step = (self.stop - self.start) / max(n_rounds - 1, 1)
-        shares = [self.start + i * step for i in range(n_rounds)]
+        start = float(self.start)
+        step = (float(self.stop) - start) / max(n_rounds - 1, 1)
+        shares = [start + i * step for i in range(n_rounds)]
         return [min(max(round(share * max_epochs), 1), max_epochs) for share in shares]
 
     def rounds_due(self, done, n_rounds, epoch, max_epochs, accuracy):
@@ -67,6 +68,44 @@ class EpochTrigger(_BetweenTwoShares):
     def stops(self, accuracy):
         """Whether training ends here once all rounds are done."""
         return False
+
+
+@TRIGGERS.add("progress")
+class ProgressTrigger(EpochTrigger):
+    """Rounds as of `EpochTrigger`, but sooner where there are many epochs or no progress.
+
+    So the number of epochs is a limit: where it is high, training does not wait for its share of
+    it. There is no progress where the best value of `patience` epochs is not better by 1e-4 than
+    that since the last round: of the score on validation rows, of the loss on those, or of the
+    loss of training, whichever is there first. Calls of ``partial_fit`` are counted as by
+    `EpochTrigger`: they may be of few rows each.
+
+    Parameters
+    ----------
+    start : float, default=0.1
+        Share of the epochs before the first round, in [0, 1].
+    stop : float, default=0.6
+        Share of the epochs before the last round, in [start, 1].
+    horizon : int, default=200
+        Epochs that shares are taken of, if the fit has more.
+    patience : int, default=3
+        Epochs without progress after which the next round comes.
+    """
+
+    def __init__(self, start=0.1, stop=0.6, horizon=200, patience=3):
+        super().__init__(start, stop)
+        self.horizon = horizon
+        self.patience = patience
+
+    def validated(self):
+        """Return self after checking the parameters; see `EpochTrigger`."""
+        for name in ("horizon", "patience"):
+            value = getattr(self, name)
+            if not (isinstance(value, Integral) and value > 0):
+                raise ValueError(
+                    f"{name}={value!r} of {type(self).__name__} must be a positive integer."
+                )
+        return super().validated()
 
 
 @TRIGGERS.add("accuracy")
@@ -110,12 +149,15 @@ def get_trigger(trigger):
     Parameters
     ----------
     trigger : str or object
-        "epoch", "accuracy", or an object with `rounds_due`, `stops` and `needs_accuracy`, the
-        last of which says whether accuracies are to be taken in every epoch.
+        A name, or an object with `rounds_due`, `stops` and `needs_accuracy`, the last of which
+        says whether accuracies are to be taken in every epoch. In a fit, but not in calls of
+        ``partial_fit``, two attributes are heeded where it has them: `horizon`, the most epochs
+        that it is told a fit has, and `patience`, after so many epochs without progress a round
+        is due.
 
     Returns
     -------
-    EpochTrigger, AccuracyTrigger or object
+    object
 
     Raises
     ------
@@ -126,7 +168,7 @@ def get_trigger(trigger):
     found = TRIGGERS.make(trigger)
     if not all(hasattr(found, name) for name in ("rounds_due", "stops", "needs_accuracy")):
         raise ValueError(
-            f"trigger={trigger!r} must be 'epoch', 'accuracy', an EpochTrigger, an "
-            "AccuracyTrigger, or an object with rounds_due, stops and needs_accuracy."
+            f"trigger={trigger!r} must be one of {', '.join(map(repr, TRIGGERS))}, an object of "
+            "skactprune.triggers, or one with rounds_due, stops and needs_accuracy."
         )
     return found.validated() if hasattr(found, "validated") else found

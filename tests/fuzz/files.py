@@ -1,12 +1,11 @@
 """Files of compact models, damaged and made up: the same model, or one error that says so.
 
-From the folder of the tests: ``python -m fuzz.files --minutes 10 --seed 0``. Every bit of five
+From the folder of the tests: ``python -m fuzz files --minutes 10 --seed 0``. Every bit of five
 small files is flipped in turn. Then random edits are made: of what is in an archive, with checksums
 that are right again; of the archive around it; and, with digests that are right again too, of what
 the metadata and the arrays say. These last can make other models, but no other exceptions.
 """
 
-import argparse
 import copy
 import io
 import json
@@ -18,7 +17,6 @@ import time
 import warnings
 import zipfile
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from compact_nets import model_of, random_net
@@ -324,19 +322,3 @@ def _trials(contents, rng, step, n_edits):
             which = int(rng.integers(len(contents)))
             what = f"file {which}, {edit.__name__} {i}"
             yield which, edit(contents[which], rng), what, edit is edit_meaning
-
-
-def main(minutes=10.0, seed=0):
-    """Run all of it, print what was found and return whether that is nothing."""
-    started = time.monotonic()
-    counts = run(minutes, seed)
-    print(f"{Path(__file__).stem}, seed {seed}, {time.monotonic() - started:.0f} s")
-    print(counts)
-    return not counts.faults
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=10.0, help="when to stop at the latest")
-    parser.add_argument("--seed", type=int, default=0, help="of the edits")
-    sys.exit(not main(**vars(parser.parse_args())))

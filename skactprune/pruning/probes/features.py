@@ -37,11 +37,13 @@ class Features(Probe):
         X, weight = getattr(data, "X", data), getattr(data, "sample_weight", None)
         if not (isinstance(X, np.ndarray) or sparse.issparse(X)) or X.ndim != 2:
             return
-        # In chunks, for it takes several copies of what it gets.
-        for start in range(0, X.shape[0], CHUNK):
-            rows = slice(start, start + CHUNK)
-            some = None if weight is None else weight[rows]
-            self._scaler.partial_fit(X[rows], sample_weight=some)
+        # In chunks, for it takes several copies of what it gets. Of what overflows, scores are not
+        # finite, and refused.
+        with np.errstate(over="ignore", invalid="ignore"):
+            for start in range(0, X.shape[0], CHUNK):
+                rows = slice(start, start + CHUNK)
+                some = None if weight is None else weight[rows]
+                self._scaler.partial_fit(X[rows], sample_weight=some)
 
     @property
     def deviation(self):

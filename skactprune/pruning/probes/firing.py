@@ -83,9 +83,9 @@ class Firing(Probe):
         """Count from now on, if there are rounds to count for."""
         if self._totals is None:
             self._live = run.masks.live
-            self._begin([torch.zeros(len(live), dtype=torch.float64) for live in self._live])
             self._seen = [0.0] * len(self._live)
             self._last = [np.zeros(n_out) for n_out, _ in run.layout.shapes]
+            self._begin([torch.zeros(len(live), dtype=torch.float64) for live in self._live])
         devices = [layer.weight.device for layer in run.hidden]
         self._begin([total.to(at) for total, at in zip(self._totals, devices, strict=True)])
         self._in_training = (
@@ -100,8 +100,9 @@ class Firing(Probe):
         for detach in self._detach:
             detach()
         self._detach = []
-        # Buffers of the size of a batch go.
-        self._begin(self._settled())
+        if self._totals is not None:
+            # Buffers of the size of a batch go.
+            self._begin(self._settled())
         self._active, self._sample_weight = False, None
 
     @property
@@ -181,13 +182,15 @@ class Firing(Probe):
 
     def _begin(self, totals):
         """Go on from these totals, with empty buffers."""
-        self._totals = totals
         self._tallies = [Tally(len(total)) for total in totals]
+        self._totals = totals
         self._fires = self._signs = None
 
     def _settled(self):
         """The totals, as float64 tensors, which hold whole numbers exactly up to 2 ** 53."""
         for depth, tally in enumerate(self._tallies):
+            if not tally.n_rows:
+                continue
             counts, n_rows = tally.take()
             self._totals[depth].add_(torch.from_numpy(counts).to(self._totals[depth].device))
             self._seen[depth] += n_rows

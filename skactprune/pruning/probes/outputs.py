@@ -1,13 +1,13 @@
 """What the neurons of a layer put out together."""
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from skactprune.pruning.probes.base import Probe
 
+# Numbers in the widest layer, or the rows, of a forward pass.
+AT_ONCE = 2**21
 # A net that has diverged gives infinities here without a warning: its scores are refused later.
 
 
@@ -59,36 +59,23 @@ class OutputMoments(Probe):
             One for every hidden layer.
         """
         dataset = run.rows.watched
-        batches = run.rows.in_batches(run.rows.sample(self.n_rows))
+        widest = max(max(shape) for shape in run.layout.shapes)
+        batches = run.rows.in_batches(run.rows.sample(self.n_rows), AT_ONCE // widest)
         weight = getattr(dataset, "sample_weight", None)
         if weight is not None:
             weight = np.asarray(weight, dtype=np.float64)[np.concatenate(batches)]
             weight = weight if weight.any() else None
-        with _inputs(run.layers[1:]) as inputs:
-            for rows in batches:
-                run.forward(dataset[rows][0])
-        return [_moments(torch.cat(h).cpu().double().numpy(), weight) for h in inputs]
+        outputs = [run.outputs(dataset[rows][0]) for rows in batches]
+        layers = zip(*outputs, strict=True)
+        return [_moments(np.concatenate(h, dtype=np.float64), weight) for h in layers]
 
 
 @np.errstate(over="ignore", invalid="ignore")
 def _moments(h, weight):
+    """Moments of an array, which is overwritten."""
     mean = np.average(h, axis=0, weights=weight)
-    centered = h - mean
-    weighted = centered if weight is None else centered * weight[:, None]
+    h -= mean
+    weighted = h if weight is None else h * weight[:, None]
     n_rows = len(h) if weight is None else weight.sum()
-    return Moments(mean, centered.T @ weighted / n_rows)
-
-
-@contextmanager
-def _inputs(layers):
-    """What each layer gets in forward passes, a list of tensors a layer that grows."""
-    got = [[] for _ in layers]
-    handles = [
-        layer.register_forward_pre_hook(lambda _, args, taken=taken: taken.append(args[0]))
-        for layer, taken in zip(layers, got, strict=True)
-    ]
-    try:
-        yield got
-    finally:
-        for handle in handles:
-            handle.remove()
+    # A matrix times itself takes half of a product.
+    return Moments(mean, h.T @ weighted / n_rows)

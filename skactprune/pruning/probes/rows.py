@@ -45,6 +45,9 @@ class Rows:
         rows, self._order = np.split(np.concatenate([self._order, *orders]), [n_rows])
         return rows
 
-    def in_batches(self, rows):
-        """Indices, in batches of the net's size."""
-        return np.split(rows, range(self._batch_size, len(rows), self._batch_size))
+    def in_batches(self, rows, at_least=0):
+        """Indices, in batches of the net's size, or of more rows where `at_least` so many."""
+        size = self._batch_size
+        if 0 < size < at_least:
+            size = at_least
+        return np.split(rows, range(size, len(rows), size))

@@ -1,0 +1,38 @@
+"""Fits that are done entirely or not at all."""
+
+from functools import wraps
+
+from skactprune._transaction import attributes_of, interrupt_behind
+
+
+def all_or_nothing(method):
+    """Decorator of a method that, where it raises, leaves its object as it was.
+
+    The thread is left as it was in any case. An interrupt stays one, whatever is raised by those
+    whom it finds half begun.
+    """
+
+    @wraps(method)
+    def method_or_undo(self, *args, **kwargs):
+        from skactprune.nets.world import same_world
+
+        undo, world = attributes_of(self), same_world()
+        try:
+            try:
+                result = method(self, *args, **kwargs)
+                world.restore()
+                return result
+            except BaseException as error:
+                undo()
+                world.restore()
+                interrupt = interrupt_behind(error)
+                if interrupt is not None:
+                    raise interrupt from None
+                raise
+        except BaseException:
+            # The latter may have been interrupted.
+            undo()
+            world.restore()
+            raise
+
+    return method_or_undo
