@@ -43,7 +43,7 @@ def make(method, watch=None, **params):
     net_params = None if watch is None else {"callbacks": [("watch", watch)]}
     return PrunedMLPClassifier(
         **{"hidden_layer_sizes": HIDDEN, "method": method, "batch_size": BATCH, "random_state": 0}
-        | {"learning_rate_init": 0.05, "net_params": net_params}
+        | {"learning_rate_init": 0.05, "net_params": net_params, "weight_decay": 0}
         | defaults
         | params
     )

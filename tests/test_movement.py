@@ -50,6 +50,7 @@ def make(method, hidden=(9, 8), **params):
         "batch_size": BATCH,
         "shuffle": False,
         "learning_rate_init": 0.02,
+        "weight_decay": 0,
     }
     clf = PrunedMLPClassifier(
         hidden, method=method, net_params={"callbacks": [("watch", watch)]}, **defaults | params

@@ -13,9 +13,9 @@ from sklearn.preprocessing import StandardScaler
 from skactprune import (
     AccuracyTrigger,
     ActivationSurgeon,
-    EpochTrigger,
     Geometric,
     Magnitude,
+    ProgressTrigger,
     PrunedMLPClassifier,
     Pruner,
 )
@@ -52,7 +52,9 @@ def test_every_option_can_be_set_where_a_name_is(holder, parameter, name, option
 def test_the_other_options_keep_their_defaults(holder):
     obj = holder(method="magnitude").set_params(method__granularity="weight", trigger__start=0.3)
     assert repr(obj.method) == repr(Magnitude(granularity="weight"))
-    assert repr(obj.trigger) == repr(EpochTrigger(start=0.3))
+    assert repr(obj.trigger) == repr(
+        holder().registers["trigger"].make(holder().trigger).set_params(start=0.3)
+    )
 
 
 @pytest.mark.parametrize("holder", HOLDERS)
@@ -98,19 +100,19 @@ def test_a_grid_over_options():
             clf__method=ActivationSurgeon(
                 params["clf__method__granularity"], schedule=Geometric(0.5)
             ),
-            clf__trigger=EpochTrigger(start),
+            clf__trigger=ProgressTrigger(start),
         )
         by_hand = GridSearchCV(by_hand, {}, cv=2).fit(X, y)
         assert by_hand.best_score_ == score
         first.setdefault(start, by_hand.best_estimator_[-1].pruning_history_[0]["epoch"])
     assert first == {0.2: 2, 0.5: 5}
     # The original still has what it had.
-    assert pipe[-1].trigger == "epoch"
+    assert pipe[-1].trigger == "progress"
 
 
 def test_what_does_not_exist_is_refused_by_name():
     clf = PrunedMLPClassifier()
-    with pytest.raises(ValueError, match="Invalid parameter 'nonsense' for estimator EpochTrigger"):
+    with pytest.raises(ValueError, match="'nonsense' for estimator ProgressTrigger"):
         clf.set_params(trigger__nonsense=1)
     with pytest.raises(ValueError, match="method='magnitud' is unknown"):
         clf.set_params(method="magnitud", method__granularity="weight")

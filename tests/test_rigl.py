@@ -62,7 +62,7 @@ def make(method, watch=None, **params):
     defaults = {"prune_fraction": 0.7, "max_iter": 16, "shuffle": False, "activation": "tanh"}
     return PrunedMLPClassifier(
         **{"hidden_layer_sizes": HIDDEN, "method": method, "batch_size": BATCH, "random_state": 0}
-        | {"net_params": net_params}
+        | {"net_params": net_params, "weight_decay": 0}
         | defaults
         | params
     )

@@ -181,7 +181,7 @@ def test_training_accuracy_is_that_of_the_epochs_own_forward_passes():
 def test_convergence_before_the_last_round_skips_none(early_stopping):
     clf = PrunedMLPClassifier(
         (20,), tol=10.0, n_iter_no_change=2, max_iter=40, early_stopping=early_stopping,
-        random_state=0,
+        random_state=0, trigger="epoch",
     ).fit(X, y)  # fmt: skip
     last = clf.pruning_history_[-1]
     assert (last["round"], last["epoch"]) == (5, 24)

@@ -245,6 +245,7 @@ def test_training_with_compaction_equals_training_with_masks_only(
         max_iter=10,
         batch_size=16,
         alpha=0.01,
+        weight_decay=0.0,
         tol=0.0,
         random_state=3,
         net_params=net_params,

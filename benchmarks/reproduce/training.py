@@ -45,6 +45,7 @@ def schedule(epochs, fading):
     decay = LRScheduler(LambdaLR, lr_lambda=partial(rate_factor, epochs=epochs))
     return {
         "trigger": TRIGGER,
+        "weight_decay": 0.0,
         "max_iter": epochs,
         "n_iter_no_change": np.inf,
         "net_params": {"callbacks": [decay, FadingDropout(fading)]},

@@ -86,7 +86,9 @@ def weight_decay_of(params, n_rows):
     if params.weight_decay != "auto":
         return params.weight_decay
     # The steps of "adam" are of one size; with "sgd" it would be an L2 penalty of this strength.
-    return min(1.0, FEW_ROWS / n_rows) if params.solver == "adam" else 0.0
+    prunes = params.prune_fraction and params.n_prune_rounds
+    by_adam = params.solver == "adam" and "optimizer" not in (params.net_params or {})
+    return min(1.0, FEW_ROWS / n_rows) if prunes and by_adam else 0.0
 
 
 def check_in_range_of(dtype, params):

@@ -81,10 +81,10 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         is added to the loss, weights only.
     weight_decay : float or "auto", default="auto"
         Decoupled weight decay (Loshchilov & Hutter, 2019): before every step, weights lose this
-        share of themselves times the learning rate. "auto" is ``min(1, 1000 / n_samples)`` with
-        "adam", for `partial_fit` of all rows so far, and 0 with "sgd", where it would be an L2
-        penalty. MLPClassifier has none: where a net learns single rows of a small or noisy table
-        by heart, pruning hands that on, and it is sure of what is wrong.
+        share of themselves times the learning rate. "auto" is ``min(1, 1000 / n_samples)``, for
+        `partial_fit` of all rows so far, where a net is pruned and trained by "adam"; elsewhere
+        it is 0, as in MLPClassifier. What a wide net learns of single rows of a small or noisy
+        table, pruning hands on to a narrow one, which is then sure of what is wrong.
     batch_size : int or "auto", default="auto"
         Rows a batch, at most all of them; "auto" is ``min(200, n_samples)``.
     learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"

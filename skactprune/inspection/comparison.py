@@ -108,12 +108,12 @@ def compare_with_pca(estimator, X, y, *, cv=5, n_components=None, downstream=Non
     >>> rows = compare_with_pca(make_pipeline(StandardScaler(), net), X, y, cv=3)
     >>> for row in rows[:6]:
     ...     print(row["method"], row["ranks"])
-    pruned net [4, 4]
+    pruned net [4, 5]
     unpruned net [4, 10]
-    unpruned net, kernel PCA [4, 5]
-    unpruned net, truncated SVD [4, 4]
+    unpruned net, kernel PCA [4, 6]
+    unpruned net, truncated SVD [4, 5]
     PCA + classifier None
-    transform + classifier [4, 4]
+    transform + classifier [4, 5]
     """
     X, y = indexable(X, y)
     X, y = X if hasattr(X, "shape") else np.asarray(X), np.asarray(y)

@@ -51,12 +51,11 @@ class AutogradStep:
         logits = net.module_(X, trace=trace)
         loss = net.criterion_(logits, target)
         loss.backward()
+        if net.weight_decay:
+            for parameter in self._penalized:
+                parameter.detach().mul_(net.shrinkage)
         penalty = self._penalize(batch)
         self._on_gradient(batch)
-        if net.weight_decay:
-            with torch.no_grad():
-                for parameter in self._penalized:
-                    parameter.mul_(net.shrinkage)
         net.optimizer_.step()
         for tallies in net.tallies_:
             for tally, z in zip(tallies, trace, strict=True):

@@ -60,8 +60,6 @@ STATE = (
     "done",
     "fraction_done",
     "epoch",
-    "best",
-    "idle",
     "history",
     "moving",
     "holds",

@@ -168,7 +168,7 @@ def get_trigger(trigger):
     found = TRIGGERS.make(trigger)
     if not all(hasattr(found, name) for name in ("rounds_due", "stops", "needs_accuracy")):
         raise ValueError(
-            f"trigger={trigger!r} must be one of {', '.join(map(repr, TRIGGERS))}, an object of "
+            f"trigger={trigger!r} must be 'epoch', 'accuracy', 'progress', an object of "
             "skactprune.triggers, or one with rounds_due, stops and needs_accuracy."
         )
     return found.validated() if hasattr(found, "validated") else found
