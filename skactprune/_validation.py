@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 # Rows at a time: few enough to take little memory, and no fewer, because the threads of a BLAS wait
 # for each other at the end of every product, for long where other processes run, too.
-ROWS = 8192
+ROWS = 16384
 
 
 def check_fitted(estimator, msg=None):
