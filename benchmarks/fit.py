@@ -112,7 +112,7 @@ def _products(X, y, hidden, batch, epochs):
     W = [np.full(shape, 1e-3, X.dtype) for shape in shapes]
     dW = [np.empty_like(w) for w in W]
     h = [np.full((batch, n), 1e-3, X.dtype) for n in sizes]
-    dh = [np.empty_like(a) for a in h]
+    dh = [np.full_like(a, 1e-3) for a in h]
     flat = [
         torch.zeros(sum(w.size for w in W), dtype=torch.from_numpy(X[:1]).dtype) for _ in "pgmv"
     ]
