@@ -1,9 +1,12 @@
 """What all tests share."""
 
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import settings
 
+from skactprune.inspection import rivals
 from skactprune.nets.net import LeanLoop
 
 # Times depend on what else the machine does; a slow moment is no failure.
@@ -18,6 +21,16 @@ torch.set_num_threads(1)
 def both_steps(request, monkeypatch):
     """Run a test twice: with the step that is chosen, and with all nets trained by autograd."""
     monkeypatch.setattr(LeanLoop, "explicit_steps", request.param == "explicit")
+
+
+@pytest.fixture(scope="module")
+def quick_rivals():
+    """Let rivals of the nets learn no longer than these do in tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        boosting = partial(rivals.HistGradientBoostingClassifier, max_iter=2)
+        patch.setattr(rivals, "HistGradientBoostingClassifier", boosting)
+        patch.setattr(rivals, "NCA_ROWS", 100)
+        yield
 
 
 def pytest_collection_modifyitems(items):

@@ -399,9 +399,9 @@ def test_a_round_changes_the_logits_less_than_others_do(scope):
 
 
 def test_neurons_take_over_in_a_fit(monkeypatch):
-    change = change_of_the_logits("activation_surgeon")
+    change = change_of_the_logits(ActivationSurgeon(scope="layer"))
     monkeypatch.setattr(ActivationSurgeon, "remove", ScoredMethod.remove)
-    assert change < 0.5 * change_of_the_logits("activation_surgeon")
+    assert change < 0.5 * change_of_the_logits(ActivationSurgeon(scope="layer"))
 
 
 @pytest.mark.parametrize("granularity", ["neuron", "weight"])

@@ -22,13 +22,21 @@ from skactprune._cli.experiment import Settings, default_epochs, fractions
 TINY = ["--hidden", "20", "10", "--max-iter", "3", "--rounds", "2"]
 ROWS = [
     "dense MLP",
+    "activation_surgeon",
     "activation",
     "activation_magnitude",
-    "activation_surgeon",
     "magnitude",
+    "random",
+    "small MLP from scratch",
     "dense MLP, kernels by PCA",
+    "logistic regression",
+    "gradient boosting",
     "PCA + logistic regression",
+    "LDA + logistic regression",
+    "NCA + logistic regression",
 ]
+
+pytestmark = pytest.mark.usefixtures("quick_rivals")
 
 
 @pytest.fixture
@@ -73,7 +81,7 @@ def run(argv, folder):
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory):
+def demo(tmp_path_factory, quick_rivals):
     folder = tmp_path_factory.mktemp("demo") / "new" / "folder"
     return folder, *run([*TINY, "--seeds", "2", "--jobs", "1"], folder)
 
@@ -86,15 +94,24 @@ def test_demo_prints_and_writes_table_and_figure(demo):
     assert "fitting nets: 100%" in told
     assert (folder / "comparison.png").read_bytes().startswith(b"\x89PNG")
     for row in rows:
-        for accuracy in ("train accuracy %", "test accuracy %"):
+        for accuracy in ("train accuracy %", "test accuracy %", "balanced accuracy %"):
             assert re.fullmatch(r"\d+\.\d ± \d+\.\d", row[accuracy])
+        assert re.fullmatch(r"\d+\.\d{3} ± \d+\.\d{3}", row["log loss"])
     by_name = {row["method"]: row for row in rows}
     assert by_name["dense MLP"]["parameters"] == str(64 * 20 + 20 + 210 + 110)
     assert by_name["dense MLP"]["live neurons"] == "20, 10"
     assert by_name["dense MLP"]["sparsity"] == "0%"
-    live = by_name["activation"]["live neurons"]
-    assert by_name["PCA + logistic regression"]["rank"] == live.split(", ")[-1]
-    for name in ROWS[1:5]:
+    live = by_name["activation_surgeon"]["live neurons"]
+    for name in ("PCA", "NCA"):
+        assert by_name[f"{name} + logistic regression"]["rank"] == live.split(", ")[-1]
+    assert int(by_name["LDA + logistic regression"]["rank"]) <= 9
+    # Four of the 64 pixels are the same in all training rows.
+    assert by_name["logistic regression"]["parameters"] == str(60 * 10 + 10)
+    assert by_name["gradient boosting"]["parameters"] == "-"
+    small = by_name["small MLP from scratch"]
+    assert small["live neurons"] == live
+    assert small["sparsity"] == "0%"
+    for name in ROWS[1:6]:
         assert int(by_name[name]["sparsity"][:-1]) >= 80
 
 

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from sklearn.metrics import balanced_accuracy_score, log_loss
 from threadpoolctl import threadpool_limits
 
 import skactprune  # noqa: F401  named in the code that the page prints
@@ -17,6 +18,10 @@ from skactprune.__main__ import main
 from skactprune._cli import compare as compare_module
 from skactprune._cli.text import markdown_text, shown
 from skactprune.datasets import load_dataset
+from skactprune.inspection import rivals
+from skactprune.methods import METHODS
+
+pytestmark = pytest.mark.usefixtures("quick_rivals")
 
 TINY = ["--hidden", "8", "--max-iter", "2", "--seeds", "1", "--jobs", "1"]
 HOSTILE = {
@@ -112,7 +117,10 @@ def test_no_number_is_broken_on_any_terminal(width, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert "\u2026" not in out
     accuracies = re.findall(r"\d+\.\d ±\s+\d+\.\d", out)
-    assert len(accuracies) == 14
+    assert len(accuracies) == 13 * 3
+    # A table in two halves, or in one; else a list.
+    tables = {"10": 0, "40": 0, "80": 2, "200": 1}
+    assert len(re.findall(r"^ ?dense MLP .*\d", out, re.MULTILINE)) == tables[width]
     if width != "10":
         assert len(re.findall(r"(?<!\()12, 11, 10", out)) == 3
 
@@ -136,28 +144,38 @@ def test_terminals_that_are_not_utf_8(encoding, tmp_path):
     assert ("\u0430" in out) == (encoding == "utf-16")
 
 
-def test_no_colour_where_none_is_wanted():
-    done = program([], env={"NO_COLOR": "1", "FORCE_COLOR": "1", "TERM": "xterm-256color"})
+def test_no_colour_where_none_is_wanted(tmp_path):
+    table = [str(write_table(tmp_path, "a")), "--target", "label"]
+    done = program(table, env={"NO_COLOR": "1", "FORCE_COLOR": "1", "TERM": "xterm-256color"})
     assert done.returncode == 0
     assert not re.search(rb"\x1b\[(?:\d+;)*(3\d|9\d)", done.stdout)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes of another kind")
 def test_files_are_there_where_nobody_reads_the_table(tmp_path):
-    command = [sys.executable, "-m", "skactprune", "compare", *TINY, "--output", str(tmp_path)]
+    table = [
+        str(write_table(tmp_path, "a")),
+        "--target",
+        "label",
+        "--output",
+        str(tmp_path / "new"),
+    ]
+    command = [sys.executable, "-m", "skactprune", "compare", *TINY, *table]
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True)
     os.close(writer)
     assert done.returncode == 128 + signal.SIGPIPE
     assert "Error" not in done.stderr
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["comparison.md", "comparison.png"]
+    written = sorted(path.name for path in (tmp_path / "new").iterdir())
+    assert written == ["comparison.md", "comparison.png"]
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no full device")
-def test_a_full_disk_is_told_of():
+def test_a_full_disk_is_told_of(tmp_path):
+    table = [str(write_table(tmp_path, "a")), "--target", "label"]
     with open("/dev/full", "w") as full:
-        command = [sys.executable, "-m", "skactprune", "compare", *TINY]
+        command = [sys.executable, "-m", "skactprune", "compare", *TINY, *table]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 2
     assert "skactprune: error: the output cannot be written: No space left" in done.stderr
@@ -228,6 +246,15 @@ def cells_of(page):
     return {row[0]: dict(zip(rows[0][2:], row[2:], strict=True)) for row in rows[1:]}
 
 
+WITHOUT_NET = {
+    "logistic regression": "standardized_logistic()",
+    "gradient boosting": "HistGradientBoostingClassifier(random_state=0)",
+    "PCA + logistic regression": "pca_classifier(k)",
+    "LDA + logistic regression": "lda_classifier(k)",
+    "NCA + logistic regression": "nca_classifier(k)",
+}
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_rows_can_be_repeated_from_what_is_printed(tmp_path):
     hidden = ["--hidden", "30", "20", "--max-iter", "15", "--prune-fraction", "0.7"]
@@ -239,22 +266,38 @@ def test_rows_can_be_repeated_from_what_is_printed(tmp_path):
         re.findall(r"(\w+)=", net)
     )
     X_train, X_test, y_train, y_test = eval(data)
-    for name in rows:
-        if name.startswith("PCA") or "by PCA" in name:
-            continue
-        model = eval(
-            net,
-            globals(),
-            {"method": name, "seed": 0} if " " not in name else {"method": "activation", "seed": 0},
-        )
-        if " " in name:
-            model.set_params(prune_fraction=0)
+
+    def repeated(name, **params):
+        if name in WITHOUT_NET:
+            assert f"`{WITHOUT_NET[name]}`" in page
+            k = int(rows[name]["rank"]) if "+" in name else None
+            model = eval(WITHOUT_NET[name], vars(rivals), {"k": k})
+        else:
+            method = name if name in METHODS else "activation_surgeon"
+            model = eval(net, globals(), {"method": method, "seed": 0})
+            model.set_params(**params)
         with threadpool_limits(1):
-            model.fit(X_train, y_train)
-        assert rows[name]["test accuracy %"] == f"{100 * model.score(X_test, y_test):.1f}"
-        live = ", ".join(str(len(live)) for live in model.live_neurons_)
-        assert rows[name]["live neurons"] == live
-    assert isinstance(model, PrunedMLPClassifier)
+            return model.fit(X_train, y_train)
+
+    default = repeated("activation_surgeon")
+    sizes = [len(live) for live in default.live_neurons_]
+    params = {
+        "dense MLP": {"prune_fraction": 0},
+        "small MLP from scratch": {"prune_fraction": 0, "hidden_layer_sizes": sizes},
+    }
+    for name, row in rows.items():
+        if "by PCA" in name:
+            continue
+        model = repeated(name, **params.get(name, {}))
+        predicted, probabilities = model.predict(X_test), model.predict_proba(X_test)
+        balanced = 100 * balanced_accuracy_score(y_test, predicted)
+        assert row["test accuracy %"] == f"{100 * np.mean(predicted == y_test):.1f}"
+        assert row["balanced accuracy %"] == f"{balanced:.1f}"
+        assert row["log loss"] == f"{log_loss(y_test, probabilities):.3f}"
+        if isinstance(model, PrunedMLPClassifier):
+            live = ", ".join(str(len(live)) for live in model.live_neurons_)
+            assert row["live neurons"] == live
+    assert set(WITHOUT_NET) | set(params) | {"random"} < set(rows)
     np.testing.assert_array_equal(X_train, load_dataset("digits").X_train)
 
 

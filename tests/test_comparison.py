@@ -27,14 +27,21 @@ METHODS = [
     "unpruned net",
     "unpruned net, kernel PCA",
     "unpruned net, truncated SVD",
+    "net pruned at random",
+    "small net from scratch",
+    "logistic regression",
+    "gradient boosting",
     "PCA + classifier",
+    "LDA + classifier",
+    "NCA + classifier",
     "transform + classifier",
 ]
+FITTED_NETS = METHODS[4:6]
+SCORES = ["accuracy", "balanced_accuracy", "neg_log_loss"]
 COLUMNS = [
     "method",
     "fold",
-    "train_accuracy",
-    "test_accuracy",
+    *(f"{split}_{score}" for split in ("train", "test") for score in SCORES),
     "sparsity",
     "live_neurons",
     "ranks",
@@ -62,7 +69,7 @@ def frame():
 
 def test_one_row_for_every_method_and_fold(frame):
     assert frame["method"].tolist() == METHODS * 3
-    assert frame["fold"].tolist() == sorted([0, 1, 2] * 6)
+    assert frame["fold"].tolist() == sorted([0, 1, 2] * len(METHODS))
     assert sorted(frame.columns) == sorted(COLUMNS)
 
 
@@ -88,8 +95,8 @@ def test_reconstructions_have_the_pruned_ranks(frame):
 
 
 def test_sizes_are_those_of_the_models(frame):
-    train, _ = next(StratifiedKFold(3).split(X, y))
-    net = make_pipeline(StandardScaler(), small_net()).fit(X[train], y[train])[-1]
+    train, _ = next(iter(StratifiedKFold(3).split(X, y)))
+    net = small_net().fit(StandardScaler().fit_transform(X[train]), y[train])
     rows = frame[frame["fold"] == 0].set_index("method")
     size = {name: rows.loc[name, "parameters"] for name in METHODS}
     assert size["pruned net"] == sum(
@@ -98,6 +105,10 @@ def test_sizes_are_those_of_the_models(frame):
     assert size["unpruned net"] == 4 * 20 + 20 + 20 * 10 + 10 + 10 * 3 + 3
     # 4 components of 4 features, their mean, and a linear classifier of 3 classes.
     assert size["PCA + classifier"] == 16 + 4 + 12 + 3
+    assert size["LDA + classifier"] == 2 * 4 + 4 + 2 * 3 + 3
+    assert size["NCA + classifier"] == 16 + 12 + 3
+    assert size["logistic regression"] == 12 + 3
+    assert np.isnan(size["gradient boosting"])
     ranks = rows.loc["unpruned net, truncated SVD", "ranks"]
     first = min(4 * 20, ranks[0] * 24)
     assert size["unpruned net, truncated SVD"] == first + 20 + ranks[1] * 30 + 10 + 33
@@ -210,7 +221,8 @@ def test_a_bare_net_and_a_given_classifier():
 def test_n_components_is_that_of_pca_and_of_the_net():
     for row in compare_with_pca(small_net(), X, y, cv=2, n_components=3):
         if row["method"].endswith("+ classifier"):
-            assert row["n_components"] == 3
+            # There are two directions between three classes.
+            assert row["n_components"] == (2 if "LDA" in row["method"] else 3)
         else:
             assert np.isnan(row["n_components"])
 
@@ -241,9 +253,9 @@ def test_prefit_cross_fits_on_held_out_rows_only():
     rows = compare_with_pca(
         model, X_test, y_test, cv="prefit", unpruned=dense, downstream=Spy(max_iter=1000)
     )
-    assert [row["method"] for row in rows] == METHODS * 5
+    assert [row["method"] for row in rows] == [m for m in METHODS if m not in FITTED_NETS] * 5
     hidden = model.transform(X_test)
-    on_hidden = Spy.seen[1::2]
+    on_hidden = Spy.seen[3::4]
     assert len(on_hidden) == 5
     for seen in on_hidden:
         assert abs(len(seen) - 0.8 * len(hidden)) <= 1
@@ -284,8 +296,9 @@ def test_labels_of_training_rows_never_reach_the_score():
 def test_prefit_without_an_unpruned_net_leaves_its_rows_out():
     net = small_net(n_components=3).fit(X[::2], y[::2])
     rows = compare_with_pca(net, X[1::2], y[1::2], cv="prefit", n_components=3)
-    assert [row["method"] for row in rows] == [METHODS[0], *METHODS[4:]] * 5
-    assert {row["n_components"] for row in rows if "classifier" in row["method"]} == {3}
+    assert [row["method"] for row in rows] == [METHODS[0], *METHODS[6:]] * 5
+    found = {row["method"]: row["n_components"] for row in rows if "+" in row["method"]}
+    assert found == {name: 2 if "LDA" in name else 3 for name in METHODS[8:]}
 
 
 class Counting(TransformerMixin, BaseEstimator):

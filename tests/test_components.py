@@ -114,7 +114,7 @@ def test_inner_layers_have_them_too(layer):
     X, y = load_iris(return_X_y=True)
     X = StandardScaler().fit_transform(X)
     clf = PrunedMLPClassifier(
-        (30, 20), n_components=2, transform_layer=layer, max_iter=100, random_state=0
+        (30, 20), n_components=2, transform_layer=layer, learning_rate_init=0.01, random_state=0
     ).fit(X, y)
     model = clf.compact()
     np.testing.assert_allclose(model.transform(X), clf.transform(X), atol=1e-9)

@@ -56,7 +56,7 @@ def fitted_with(n_rows, **params):
     return PrunedMLPClassifier((8,), **how).fit(rows, labels)
 
 
-@pytest.mark.parametrize(("n_rows", "expected"), [(100, 1.0), (1000, 1.0), (4000, 0.25)])
+@pytest.mark.parametrize(("n_rows", "expected"), [(100, 0.5), (2000, 0.5), (4000, 0.25)])
 def test_automatic_weight_decay_falls_with_the_rows(n_rows, expected):
     assert fitted_with(n_rows).net_.weight_decay == expected
     auto, given = fitted_with(n_rows), fitted_with(n_rows, weight_decay=expected)
@@ -72,7 +72,7 @@ def test_streams_count_all_rows_so_far():
     for _ in range(20):
         clf.partial_fit(X, y, classes=[0, 1])
         decays.append(clf.net_.weight_decay)
-    np.testing.assert_allclose(decays, np.minimum(1, 1000 / (150 * np.arange(1, 21))))
+    np.testing.assert_allclose(decays, np.minimum(0.5, 1000 / (150 * np.arange(1, 21))))
 
 
 def test_a_net_with_weight_decay_is_less_sure_of_what_is_wrong():
@@ -88,7 +88,7 @@ def test_a_net_with_weight_decay_is_less_sure_of_what_is_wrong():
             rows[300:], labels[300:]
         )
 
-    assert mean_confidence() < mean_confidence(weight_decay=0) - 0.03
+    assert mean_confidence(weight_decay=1) < mean_confidence(weight_decay=0) - 0.03
 
 
 @pytest.mark.parametrize("value", [-1, np.nan, "some", None])

@@ -110,7 +110,7 @@ def test_early_stopping_stops_without_a_word_of_an_interrupt(early):
 def test_early_stopping_in_a_comparison():
     stop = EarlyStopping("train_loss", patience=2, threshold=0.9, sink=lambda text: None)
     net = PrunedMLPClassifier((10,), max_iter=8, net_params={"callbacks": [stop]}, random_state=0)
-    assert len(compare_with_pca(net, X, y, cv=2)) == 12
+    assert len(compare_with_pca(net, X, y, cv=2)) == 24
 
 
 @pytest.mark.parametrize("kind", [Checkpoint, TrainEndCheckpoint])

@@ -35,7 +35,7 @@ def test_differences_are_paired_and_of_equal_weight_for_every_table():
     answer = st.compared("a net", rows, "accuracy", "a", "b")
     assert answer["question"] == "Is a net more accurate than b?"
     assert answer["answer"] == "not decided"
-    assert answer["on confirming tables alone"] == "-0.2 points"
+    assert answer["on confirming tables alone"] == "+6.0 points"
     # t = 0.029 / 0.031; with one degree of freedom p = 1 - 2 / pi arctan(t).
     assert answer["p"] == pytest.approx(1 - 2 / np.pi * np.arctan(0.029 / 0.031))
 
@@ -107,8 +107,8 @@ def test_a_folder_without_tables_is_refused(tmp_path):
         data.names(settings.but(csv_folder=tmp_path))
 
 
-def test_half_of_the_tables_are_to_choose_and_half_to_confirm():
-    assert not data.CHOOSE & data.CONFIRM and len(data.CHOOSE) == len(data.CONFIRM)
+def test_tables_are_to_choose_or_to_confirm():
+    assert not data.CHOOSE & data.CONFIRM and len(data.CHOOSE) <= len(data.CONFIRM)
     assert set(data.BUILT_IN) < data.CHOOSE | data.CONFIRM
     assert data.role("mine") == data.role("mine")
 
@@ -144,7 +144,7 @@ def test_a_tiny_run_writes_the_page_and_is_done_once(tmp_path, monkeypatch, caps
     assert __main__.main([*start, *tried, "--only", *EXPERIMENTS]) == 0
     rows = pd.read_csv(tmp_path / "variants.csv")
     chosen = rows[rows["role"] == "choose"]
-    assert set(chosen["table"]) == {"iris"} and chosen["test_accuracy"].isna().all()
+    assert set(chosen["table"]) == {"wine"} and chosen["test_accuracy"].isna().all()
     rows = pd.read_csv(tmp_path / "accuracy.csv")
     assert {models.DEFAULT, models.SCRATCH, models.SKLEARN, *models.OTHERS} <= set(rows["model"])
     scratch, default = (
@@ -153,7 +153,7 @@ def test_a_tiny_run_writes_the_page_and_is_done_once(tmp_path, monkeypatch, caps
     assert (scratch["weights"] <= default["weights"] + 3).all()
     assert (scratch[["live", "epochs"]] == default[["live", "epochs"]]).all(axis=None)
     text = (tmp_path / "tables.md").read_text()
-    assert "1 variants were looked at" in text and "neighbours on 2 components" in text
+    assert "22 variants in all" in text and "neighbours on 2 components" in text
     assert not {"nan", "None", "<NA>"} & set(text.replace("|", " ").split())
     before = {file.name: file.read_bytes() for file in tmp_path.glob("*.csv")}
     for experiment in EXPERIMENTS.values():

@@ -44,8 +44,8 @@ def execute(settings, folder, table, net, fraction, method, seed):
 
 def answers(rows):
     """The default beside its rivals at every fraction, by accuracy and by log-loss."""
-    for fraction, of in by_fraction(rows):
-        what = f"a net pruned to {100 * (1 - fraction):.0f} %"
+    for net, fraction, of in by_net(rows):
+        what = f"{net}, pruned to {100 * (1 - fraction):.0f} %"
         for measure in ("accuracy", "logloss"):
             lead = fraction == 0.8 and measure == "accuracy"
             yield compared(what, of, measure, DEFAULT, DENSE, as_good=True, lead=lead)
@@ -53,13 +53,15 @@ def answers(rows):
                 yield compared(what, of, measure, DEFAULT, rival, lead=lead)
 
 
-def by_fraction(rows):
-    """Yield each fraction with its rows, and those of what has none."""
-    for fraction in sorted(set(rows["fraction"]) - {0}):
-        yield fraction, rows[rows["fraction"].isin((0, fraction))]
+def by_net(rows):
+    """Yield each net and fraction with their rows, and those of what has none."""
+    for net in sorted(set(rows["net"]) - {"-"}):
+        of = rows[rows["net"].isin(("-", net))]
+        for fraction in sorted(set(of["fraction"]) - {0}):
+            yield net, fraction, of[of["fraction"].isin((0, fraction))]
 
 
 def tables(rows):
-    """Yield for each fraction: means over tables, and mean ranks."""
-    for fraction, of in by_fraction(rows):
-        yield f"All models, {100 * fraction:.0f} % of the hidden weights gone", ranks(of)
+    """Yield for each net and fraction: means over tables, and mean ranks."""
+    for net, fraction, of in by_net(rows):
+        yield f"{net}, {100 * fraction:.0f} % of the hidden weights gone", ranks(of)

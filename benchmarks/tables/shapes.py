@@ -38,7 +38,7 @@ def answers(rows):
     """Pruned beside dense for every shape and fraction; with many epochs, how many it takes."""
     for (net, limit), group in rows.groupby(["net", "max_iter"]):
         first, *others = MEASURES if limit == LIMIT else ("epochs", "seconds", *MEASURES)
-        for fraction, of in accuracy.by_fraction(group):
+        for _, fraction, of in accuracy.by_net(group):
             what = f"a net {net} pruned to {100 * (1 - fraction):.0f} % in at most {limit} epochs"
             for measure in (first, *others):
                 how = {"as_good": measure in MEASURES, "lead": measure == first}

@@ -37,8 +37,9 @@ def parse(argv):
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     compare = commands.add_parser(
         "compare",
-        help="compare pruned and dense nets with PCA, on a table or a known data set",
-        description="Compare pruned and dense nets with PCA. Without a table: on digits.",
+        help="compare pruned and dense nets with PCA and others, on a table or a known data set",
+        description="Compare pruned nets with dense and small ones, and with PCA, LDA, NCA, a "
+        "linear model and boosted trees. Without a table: on digits.",
     )
     _add_compare(compare)
     args = parser.parse_args(argv)

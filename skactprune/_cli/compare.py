@@ -16,12 +16,11 @@ from skactprune._cli.experiment import Settings, default_epochs, fractions, run
 from skactprune._cli.figure import draw
 from skactprune._cli.report import (
     descriptions,
-    fits_in,
     heading,
     listing,
     markdown,
     notes,
-    rich_table,
+    rich_tables,
     table_rows,
 )
 from skactprune._cli.table import Reading
@@ -30,7 +29,7 @@ from skactprune.deploy.files import write_atomically
 
 PAGE, FIGURE = "comparison.md", "comparison.png"
 # Where nobody looks at the width, as in a file, lines need not be broken at 80 columns.
-PLAIN_WIDTH = 110
+PLAIN_WIDTH = 140
 
 
 def compare(args):
@@ -97,10 +96,9 @@ def _print_table(data, settings, rows):
         markup=False,
         emoji=False,
     )
-    fits = fits_in(rows, console.width)
     remarks = [descriptions(rows), *notes(data, settings)]
     console.print(heading(data, settings, shown))
-    console.print(rich_table(rows, console.width) if fits else listing(rows))
+    console.print(*rich_tables(rows, console.width) or [listing(rows)], sep="\n")
     console.print(*(f"- {remark}" for remark in remarks), sep="\n")
     _print(console.file.getvalue())
 

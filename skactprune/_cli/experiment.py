@@ -7,12 +7,14 @@ from typing import Any, NamedTuple
 
 from joblib import Parallel, cpu_count, delayed
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from skactprune._cli.arguments import CURVE_FRACTIONS
 from skactprune._cli.errors import UserError
 from skactprune.estimators import PrunedMLPClassifier
-from skactprune.inspection import LowRankNet, model_row, pca_classifier, timed_fit
+from skactprune.inspection import LowRankNet, model_row, timed_fit
+from skactprune.inspection.rivals import component_classifiers, plain_classifiers, small_net
 from skactprune.pruning.chain import Chain
 
 DENSE = "dense MLP"
@@ -20,20 +22,37 @@ ACTIVATION = "activation"
 ACTIVATION_MAGNITUDE = "activation_magnitude"
 ACTIVATION_SURGEON = "activation_surgeon"
 MAGNITUDE = "magnitude"
+RANDOM = "random"
+SMALL = "small MLP from scratch"
 KERNEL_PCA = "dense MLP, kernels by PCA"
+LOGISTIC = "logistic regression"
+BOOSTING = "gradient boosting"
 PCA_CLASSIFIER = "PCA + logistic regression"
+LDA_CLASSIFIER = "LDA + logistic regression"
+NCA_CLASSIFIER = "NCA + logistic regression"
 DESCRIPTIONS = {
     DENSE: "prune_fraction=0",
+    ACTIVATION_SURGEON: "the default: neurons go that others can stand in for",
     ACTIVATION: "neurons go that fire least",
     ACTIVATION_MAGNITUDE: "neurons go by firing times weights",
-    ACTIVATION_SURGEON: "the default: neurons go that others can stand in for",
     MAGNITUDE: "the smallest weights go",
+    RANDOM: "any neurons go",
+    SMALL: "as large as what the default leaves, never pruned",
     KERNEL_PCA: "hidden matrices rebuilt from principal components",
+    LOGISTIC: "no net",
+    BOOSTING: "no net, trees",
     PCA_CLASSIFIER: "no net",
+    LDA_CLASSIFIER: "no net, components that know the classes",
+    NCA_CLASSIFIER: "no net, components that know the classes",
 }
-"""What the rows are; those of pruned nets have the names that ``method=`` takes."""
-# Fitted at the fraction of the table only; the figure has ACTIVATION at further ones.
-AT_ONE_FRACTION = (ACTIVATION_MAGNITUDE, ACTIVATION_SURGEON, MAGNITUDE)
+"""What the rows are, in their order; those of pruned nets have the names that ``method=`` takes."""
+DEFAULT = PrunedMLPClassifier().method
+"""The method whose sizes and ranks others are given."""
+AT_ONE_FRACTION = (ACTIVATION, ACTIVATION_MAGNITUDE, MAGNITUDE)
+"""Fitted at the fraction of the table only; the figure has others at further ones."""
+COMPONENTS_AT_ONE_FRACTION = (LDA_CLASSIFIER, NCA_CLASSIFIER)
+WITHOUT_FRACTION = (DENSE, LOGISTIC, BOOSTING)
+"""All that has nothing to do with what is pruned."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +96,10 @@ class Fit(NamedTuple):
 
     @property
     def ranks(self):
-        """Ranks of the hidden layers, or what PCA has instead: its components."""
-        return self.row["ranks"] or [self.model["pca"].n_components_]
+        """Ranks of the hidden layers, or what PCA and the like have instead: components."""
+        first = self.model[0] if isinstance(self.model, Pipeline) else None
+        components = [first.n_components] if hasattr(first, "n_components") else []
+        return self.row["ranks"] or components
 
 
 def batch_size(n_rows):
@@ -134,14 +155,18 @@ def run(data, settings, jobs, advance):
     Returns
     -------
     dict
-        Fits of all seeds by (method, fraction); fraction is that of the net pruned by activation
-        that a PCA was matched with, and None for the dense net.
+        Fits of all seeds by (method, fraction); fraction is that of the net that others were
+        matched with, and None for `WITHOUT_FRACTION`.
     """
     at = fractions(settings, data.splits[0].X_train.shape[1])
-    nets = [(DENSE, None), *((ACTIVATION, fraction) for fraction in at)]
-    nets += [(name, settings.prune_fraction) for name in AT_ONE_FRACTION]
+    one = settings.prune_fraction
+    pruned = [(name, fraction) for name in (DEFAULT, RANDOM) for fraction in at]
+    nets = [(DENSE, None), *pruned, *((name, one) for name in AT_ONE_FRACTION)]
+    small = [(SMALL, fraction) for fraction in at]
+    others = [(BOOSTING, None), (LOGISTIC, None), *((PCA_CLASSIFIER, f) for f in at)]
+    others += [(name, one) for name in COMPONENTS_AT_ONE_FRACTION]
     seeds, splits = range(settings.seeds), range(len(data.splits))
-    total = len(seeds) * len(nets) + len(splits) * len(at)
+    total = len(seeds) * (len(nets) + len(small)) + len(splits) * len(others)
     done = {}
 
     def fit(parallel, keys, make):
@@ -153,17 +178,16 @@ def run(data, settings, jobs, advance):
     with Parallel(min(jobs or cpu_count(), total), return_as="generator_unordered") as parallel:
         keys = [(*net, seed) for seed in seeds for net in nets]
         fit(parallel, keys, lambda key: _net(*key, data, settings))
-        # No seed plays a part in a PCA: one fit a split.
-        keys = [(PCA_CLASSIFIER, fraction, split) for split in splits for fraction in at]
-        fit(parallel, keys, lambda key: _pca(done[ACTIVATION, *key[1:]], data.split(key[-1])))
-    fits = {net: [done[(*net, seed)] for seed in seeds] for net in nets}
+        # No seed plays a part in what is no net: one fit a split.
+        keys = [(*key, split) for key in others for split in splits]
+        keys += [(*key, seed) for seed in seeds for key in small]
+        fit(parallel, keys, lambda key: _beside(done, *key, one, data))
+    fits = {net: [done[(*net, seed)] for seed in seeds] for net in (*nets, *small)}
+    fits |= {key: [done[(*key, seed % len(splits))] for seed in seeds] for key in others}
     for fraction in at:
-        fits[PCA_CLASSIFIER, fraction] = [
-            done[PCA_CLASSIFIER, fraction, seed % len(splits)] for seed in seeds
-        ]
         fits[KERNEL_PCA, fraction] = [
             _reconstructed(done[DENSE, None, seed], pruned, data.split(seed))
-            for seed, pruned in enumerate(fits[ACTIVATION, fraction])
+            for seed, pruned in enumerate(fits[DEFAULT, fraction])
         ]
     return fits
 
@@ -192,9 +216,16 @@ def _net(name, fraction, seed, data, settings):
     return PrunedMLPClassifier(**pruning, **shared, random_state=seed)
 
 
-def _pca(beside, split):
-    # As many components as the net beside it has neurons.
-    return pca_classifier(min(beside.row["live_neurons"][-1], *split.X_train.shape))
+def _beside(done, name, fraction, index, fraction_of_table, data):
+    """A small net, or no net, beside a net of the default method."""
+    pruned = done[DEFAULT, fraction or fraction_of_table, index]
+    if name == SMALL:
+        return small_net(pruned.model)
+    X, _, y, _ = data.split(index)
+    n_components = min(pruned.row["live_neurons"][-1], *X.shape)
+    components = component_classifiers(n_components, X, y)
+    rivals = {f"{kind} + {LOGISTIC}": model for kind, model in components.items()}
+    return (rivals | plain_classifiers(X))[name]
 
 
 def _fit(key, model, split):
@@ -202,14 +233,14 @@ def _fit(key, model, split):
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model, seconds = timed_fit(model, split.X_train, split.y_train)
-    return key, Fit(model_row(model, _rows_of(split), seconds=seconds), model)
+    return key, Fit(_row(model, split, seconds), model)
+
+
+def _row(model, split, seconds):
+    splits = {"train": (split.X_train, split.y_train), "test": (split.X_test, split.y_test)}
+    return model_row(model, splits, scoring=None, seconds=seconds)
 
 
 def _reconstructed(dense, pruned, split):
     net = LowRankNet(dense.model, pruned.row["ranks"], "pca")
-    seconds = dense.row["fit_seconds"] + net.seconds_
-    return Fit(model_row(net, _rows_of(split), seconds=seconds), net)
-
-
-def _rows_of(split):
-    return {"train": (split.X_train, split.y_train), "test": (split.X_test, split.y_test)}
+    return Fit(_row(net, split, dense.row["fit_seconds"] + net.seconds_), net)

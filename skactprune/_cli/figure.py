@@ -10,12 +10,20 @@ from matplotlib.figure import Figure
 from skactprune._cli.experiment import (
     ACTIVATION,
     ACTIVATION_MAGNITUDE,
-    ACTIVATION_SURGEON,
     AT_ONE_FRACTION,
+    BOOSTING,
+    COMPONENTS_AT_ONE_FRACTION,
+    DEFAULT,
     DENSE,
     KERNEL_PCA,
+    LDA_CLASSIFIER,
+    LOGISTIC,
     MAGNITUDE,
+    NCA_CLASSIFIER,
     PCA_CLASSIFIER,
+    RANDOM,
+    SMALL,
+    WITHOUT_FRACTION,
 )
 from skactprune._cli.text import shown
 from skactprune.spectra import numerical_rank, singular_values
@@ -23,13 +31,20 @@ from skactprune.spectra import numerical_rank, singular_values
 # Okabe and Ito's colours, which the colour-blind tell apart.
 STYLE = {
     DENSE: {"color": "#000000", "linestyle": "--"},
-    ACTIVATION: {"color": "#D55E00", "marker": "o"},
+    DEFAULT: {"color": "#D55E00", "marker": "o"},
+    ACTIVATION: {"color": "#E69F00", "marker": "P"},
     ACTIVATION_MAGNITUDE: {"color": "#E69F00", "marker": "D"},
-    ACTIVATION_SURGEON: {"color": "#000000", "marker": "*", "markersize": 9},
     MAGNITUDE: {"color": "#0072B2", "marker": "s"},
+    RANDOM: {"color": "#7F7F7F", "marker": "x"},
+    SMALL: {"color": "#56B4E9", "marker": "<"},
     KERNEL_PCA: {"color": "#009E73", "marker": "^"},
+    LOGISTIC: {"color": "#CC79A7", "linestyle": ":"},
+    BOOSTING: {"color": "#0072B2", "linestyle": "-."},
     PCA_CLASSIFIER: {"color": "#CC79A7", "marker": "v"},
+    LDA_CLASSIFIER: {"color": "#CC79A7", "marker": "*", "markersize": 9},
+    NCA_CLASSIFIER: {"color": "#CC79A7", "marker": "d"},
 }
+CURVES = (DEFAULT, RANDOM, SMALL, KERNEL_PCA, PCA_CLASSIFIER)
 
 
 def draw(fits, settings, title):
@@ -51,13 +66,16 @@ def draw(fits, settings, title):
     """
     n_hidden = len(settings.hidden)
     width = 5.5 + 3.5 * n_hidden
-    figure = Figure(figsize=(width, 4.4), layout="constrained")
+    figure = Figure(figsize=(width, 5.4), layout="constrained")
     axes = figure.subplots(1, 1 + n_hidden, width_ratios=[1.5, *[1] * n_hidden])
     for ax in axes[2:]:
         ax.sharey(axes[1])
     # The title has names of the user's, in which a dollar sign is one.
     figure.suptitle(fill(shown(title), int(13 * width)), fontsize=9, parse_math=False)
     _accuracy(axes[0], fits, settings)
+    figure.legend(
+        *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=8
+    )
     for layer, ax in enumerate(axes[1:]):
         _spectra(ax, fits, settings, layer)
     axes[1].set_ylabel("singular value")
@@ -72,33 +90,34 @@ def draw(fits, settings, title):
 
 
 def _accuracy(ax, fits, settings):
-    for name in (ACTIVATION, KERNEL_PCA, PCA_CLASSIFIER):
+    for name in CURVES:
         fractions = sorted(f for method, f in fits if method == name)
         # A reconstruction stands beside the pruned net whose ranks it was given.
-        beside = PCA_CLASSIFIER if name == PCA_CLASSIFIER else ACTIVATION
+        beside = DEFAULT if name == KERNEL_PCA else name
         x = [_mean_rank(fits[beside, f]) for f in fractions]
         scores = [_test_accuracies(fits[name, f]) for f in fractions]
         _band(ax, x, scores, name)
-        if name == ACTIVATION:
+        if name == DEFAULT:
             _write_fractions(ax, x, scores, fractions)
-    for name in AT_ONE_FRACTION:
-        fits_at = fits[name, settings.prune_fraction]
-        scores = [_test_accuracies(fits_at)]
+    at = settings.prune_fraction
+    for name in (*AT_ONE_FRACTION, *COMPONENTS_AT_ONE_FRACTION):
+        scores = [_test_accuracies(fits[name, at])]
         ax.errorbar(
-            _mean_rank(fits_at),
+            _mean_rank(fits[name, at]),
             np.mean(scores),
             *_deviations(scores),
-            label=f"{name} ({settings.prune_fraction:.0%})",
+            label=f"{name} ({at:.0%})" if name in AT_ONE_FRACTION else name,
             capsize=2,
+            linestyle="none",
             **STYLE[name],
         )
-    dense = np.mean(_test_accuracies(fits[DENSE, None]))
-    ax.axhline(dense, label=DENSE, linewidth=1, **STYLE[DENSE])
-    ax.set_xlabel("rank of the last hidden layer, or components of PCA")
+    for name in WITHOUT_FRACTION:
+        accuracy = np.mean(_test_accuracies(fits[name, None]))
+        ax.axhline(accuracy, label=name, linewidth=1, **STYLE[name])
+    ax.set_xlabel("rank of the last hidden layer, or components")
     ax.set_ylabel("test accuracy (%)")
     spread = f"mean ± standard deviation of {settings.seeds} seeds"
     ax.set_title(f"accuracy, {spread}" if settings.seeds > 1 else "accuracy", fontsize=9)
-    ax.legend(fontsize=8, loc="best")
     ax.grid(alpha=0.3)
 
 
@@ -127,7 +146,7 @@ def _write_fractions(ax, x, scores, fractions):
             xytext=(4, -10),
             textcoords="offset points",
             fontsize=8,
-            color=STYLE[ACTIVATION]["color"],
+            color=STYLE[DEFAULT]["color"],
         )
 
 
@@ -140,7 +159,7 @@ def _spectra(ax, fits, settings, layer):
     at = settings.prune_fraction
     for name, key in (
         ("before: dense MLP", (DENSE, None)),
-        (f"after: {ACTIVATION}", (ACTIVATION, at)),
+        (f"after: {DEFAULT}", (DEFAULT, at)),
         (f"after: {MAGNITUDE}", (MAGNITUDE, at)),
     ):
         kernel = fits[key][0].model.coefs_[layer]

@@ -5,12 +5,9 @@ from rich import box
 from rich.table import Table
 
 from skactprune._cli.experiment import (
-    ACTIVATION,
-    AT_ONE_FRACTION,
-    DENSE,
+    DEFAULT,
     DESCRIPTIONS,
-    KERNEL_PCA,
-    PCA_CLASSIFIER,
+    WITHOUT_FRACTION,
     batch_size,
     net_parameters,
 )
@@ -20,12 +17,17 @@ HEADER = (
     "method",
     "train accuracy %",
     "test accuracy %",
+    "balanced accuracy %",
+    "log loss",
     "sparsity",
     "live neurons",
     "rank",
     "parameters",
     "seconds",
 )
+SCORES = 5
+"""Columns of the first half, where a terminal has no room for all."""
+PERCENT = ("train_accuracy", "test_accuracy", "test_balanced_accuracy")
 NAME_WIDTH = 10
 """Fewer characters of a method's name in a line would not be readable."""
 
@@ -52,13 +54,22 @@ def notes(data, settings):
     fraction = settings.prune_fraction
     return [
         _accuracy_note(data, settings),
+        "balanced accuracy, log loss: of the test rows. In the former every class counts the same, "
+        "so that it falls when a small one is lost; the lower the latter, the better.",
         f"each pruned net: `PrunedMLPClassifier(method=method, prune_fraction={fraction!r}, "
-        f"{given}, random_state=seed)`, on `{data.code}`; the dense MLP has prune_fraction=0.",
+        f"{given}, random_state=seed)`, on `{data.code}`; the dense MLP has prune_fraction=0, and "
+        "the small MLP from scratch besides hidden_layer_sizes=[len(live) for live in "
+        f"net.live_neurons_], where net is that of {DEFAULT}.",
+        "without a net: `standardized_logistic()`, `pca_classifier(k)`, `lda_classifier(k)` and "
+        "`nca_classifier(k)` of skactprune.inspection, where k is in the column of ranks, and "
+        "scikit-learn's `HistGradientBoostingClassifier(random_state=0)`; NCA learns from at most "
+        "2000 training rows.",
         "sparsity: share of the hidden weights that is gone.",
-        "live neurons, rank: of each hidden layer; of PCA, its components, as many as the "
-        "net pruned by activation has live neurons in its last hidden layer (at most all).",
+        "live neurons, rank: of each hidden layer; of PCA and NCA, components, as many as the net "
+        f"pruned by {DEFAULT} has live neurons in its last hidden layer (at most all); LDA has at "
+        "most one less than there are classes.",
         "kernels by PCA: each hidden kernel of the dense net rebuilt from as many components as "
-        "the one pruned by activation has ranks; its mean row can add one.",
+        f"the one pruned by {DEFAULT} has ranks; its mean row can add one.",
         "parameters: biases and weights that are not zero; of a kernel rebuilt by PCA, its two "
         "factors where they are smaller.",
         "seconds: one fit on one CPU thread, while other fits use the other cores.",
@@ -83,53 +94,70 @@ def descriptions(rows):
 def table_rows(fits, settings):
     """Cells of the table, a tuple of strings for every method."""
     at = settings.prune_fraction
-    others = (ACTIVATION, *AT_ONE_FRACTION, KERNEL_PCA, PCA_CLASSIFIER)
-    order = [(DENSE, None), *((name, at) for name in others)]
+    order = [(name, None if name in WITHOUT_FRACTION else at) for name in DESCRIPTIONS]
     return [(key[0], *_cells(fits[key])) for key in order]
 
 
 def _cells(fits):
-    rows = [fit.row for fit in fits]
-    sparsity = np.mean([row["sparsity"] for row in rows])
+    columns = {name: [fit.row[name] for fit in fits] for name in fits[0].row}
+    percent = {name: 100 * np.array(columns[name]) for name in PERCENT}
     return (
-        _mean_and_deviation([row["train_accuracy"] for row in rows]),
-        _mean_and_deviation([row["test_accuracy"] for row in rows]),
-        "-" if np.isnan(sparsity) else f"{sparsity:.0%}",
-        _per_layer([row["live_neurons"] or [] for row in rows]),
+        *(_mean_and_deviation(percent[name], 1) for name in PERCENT),
+        _mean_and_deviation(-np.array(columns["test_neg_log_loss"]), 3),
+        _mean(columns["sparsity"], ".0%"),
+        _per_layer([live or [] for live in columns["live_neurons"]]),
         _per_layer([fit.ranks for fit in fits]),
-        f"{np.mean([row['parameters'] for row in rows]):.0f}",
-        f"{np.mean([row['fit_seconds'] for row in rows]):.2f}",
+        _mean(columns["parameters"], ".0f"),
+        _mean(columns["fit_seconds"], ".2f"),
     )
 
 
-def _mean_and_deviation(shares):
-    mean = f"{100 * np.mean(shares):.1f}"
-    return mean if len(shares) == 1 else f"{mean} ± {100 * np.std(shares, ddof=1):.1f}"
+def _mean(numbers, digits):
+    return "-" if np.isnan(numbers).any() else format(np.mean(numbers), digits)
+
+
+def _mean_and_deviation(numbers, digits):
+    mean = f"{np.mean(numbers):.{digits}f}"
+    return mean if len(numbers) == 1 else f"{mean} ± {np.std(numbers, ddof=1):.{digits}f}"
 
 
 def _per_layer(numbers):
     return ", ".join(f"{mean:.0f}" for mean in np.mean(numbers, axis=0)) or "-"
 
 
-def rich_table(rows, width):
-    """Table for a terminal of `width` columns, which breaks names but no numbers."""
-    roomy = width >= 105
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, int(roomy)), pad_edge=False, header_style="bold")
-    table.add_column(HEADER[0], overflow="fold")
-    for name in HEADER[1:]:
+def rich_tables(rows, width):
+    """Tables for a terminal of `width` columns, which breaks names but no numbers.
+
+    One; or two, of which the first has the scores; or none, where it has no room for these.
+    """
+    table = [HEADER, *rows]
+    halves = [[row[:SCORES] for row in table], [row[:1] + row[SCORES:] for row in table]]
+    for tables in ([table], halves):
+        room = [width - _least_width(part) for part in tables]
+        if min(room) >= 0:
+            return [_rich_table(*pair) for pair in zip(tables, room, strict=True)]
+    return []
+
+
+def _rich_table(table, room):
+    header, *rows = table
+    # Names come first, blanks around numbers second.
+    roomy = room >= NAME_WIDTH + 2 * len(header)
+    found = Table(box=box.SIMPLE_HEAD, padding=(0, int(roomy)), pad_edge=False, header_style="bold")
+    found.add_column(header[0], overflow="fold")
+    for name in header[1:]:
         # Two words stand below one another.
-        table.add_column(name.replace(" ", "\n", 1), justify="right", no_wrap=True)
+        found.add_column(name.replace(" ", "\n", 1), justify="right", no_wrap=True)
     for row in rows:
-        table.add_row(*row)
-    return table
+        found.add_row(*row)
+    return found
 
 
-def fits_in(rows, width):
-    """Whether a terminal has the room for such a table."""
-    columns = zip(*[HEADER, *rows], strict=True)
+def _least_width(table):
+    columns = zip(*table, strict=True)
     next(columns)
     longest = [max(map(len, (*header.split(), *cells))) for header, *cells in columns]
-    return sum(longest) + len(HEADER) + 1 + NAME_WIDTH <= width
+    return sum(longest) + len(table[0]) + 1 + NAME_WIDTH
 
 
 def listing(rows):

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 from sklearn.utils._param_validation import Interval
 
-# Up to so many, the automatic weight decay is 1.
-FEW_ROWS = 1000
+# The automatic weight decay is the first, or the second over the rows, whichever is less.
+MOST_DECAY, DECAY_OF_ROWS = 0.5, 1000
 
 
 def hidden_sizes(params):
@@ -88,7 +88,7 @@ def weight_decay_of(params, n_rows):
     # The steps of "adam" are of one size; with "sgd" it would be an L2 penalty of this strength.
     prunes = params.prune_fraction and params.n_prune_rounds
     by_adam = params.solver == "adam" and "optimizer" not in (params.net_params or {})
-    return min(1.0, FEW_ROWS / n_rows) if prunes and by_adam else 0.0
+    return min(MOST_DECAY, DECAY_OF_ROWS / n_rows) if prunes and by_adam else 0.0
 
 
 def check_in_range_of(dtype, params):

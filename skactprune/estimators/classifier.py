@@ -81,7 +81,7 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         is added to the loss, weights only.
     weight_decay : float or "auto", default="auto"
         Decoupled weight decay (Loshchilov & Hutter, 2019): before every step, weights lose this
-        share of themselves times the learning rate. "auto" is ``min(1, 1000 / n_samples)``, for
+        share of themselves times the learning rate. "auto" is ``min(0.5, 1000 / n_samples)``, for
         `partial_fit` of all rows so far, where a net is pruned and trained by "adam"; elsewhere
         it is 0, as in MLPClassifier. What a wide net learns of single rows of a small or noisy
         table, pruning hands on to a narrow one, which is then sure of what is wrong.

@@ -2,16 +2,25 @@
 
 from skactprune.inspection.comparison import compare_with_pca
 from skactprune.inspection.low_rank import ArrayNet, LowRankNet
-from skactprune.inspection.rows import model_row, pca_classifier, timed_fit
+from skactprune.inspection.rivals import (
+    lda_classifier,
+    nca_classifier,
+    pca_classifier,
+    standardized_logistic,
+)
+from skactprune.inspection.rows import model_row, timed_fit
 from skactprune.inspection.sizes import n_parameters, n_weights
 
 __all__ = [
     "ArrayNet",
     "LowRankNet",
     "compare_with_pca",
+    "lda_classifier",
     "model_row",
     "n_parameters",
     "n_weights",
+    "nca_classifier",
     "pca_classifier",
+    "standardized_logistic",
     "timed_fit",
 ]

@@ -1,29 +1,49 @@
-"""Pruned nets beside PCA, fold by fold."""
+"""Pruned nets beside PCA and other rivals, fold by fold."""
 
+import warnings
+from functools import partial
 from numbers import Integral
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.model_selection import StratifiedKFold, check_cv
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils import _safe_indexing, check_scalar
+from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted, indexable
 
 from skactprune.deploy.scalers import is_sampler, without_samplers
 from skactprune.estimators import PrunedMLPClassifier
 from skactprune.inspection.low_rank import LowRankNet
-from skactprune.inspection.rows import (
-    model_row,
-    pca_classifier,
+from skactprune.inspection.rivals import (
+    component_classifiers,
+    plain_classifiers,
+    pruned_at_random,
+    small_net,
     standardized_logistic,
-    timed_fit,
 )
+from skactprune.inspection.rows import model_row, timed_fit
+from skactprune.inspection.scoring import named_scorers
 
 __all__ = ["compare_with_pca"]
 
 
-def compare_with_pca(estimator, X, y, *, cv=5, n_components=None, downstream=None, unpruned=None):
-    """Compare a pruned net with low-rank reconstructions of the unpruned net and with PCA.
+def compare_with_pca(
+    estimator,
+    X,
+    y,
+    *,
+    groups=None,
+    cv=5,
+    scoring=None,
+    n_jobs=None,
+    n_components=None,
+    downstream=None,
+    unpruned=None,
+):
+    """Compare a pruned net with nets and classifiers that it should be better than, PCA for one.
 
     On every fold, these are fitted on the training rows and scored on the held-out rows:
 
@@ -32,9 +52,21 @@ def compare_with_pca(estimator, X, y, *, cv=5, n_components=None, downstream=Non
     - ``"unpruned net, kernel PCA"``: its hidden kernels reconstructed from as many principal
       components as the pruned kernels have ranks, the baseline of the paper;
     - ``"unpruned net, truncated SVD"``: the same with the best approximation of these ranks;
+    - ``"net pruned at random"``: `estimator` with the method `skactprune.methods.Random`, of the
+      granularity, scope and schedule of its own method;
+    - ``"small net from scratch"``: an unpruned net with hidden layers of as many neurons as are
+      live in the pruned net, trained for as many epochs;
+    - ``"logistic regression"``: on standardized features;
+    - ``"gradient boosting"``: scikit-learn's `HistGradientBoostingClassifier`, as it is;
     - ``"PCA + classifier"``: `downstream` on principal components of `X`;
+    - ``"LDA + classifier"``: `downstream` on components of linear discriminant analysis, of which
+      there are at most one less than classes;
+    - ``"NCA + classifier"``: `downstream` on components of neighborhood components analysis, which
+      learns them from a sample of 2000 rows where there are more;
     - ``"transform + classifier"``: `downstream` on the hidden representation of the pruned net, of
-      the same number of columns.
+      the same number of columns as PCA and NCA have.
+
+    Gradient boosting, LDA and NCA are left out where `X` is sparse.
 
     Parameters
     ----------
@@ -47,21 +79,34 @@ def compare_with_pca(estimator, X, y, *, cv=5, n_components=None, downstream=Non
         Rows; with ``cv="prefit"``, rows that `estimator` was not fitted on.
     y : array-like of shape (n_samples,)
         Class labels.
+    groups : array-like of shape (n_samples,), default=None
+        Groups of the rows, for splitters that keep them together, such as `GroupKFold`. With
+        ``cv="prefit"``, folds keep them together.
     cv : int, splitter, iterable or "prefit", default=5
         Folds, as in `sklearn.model_selection.cross_validate`. With "prefit", `estimator` is fitted
-        already and is not fitted again. `X` is then split into five stratified folds, on which PCA
-        and the classifiers are cross-fitted: `downstream` never sees a row whose label has shaped
-        the hidden representation.
+        already and is not fitted again. `X` is then split into five stratified folds, on which
+        the classifiers and components are cross-fitted: `downstream` never sees a row whose label
+        has shaped the hidden representation.
+    scoring : str, callable, list, tuple, set or dict, default=None
+        Scores, as in `sklearn.model_selection.cross_validate`: names of scikit-learn's scorers, or
+        a dict of names or callables by the name that the score gets. A callable alone gets the
+        name "score". None is accuracy, balanced accuracy, in which every class counts the same, and
+        "neg_log_loss", NaN for classifiers that tell no probabilities. Classes that the training
+        rows of a fold lack have the probability 0 then, clipped as by `sklearn.metrics.log_loss`.
+    n_jobs : int, default=None
+        Folds at the same time, as in `sklearn.model_selection.cross_validate`. Fits that wait for
+        each other take more seconds.
     n_components : int, default=None
         Number of components, for PCA and for the net, whose parameter of this name is set. None
         leaves the net as it is and takes as many principal components of `X` as `transform`
-        returns columns, or all there are.
+        returns columns, or all there are (of sparse rows, all but one).
     downstream : classifier, default=None
         None is logistic regression on standardized components.
     unpruned : estimator, default=None
         With ``cv="prefit"`` only: the unpruned counterpart of `estimator`, with hidden layers of
         the sizes that those of `estimator` had before pruning, and fitted on the same rows.
-        Without it, the three rows of the unpruned net are left out.
+        Without it, the three rows of the unpruned net are left out. No other net is fitted then:
+        there are no rows of the net pruned at random and the small net.
 
     Returns
     -------
@@ -69,12 +114,13 @@ def compare_with_pca(estimator, X, y, *, cv=5, n_components=None, downstream=Non
         A row for every method and fold, fit for ``pandas.DataFrame``, with the keys
 
         - ``method``, ``fold`` (from 0);
-        - ``train_accuracy``, ``test_accuracy`` (the former NaN for nets that were prefit);
+        - ``train_accuracy``, ``test_accuracy`` and the like for all of `scoring` (the former NaN
+          for nets that were prefit);
         - ``sparsity``: share of the hidden layers' original weights that is gone; ``live_neurons``
-          and ``ranks``: of every hidden layer; NaN and None for PCA;
+          and ``ranks``: of every hidden layer; NaN and None without a net;
         - ``parameters``: weights that are not zero, and biases. A reconstructed kernel counts as
           the factors it can be stored as, if these are smaller (see
-          `skactprune.inspection.LowRankNet`). NaN where `downstream` is not linear;
+          `skactprune.inspection.LowRankNet`). NaN for trees, and where `downstream` is not linear;
         - ``n_components``: columns that `downstream` sees, NaN without one;
         - ``fit_seconds``: preprocessing not counted, NaN for nets that were prefit.
 
@@ -106,54 +152,81 @@ def compare_with_pca(estimator, X, y, *, cv=5, n_components=None, downstream=Non
     >>> X, y = load_iris(return_X_y=True)
     >>> net = PrunedMLPClassifier((20, 10), learning_rate_init=0.02, tol=0.001, random_state=0)
     >>> rows = compare_with_pca(make_pipeline(StandardScaler(), net), X, y, cv=3)
-    >>> for row in rows[:6]:
-    ...     print(row["method"], row["ranks"])
-    pruned net [4, 5]
-    unpruned net [4, 10]
-    unpruned net, kernel PCA [4, 6]
-    unpruned net, truncated SVD [4, 5]
-    PCA + classifier None
-    transform + classifier [4, 5]
+    >>> for row in rows[:12]:
+    ...     print(row["method"])
+    pruned net
+    unpruned net
+    unpruned net, kernel PCA
+    unpruned net, truncated SVD
+    net pruned at random
+    small net from scratch
+    logistic regression
+    gradient boosting
+    PCA + classifier
+    LDA + classifier
+    NCA + classifier
+    transform + classifier
     """
-    X, y = indexable(X, y)
+    X, y, groups = indexable(X, y, groups)
     X, y = X if hasattr(X, "shape") else np.asarray(X), np.asarray(y)
     if n_components is not None:
         check_scalar(n_components, "n_components", Integral, min_val=1)
     if downstream is None:
         downstream = standardized_logistic()
+    scoring = named_scorers(scoring)
     if isinstance(cv, str):
         if cv != "prefit":
             raise ValueError(f"cv={cv!r} must be an integer, a splitter, an iterable or 'prefit'.")
-        return _compare_prefit(estimator, unpruned, X, y, n_components, downstream)
-    if unpruned is not None:
-        raise ValueError(
-            f"unpruned={unpruned!r} must be None unless cv='prefit', got cv={cv!r}: "
-            "cross-validation fits the unpruned net itself."
-        )
+        compare_fold = _prefit(estimator, unpruned, n_components)
+        folds = StratifiedKFold(5) if groups is None else StratifiedGroupKFold(5)
+    else:
+        if unpruned is not None:
+            raise ValueError(
+                f"unpruned={unpruned!r} must be None unless cv='prefit', got cv={cv!r}: "
+                "cross-validation fits the unpruned net itself."
+            )
+        compare_fold = _cross_fit(estimator, n_components)
+        folds = check_cv(cv, y, classifier=True)
+    found = Parallel(n_jobs)(
+        delayed(compare_fold)(X, y, train, test, n_components, downstream, scoring)
+        for train, test in folds.split(X, y, groups)
+    )
+    return [
+        {"method": None, "fold": fold, "n_components": np.nan, **row}
+        for fold, rows in enumerate(found)
+        for row in rows
+    ]
+
+
+def _cross_fit(estimator, n_components):
+    """Function that fits everything on the training rows of a fold."""
     pipeline, net = _parts(estimator, "estimator")
     net = clone(net)
     if n_components is not None:
         net.set_params(n_components=n_components)
-    rows = []
-    for fold, (train, test) in enumerate(check_cv(cv, y, classifier=True).split(X, y)):
-        X_train, y_train = _safe_indexing(X, train), y[train]
-        prepare, fit_rows = _fitted_preprocessing(pipeline, X_train, y_train)
-        splits = {
-            "train": (_prepared(prepare, X_train), y_train),
-            "test": (_prepared(prepare, _safe_indexing(X, test)), y[test]),
-        }
-        pruned, seconds = timed_fit(clone(net), *fit_rows)
-        dense, dense_seconds = timed_fit(clone(net).set_params(prune_fraction=0), *fit_rows)
-        found = [
-            model_row(pruned, splits, seconds=seconds, method="pruned net"),
-            *_unpruned_rows(dense, dense_seconds, pruned.hidden_ranks_, splits),
-            *_classifier_rows(pruned, seconds, n_components, downstream, fit_rows, splits),
-        ]
-        rows += _of_fold(fold, found)
-    return rows
+    return partial(_fit_fold, pipeline, net)
 
 
-def _compare_prefit(estimator, unpruned, X, y, n_components, downstream):
+def _fit_fold(pipeline, net, X, y, train, test, n_components, downstream, scoring):
+    X_train, y_train = _safe_indexing(X, train), y[train]
+    prepare, fit_rows = _fitted_preprocessing(pipeline, X_train, y_train)
+    splits = {
+        "train": (_prepared(prepare, X_train), y_train),
+        "test": (_prepared(prepare, _safe_indexing(X, test)), y[test]),
+    }
+    row = partial(model_row, splits=splits, scoring=scoring)
+    pruned, seconds = timed_fit(clone(net), *fit_rows)
+    dense, dense_seconds = timed_fit(clone(net).set_params(prune_fraction=0), *fit_rows)
+    return [
+        row(pruned, seconds=seconds, method="pruned net"),
+        *_unpruned_rows(dense, dense_seconds, pruned.hidden_ranks_, row),
+        *_rival_rows(net, pruned, fit_rows, row),
+        *_classifier_rows(pruned, seconds, n_components, downstream, fit_rows, row),
+    ]
+
+
+def _prefit(estimator, unpruned, n_components):
+    """Function that fits classifiers on the training rows of a fold, beside nets as they are."""
     pipeline, net = _parts(estimator, "estimator")
     check_is_fitted(net)
     width = len(net.get_feature_names_out())
@@ -162,23 +235,26 @@ def _compare_prefit(estimator, unpruned, X, y, n_components, downstream):
             f"n_components={n_components!r} must be None or {width} with cv='prefit': the fitted "
             f"net's transform returns {width} columns."
         )
-    Z = _prepared(_preprocessing(pipeline), X)
-    if unpruned is not None:
-        pipeline_dense, dense = _unpruned_parts(unpruned, net)
-        Z_dense = _prepared(_preprocessing(pipeline_dense), X)
-    rows = []
-    for fold, (train, test) in enumerate(StratifiedKFold(5).split(X, y)):
-        # No net was fitted here, so that none has training rows.
-        unseen = {"train": None, "test": (_safe_indexing(Z, test), y[test])}
-        found = [model_row(net, unseen, method="pruned net")]
-        if unpruned is not None:
-            unseen_dense = unseen | {"test": (_safe_indexing(Z_dense, test), y[test])}
-            found += _unpruned_rows(dense, np.nan, net.hidden_ranks_, unseen_dense)
-        splits = unseen | {"train": (_safe_indexing(Z, train), y[train])}
-        fit_rows = _resampled(pipeline, _safe_indexing(X, train), y[train])
-        found += _classifier_rows(net, 0.0, n_components, downstream, fit_rows, splits)
-        rows += _of_fold(fold, found)
-    return rows
+    dense = None if unpruned is None else _unpruned_parts(unpruned, net)
+    return partial(_score_fold, pipeline, net, dense)
+
+
+def _score_fold(pipeline, net, dense, X, y, train, test, n_components, downstream, scoring):
+    # No net is fitted here, so that none has training rows.
+    row = partial(model_row, scoring=scoring)
+    X_train, X_test = (_safe_indexing(X, rows) for rows in (train, test))
+    prepare = _preprocessing(pipeline)
+    unseen = {"train": None, "test": (_prepared(prepare, X_test), y[test])}
+    found = [row(net, unseen, method="pruned net")]
+    if dense is not None:
+        pipeline_dense, net_dense = dense
+        X_dense = _prepared(_preprocessing(pipeline_dense), X_test)
+        row_dense = partial(row, splits=unseen | {"test": (X_dense, y[test])})
+        found += _unpruned_rows(net_dense, np.nan, net.hidden_ranks_, row_dense)
+    splits = unseen | {"train": (_prepared(prepare, X_train), y[train])}
+    fit_rows = _resampled(pipeline, X_train, y[train])
+    row = partial(row, splits=splits)
+    return found + _classifier_rows(net, 0.0, n_components, downstream, fit_rows, row)
 
 
 def _parts(estimator, name):
@@ -251,38 +327,46 @@ def _resampled(pipeline, X, y):
     return X, y
 
 
-def _of_fold(fold, rows):
-    return [{"method": None, "fold": fold, "n_components": np.nan, **row} for row in rows]
-
-
-def _unpruned_rows(net, seconds, ranks, splits):
-    rows = [model_row(net, splits, seconds=seconds, method="unpruned net")]
+def _unpruned_rows(net, seconds, ranks, row):
+    found = [row(net, seconds=seconds, method="unpruned net")]
     for name, kind in (("kernel PCA", "pca"), ("truncated SVD", "svd")):
         low = LowRankNet(net, ranks, kind)
-        method, total = f"unpruned net, {name}", seconds + low.seconds_
-        rows.append(model_row(low, splits, seconds=total, method=method))
-    return rows
+        found.append(row(low, seconds=seconds + low.seconds_, method=f"unpruned net, {name}"))
+    return found
 
 
-def _classifier_rows(net, net_seconds, n_components, downstream, fit_rows, splits):
+def _rival_rows(net, pruned, fit_rows, row):
+    with warnings.catch_warnings():
+        # Neither how it trains nor how far it is pruned is the rival's to choose.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", "(?s).*Take a lower prune_fraction")
+        random, seconds = timed_fit(pruned_at_random(net), *fit_rows)
+        small, small_seconds = timed_fit(small_net(pruned), *fit_rows)
+    return [
+        row(random, seconds=seconds, method="net pruned at random"),
+        row(small, seconds=small_seconds, method="small net from scratch"),
+    ]
+
+
+def _classifier_rows(net, net_seconds, n_components, downstream, fit_rows, row):
     X_train, y_train = fit_rows
     hidden = net.transform(X_train)
-    most = min(X_train.shape)
+    # Of sparse rows, PCA has not all components.
+    most = min(X_train.shape) - issparse(X_train)
     if n_components is not None and n_components > most:
         raise ValueError(
             f"n_components={n_components!r} must be at most {most}, the smaller of features and "
-            "training rows."
+            f"training rows{', less one for sparse rows' * issparse(X_train)}."
         )
+    found = []
+    for method, model in plain_classifiers(X_train).items():
+        model, seconds = timed_fit(model, X_train, y_train)
+        found.append(row(model, seconds=seconds, method=method))
     k = n_components or min(hidden.shape[1], most)
-    pca, seconds = timed_fit(pca_classifier(k, downstream), X_train, y_train)
-    on_hidden, hidden_seconds = timed_fit(clone(downstream), hidden, y_train)
-    return [
-        model_row(pca, splits, seconds=seconds, method="PCA + classifier", n_components=k),
-        model_row(
-            make_pipeline(net, on_hidden),
-            splits,
-            seconds=net_seconds + hidden_seconds,
-            method="transform + classifier",
-            n_components=hidden.shape[1],
-        ),
-    ]
+    for name, model in component_classifiers(k, X_train, y_train, downstream).items():
+        model, seconds = timed_fit(model, X_train, y_train)
+        labels = {"method": f"{name} + classifier", "n_components": model[0].n_components}
+        found.append(row(model, seconds=seconds, **labels))
+    on_hidden, seconds = timed_fit(clone(downstream), hidden, y_train)
+    labels = {"method": "transform + classifier", "n_components": hidden.shape[1]}
+    return [*found, row(make_pipeline(net, on_hidden), seconds=net_seconds + seconds, **labels)]

@@ -3,10 +3,11 @@
 from time import perf_counter
 
 import numpy as np
-from sklearn.utils import check_array
+from sklearn.utils import ClassifierTags, Tags, TargetTags, check_array
 
 from skactprune.inspection.sizes import live_neurons
-from skactprune.nets.inference import class_indices
+from skactprune.nets.inference import class_indices, logits_of
+from skactprune.nets.outputs import output_of_classifier
 from skactprune.spectra import numerical_rank, pca_reconstruct, svd_truncate
 
 __all__ = ["ArrayNet", "LowRankNet"]
@@ -64,11 +65,40 @@ class ArrayNet:
         -------
         ndarray of shape (n_samples,)
         """
-        X = check_array(X, accept_sparse="csr", dtype=self.coefs_[0].dtype)
-        return self.classes_[class_indices(X, self.coefs_, self.intercepts_, self.activation)]
+        return self.classes_[class_indices(self._checked(X), *self._weights)]
+
+    def predict_proba(self, X):
+        """Class probabilities.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+        """
+        logits = logits_of(self._checked(X), *self._weights)
+        return output_of_classifier(logits.shape[1]).link(logits)
+
+    def _checked(self, X):
+        return check_array(X, accept_sparse="csr", dtype=self.coefs_[0].dtype)
+
+    @property
+    def _weights(self):
+        return self.coefs_, self.intercepts_, self.activation
+
+    def __sklearn_tags__(self):
+        # For scikit-learn's scorers.
+        return Tags(
+            estimator_type="classifier",
+            target_tags=TargetTags(required=True),
+            classifier_tags=ClassifierTags(),
+        )
 
 
-class LowRankNet:
+class LowRankNet(ArrayNet):
     """A fitted net whose hidden kernels are rebuilt from a few components each.
 
     Parameters
@@ -140,6 +170,7 @@ class LowRankNet:
         start = perf_counter()
         rebuilt = [RECONSTRUCTIONS[kind](*pair) for pair in zip(kernels, ranks, strict=True)]
         self.seconds_ = perf_counter() - start
+        super().__init__([*rebuilt, last], net.intercepts_, net.activation, net.classes_)
         self.ranks, self.kind = list(ranks), kind
         self.hidden_ranks_ = [numerical_rank(kernel) for kernel in rebuilt]
         self.kernel_sizes_ = [
@@ -148,9 +179,6 @@ class LowRankNet:
         ]
         self.live_neurons_ = live_neurons(net)
         self.sparsity_ = getattr(net, "sparsity_", np.nan)
-        self._rebuilt = ArrayNet([*rebuilt, last], net.intercepts_, net.activation, net.classes_)
-        self.coefs_, self.intercepts_ = self._rebuilt.coefs_, self._rebuilt.intercepts_
-        self.activation, self.classes_ = net.activation, self._rebuilt.classes_
 
     def _stored_size(self, kernel, rank, n_components):
         m, n = kernel.shape
@@ -158,17 +186,3 @@ class LowRankNet:
         if self.kind == "pca":
             sizes.append(n_components * (m + n) + n)
         return min(sizes)
-
-    def predict(self, X):
-        """Class labels.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-        """
-        return self._rebuilt.predict(X)

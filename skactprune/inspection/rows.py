@@ -5,20 +5,16 @@ from time import perf_counter
 
 import numpy as np
 import torch
-from sklearn.base import clone
-from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.pipeline import Pipeline
 
+from skactprune.inspection.scoring import scores_of
 from skactprune.inspection.sizes import hidden_ranks, live_neurons, n_parameters
 
-__all__ = ["model_row", "pca_classifier", "timed_fit"]
+__all__ = ["model_row", "timed_fit"]
 
 
-def model_row(model, splits, *, seconds=np.nan, **labels):
-    """Describe a fitted model: accuracies, sparsity, live neurons, ranks, size, time.
+def model_row(model, splits, *, scoring="accuracy", seconds=np.nan, **labels):
+    """Describe a fitted model: scores, sparsity, live neurons, ranks, size, time.
 
     Parameters
     ----------
@@ -27,6 +23,8 @@ def model_row(model, splits, *, seconds=np.nan, **labels):
     splits : dict of str to (X, y) or None
         Rows to score on by name, such as ``{"train": (X_train, y_train), "test": (X_test,
         y_test)}``. None where there are none: the score is NaN.
+    scoring : str, callable, list, tuple, set, dict or None, default="accuracy"
+        As in `compare_with_pca`.
     seconds : float, default=NaN
         What the fit took.
     **labels
@@ -37,7 +35,7 @@ def model_row(model, splits, *, seconds=np.nan, **labels):
     row : dict
         With the labels and the keys
 
-        - ``{name}_accuracy`` for every split;
+        - ``{name}_accuracy`` for every split, or the names of the scores that are asked for;
         - ``sparsity``: share of the hidden layers' original weights that is gone, NaN where the
           model does not tell; ``live_neurons`` and ``ranks``: of every hidden layer, None where
           there is no net;
@@ -57,21 +55,13 @@ def model_row(model, splits, *, seconds=np.nan, **labels):
     >>> row["method"], row["test_accuracy"], row["ranks"], row["parameters"]
     ('identity', 0.5, [2], 8)
     """
-    scores = {
-        f"{name}_accuracy": np.nan if rows is None else _accuracy(model, *rows)
-        for name, rows in splits.items()
-    }
     return {
         **labels,
-        **scores,
+        **scores_of(model, splits, scoring),
         **_net_columns(_net_of(model)),
         "parameters": n_parameters(model),
         "fit_seconds": seconds,
     }
-
-
-def _accuracy(model, X, y):
-    return float(accuracy_score(y, model.predict(X)))
 
 
 def _net_of(model):
@@ -87,36 +77,6 @@ def _net_columns(net):
         "live_neurons": [len(live) for live in live_neurons(net)],
         "ranks": hidden_ranks(net),
     }
-
-
-def pca_classifier(n_components, downstream=None):
-    """A classifier on principal components, not fitted yet.
-
-    Parameters
-    ----------
-    n_components : int
-        Components.
-    downstream : classifier, default=None
-        Is cloned. None is logistic regression on standardized components.
-
-    Returns
-    -------
-    Pipeline
-
-    Examples
-    --------
-    >>> from skactprune.inspection import pca_classifier
-    >>> [type(step).__name__ for step in pca_classifier(2)]
-    ['PCA', 'Pipeline']
-    """
-    downstream = standardized_logistic() if downstream is None else clone(downstream)
-    # Where PCA draws random directions, on large data, results must not differ from call to call.
-    return make_pipeline(PCA(n_components, random_state=0), downstream)
-
-
-def standardized_logistic():
-    """The classifier that components are given to where none is asked for."""
-    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
 
 
 def timed_fit(model, X, y):

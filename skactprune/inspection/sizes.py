@@ -3,6 +3,8 @@
 import numpy as np
 from scipy.sparse import coo_array
 from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.neighbors import NeighborhoodComponentsAnalysis
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
@@ -16,9 +18,9 @@ def n_parameters(model):
     """Numbers that must be stored to predict with a fitted model.
 
     Weights that are not zero, and biases; of a `LowRankNet`, what its kernels can be stored as.
-    Before a classifier in a pipeline, PCA counts with its components and mean, and a net with the
-    part of it that `transform` needs. Scalers do not count: they can be multiplied into the
-    weights. Nor do samplers, which act in fits only.
+    Before a classifier in a pipeline, PCA and LDA count with their components and mean, NCA with
+    its components, and a net with the part of it that `transform` needs. Scalers do not count:
+    they can be multiplied into the weights. Nor do samplers, which act in fits only.
 
     Parameters
     ----------
@@ -83,6 +85,10 @@ def _n_transform_parameters(step):
         return sum(_n_transform_parameters(inner) for _, inner in step.steps)
     if isinstance(step, PCA):
         return step.components_.size + step.mean_.size
+    if isinstance(step, NeighborhoodComponentsAnalysis):
+        return step.components_.size
+    if isinstance(step, LinearDiscriminantAnalysis):
+        return step.n_features_in_ * (len(step.get_feature_names_out()) + 1)
     if hasattr(step, "transform_layer"):
         return _n_representation_parameters(step)
     return np.nan

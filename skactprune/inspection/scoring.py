@@ -1,0 +1,97 @@
+"""Scores of a comparison, under the names that scikit-learn has for them."""
+
+import numpy as np
+from sklearn.metrics import check_scoring, log_loss
+
+__all__ = ["SCORING", "named_scorers", "neg_log_loss", "scores_of"]
+
+
+def neg_log_loss(model, X, y):
+    """Scorer: scikit-learn's "neg_log_loss", where that has no answer, too.
+
+    Parameters
+    ----------
+    model : classifier
+        Fitted.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Rows.
+    y : array-like of shape (n_samples,)
+        Labels. Some classes of the model may be missing, as in folds of few rows or by groups; to
+        those that the model does not know it gives the probability 0, clipped as by `log_loss`.
+
+    Returns
+    -------
+    float
+        NaN if the model tells no probabilities.
+    """
+    if not hasattr(model, "predict_proba"):
+        return np.nan
+    found = model.predict_proba(X)
+    labels = np.union1d(model.classes_, y)
+    probabilities = np.zeros((len(found), len(labels)), dtype=found.dtype)
+    probabilities[:, np.searchsorted(labels, model.classes_)] = found
+    return -log_loss(y, probabilities, labels=labels)
+
+
+SCORING = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced_accuracy",
+    "neg_log_loss": neg_log_loss,
+}
+"""What is told where nothing is asked for."""
+
+
+def named_scorers(scoring):
+    """Names and scorers, checked.
+
+    Parameters
+    ----------
+    scoring : str, callable, list, tuple, set, dict or None
+        As `scoring` of `sklearn.model_selection.cross_validate`. A name alone is that of its
+        score, a callable alone has the name "score", and None is `SCORING`.
+
+    Returns
+    -------
+    dict
+        Names, or callables, by name.
+
+    Raises
+    ------
+    ValueError
+        For anything else.
+    """
+    if scoring is None:
+        return SCORING
+    check_scoring(scoring=scoring)
+    if isinstance(scoring, dict):
+        return scoring
+    if callable(scoring):
+        return {"score": scoring}
+    names = [scoring] if isinstance(scoring, str) else scoring
+    return {name: name for name in names}
+
+
+def scores_of(model, splits, scoring):
+    """Scores of a fitted model on each split.
+
+    Parameters
+    ----------
+    model : classifier
+        Fitted.
+    splits : dict of str to (X, y) or None
+        Rows by name; without rows scores are NaN.
+    scoring : str, callable, list, tuple, set, dict or None
+        See `named_scorers`.
+
+    Returns
+    -------
+    dict
+        Scores by ``{split}_{score}``.
+    """
+    scorers = named_scorers(scoring)
+    score = check_scoring(scoring=scorers)
+    found = {}
+    for split, rows in splits.items():
+        scores = dict.fromkeys(scorers, np.nan) if rows is None else score(model, *rows)
+        found |= {f"{split}_{name}": float(scores[name]) for name in scorers}
+    return found
