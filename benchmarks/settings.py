@@ -33,7 +33,7 @@ class Settings:
     # Neurons of the hidden layers of the nets that grow, rows of the tables that grow.
     widths: tuple[int, ...] = (128, 256, 512, 1024, 2048, 4096)
     width_rows: int = 2_048
-    table_rows: tuple[int, ...] = (10_000, 100_000, 1_000_000)
+    table_rows: tuple[int, ...] = (10_000, 100_000)
     # Numbers of pruning rounds.
     rounds: tuple[int, ...] = (1, 2, 5, 10)
 
