@@ -36,7 +36,7 @@ def main(argv=None):
 def run(settings, folder, names, fresh, console):
     """Run those of the named cases that are not finished, or all if `fresh`.
 
-    Both files in the folder are written after each; the console is told of it.
+    The files in the folder are written after each; the console is told of it.
     """
     with threads(settings.threads), tempfile.TemporaryDirectory() as scratch:
         store = results.Store(folder, settings, machine.facts())
@@ -52,9 +52,16 @@ def run(settings, folder, names, fresh, console):
                 measured = CASES[name](bench)
             store.put(name, perf_counter() - start, measured)
             console.print(f"{name}: {perf_counter() - start:.0f} s")
-            pages.write(folder / PAGE, report.tables(store), DOCS)
-        pages.write(folder / PAGE, report.tables(store), DOCS)
-    console.print(f"Written: {folder / PAGE}, {store.path}")
+            _write(folder, store)
+        _write(folder, store)
+    console.print(f"Written: {store.path}")
+
+
+def _write(folder, store):
+    """Write the page, which is that of the runs in which nothing was set."""
+    if store.settings.threads is None:
+        tables = report.tables(store, results.elsewhere(folder, store.settings))
+        pages.write(folder / PAGE, tables, DOCS)
 
 
 def _parse(argv):
@@ -73,7 +80,12 @@ def _parse(argv):
         help=f"folder for {PAGE} and {results.NAME} (default: docs, whose page gets the tables; "
         "bench with --quick)",
     )
-    add("--threads", type=int, default=FULL.threads, help="default: %(default)s")
+    add(
+        "--threads",
+        type=int,
+        help="of every library (default: nothing is set, as for a user); the page tells the "
+        "ratios of all settings that were run",
+    )
     add("--fresh", action="store_true", help="run finished cases again")
     return parser.parse_args(argv)
 

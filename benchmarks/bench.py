@@ -71,7 +71,8 @@ class Bench:
     @property
     def _environment(self):
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-        threads = dict.fromkeys(THREAD_VARIABLES, str(self.settings.threads))
+        n = self.settings.threads
+        threads = {} if n is None else dict.fromkeys(THREAD_VARIABLES, str(n))
         return os.environ | threads | {"PYTHONPATH": path}
 
 

@@ -61,7 +61,7 @@ def peak_memory(bench):
     peaks = {name: parts(of) for name, of in bench.alternate(sides, warm_up=False).items()}
     results = []
     for key, what, targets in (
-        ("fit", "peak memory of fit", {TORCH: 1.2, SKORCH: None, SKLEARN: None}),
+        ("fit", "peak memory of fit", {TORCH: 1.1, SKORCH: None, SKLEARN: None}),
         ("process", "peak memory of the process", {TORCH: None}),
     ):
         about = {

@@ -76,7 +76,7 @@ def _predictors(bench, live, X, what):
 
 def _session(proto, n_threads):
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = n_threads, 1
+    options.intra_op_num_threads, options.inter_op_num_threads = n_threads or 0, 1
     # Its threads would go on spinning while the other sides are measured.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     how = {"providers": ["CPUExecutionProvider"]}

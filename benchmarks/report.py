@@ -10,12 +10,15 @@ from benchmarks.pages import markdown
 SCALES = {"s": ((1, "s"), (1e-3, "ms"), (1e-6, "µs")), "bytes": ((1e6, "MB"), (1e3, "kB"))}
 
 
-def tables(store):
-    """Machine, targets and cases of a `Store` as Markdown, by name."""
+def tables(store, elsewhere=None):
+    """Machine, targets and cases of a `Store` as Markdown, by name.
+
+    `elsewhere` has results of the same cases by another number of threads.
+    """
     cases = {name: store.results(name) for name in CASES if store.has(name)}
     aimed = [r for results in cases.values() for r in results if r.target is not None]
     met = f"{sum(result.met for result in aimed)} of {len(aimed)} met.\n\n"
-    return {"machine": machine(store), "targets": met + targets(aimed)} | {
+    return {"machine": machine(store), "targets": met + targets(aimed, elsewhere or {})} | {
         name: case(results) for name, results in cases.items()
     }
 
@@ -28,7 +31,7 @@ def machine(store):
     versions = [f"{name} {version}" for name, version in facts["versions"].items()]
     lines = (
         f"{facts['processor']}, {facts['cores']} cores, {facts['system']}; "
-        f"{count(sizes.threads, 'thread')} for every library unless noted; {sizes.name} sizes, "
+        f"threads as the libraries set them unless noted; {sizes.name} sizes, "
         f"{sizes.alternations} alternations",
         ", ".join([f"Python {facts['python']}", *versions]),
         ", ".join([f"kernels: torch {facts['torch kernels']}", *kernels]),
@@ -37,8 +40,12 @@ def machine(store):
     return "\n".join(f"- {line}" for line in lines)
 
 
-def targets(results):
+def targets(results, elsewhere):
     """Table of the ratios that have a target."""
+    others = {
+        f"with {count(n, 'thread')}": {result.place: _ratio(result) for result in found}
+        for n, found in elsewhere.items()
+    }
     rows = [
         _place(result)
         | {
@@ -50,6 +57,7 @@ def targets(results):
             ),
             "": "met" if result.met else "**missed**",
         }
+        | {name: ratios.get(result.place, "") for name, ratios in others.items()}
         for result in results
     ]
     return markdown(pd.DataFrame(rows), texts=4)

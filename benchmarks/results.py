@@ -2,11 +2,16 @@
 
 import json
 import os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
 
 NAME = "benchmarks.json"
+
+
+def name_of(threads):
+    """Name of the file of a thread setting."""
+    return NAME if threads is None else f"benchmarks-{threads}.json"
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,11 @@ class Result:
         return float(median), float(low), float(high)
 
     @property
+    def place(self):
+        """What is measured, without the figures."""
+        return self.what, self.where, self.side, self.against
+
+    @property
     def met(self):
         """Whether the target is met; None without one."""
         return None if self.target is None else self.ratio[0] <= self.target
@@ -56,6 +66,18 @@ def held_against(values, side, others, **about):
     ]
 
 
+def elsewhere(folder, settings):
+    """Results of finished cases by number of threads, where all other settings are the same."""
+    found = {}
+    for path in sorted(folder.glob("benchmarks-*.json")):
+        stored = json.loads(path.read_text("utf-8"))
+        n = stored["settings"]["threads"]
+        if stored["settings"] == json.loads(json.dumps(asdict(replace(settings, threads=n)))):
+            store = Store(folder, replace(settings, threads=n), stored["machine"])
+            found[n] = [r for name in stored["cases"] for r in store.results(name)]
+    return found
+
+
 class Store:
     """The JSON file of a run with these settings on this machine, see `benchmarks.machine`.
 
@@ -64,7 +86,7 @@ class Store:
     """
 
     def __init__(self, folder, settings, machine):
-        self.path = folder / NAME
+        self.path = folder / name_of(settings.threads)
         self.machine, self.settings = machine, settings
         self._head = json.loads(json.dumps({"settings": asdict(settings), "machine": machine}))
         stored = json.loads(self.path.read_text("utf-8")) if self.path.exists() else {}

@@ -3,11 +3,11 @@
 import numpy as np
 
 from benchmarks.bench import table
-from benchmarks.peers import IMAGE_NET, OURS, ours
+from benchmarks.peers import IMAGE_NET, LENET, OURS, ours
 from benchmarks.results import held_against
 from benchmarks.timing import clock, clock_parts, parts, threads
 from skactprune.methods import Activation
-from skactprune.triggers import AccuracyTrigger
+from skactprune.triggers import AccuracyTrigger, EpochTrigger
 
 # The first of 5 rounds to 80 %, which has most to rank and to cut.
 FIRST_ROUND = 0.25
@@ -33,6 +33,25 @@ def one_round(bench):
     for granularity, measured in bench.alternate(_one_round(IMAGE_NET, X, y)).items():
         about = {"what": f"one pruning round, by {granularity}", "where": where}
         results += held_against(parts(measured), "round", {"epoch": 0.05}, **about)
+    return results
+
+
+def default_rounds(bench):
+    """The rounds of the default method against an epoch of the net that they find."""
+    X, y = bench.training_images(bench.settings.image_rows)
+    results = []
+    for hidden in (IMAGE_NET, LENET):
+        pruned = ours(hidden, 128, 6, prune_fraction=0.8, trigger=EpochTrigger(1 / 6, 5 / 6))
+        measured = bench.alternate({OURS: clock_parts(pruned, X, y)}, alternations=3)
+        seconds = [each["rounds"] for each in measured[OURS]]
+        epochs = [each["epoch"] for each in measured[OURS]]
+        sides = {"first round": [r[0] for r in seconds], "mean of 5": [np.mean(r) for r in seconds]}
+        where = bench.on_images(hidden, 128, f"{len(X)} rows")
+        for side, target in (("first round", 0.08), ("mean of 5", 0.04)):
+            about = {"what": "rounds of the default method", "where": where}
+            results += held_against(
+                {side: sides[side], "first epoch": epochs}, side, {"first epoch": target}, **about
+            )
     return results
 
 

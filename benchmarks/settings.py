@@ -8,8 +8,8 @@ class Settings:
     """Sizes of all cases; a stored case is only used again where they are the same."""
 
     name: str = "full"
-    # Of every library, in this process and in those that it starts.
-    threads: int = 2
+    # Of every library, in this process and in those that it starts; None sets nothing.
+    threads: int | None = None
     # How often every side of a comparison runs, in turn with the others.
     alternations: int = 7
     # Rows of Fashion-MNIST for one epoch and what is held against one.
@@ -20,7 +20,11 @@ class Settings:
     # Of the dense fits on images and on the synthetic table, and on digits.
     fit_epochs: int = 1
     digits_epochs: int = 20
+    table_epochs: int = 200
     wide_rows: int = 100_000
+    # Of the table that a search is made on, and epochs of its fits there and on digits.
+    search_rows: int = 20_000
+    search_epochs: tuple[int, int] = (5, 20)
     # Of one large prediction; predictions of one row behind every measured time.
     predict_rows: int = 10_000
     one_row_calls: int = 500
@@ -29,7 +33,7 @@ class Settings:
     # Neurons of the hidden layers of the nets that grow, rows of the tables that grow.
     widths: tuple[int, ...] = (128, 256, 512, 1024, 2048, 4096)
     width_rows: int = 2_048
-    table_rows: tuple[int, ...] = (10_000, 100_000, 1_000_000)
+    table_rows: tuple[int, ...] = (10_000, 100_000)
     # Numbers of pruning rounds.
     rounds: tuple[int, ...] = (1, 2, 5, 10)
 
@@ -37,4 +41,6 @@ class Settings:
 FULL = Settings()
 SMALL = {"image_rows": 20_000, "shrink_rows": 5_000, "wide_rows": 20_000, "model_rows": 2_000}
 SMALL |= {"widths": (128, 512, 1024), "table_rows": (10_000, 50_000), "rounds": (1, 5)}
-QUICK = replace(FULL, name="quick", alternations=3, digits_epochs=5, one_row_calls=200, **SMALL)
+SMALL |= {"digits_epochs": 5, "table_epochs": 50, "one_row_calls": 200}
+SMALL |= {"search_rows": 2_000, "search_epochs": (2, 5)}
+QUICK = replace(FULL, name="quick", alternations=3, **SMALL)

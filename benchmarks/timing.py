@@ -13,7 +13,10 @@ from threadpoolctl import threadpool_limits
 
 @contextmanager
 def threads(n):
-    """Let numpy, scipy, scikit-learn and torch use `n` threads."""
+    """Let numpy, scipy, scikit-learn and torch use `n` threads; with None, what they like."""
+    if n is None:
+        yield
+        return
     before = torch.get_num_threads()
     with threadpool_limits(n):
         torch.set_num_threads(n)
@@ -61,7 +64,8 @@ def clock_parts(estimator, X, y):
 
     def measure():
         found, rounds = {"fit": fit()}, estimator.pruning_history_
-        found["round"] = sum(row["seconds"] for row in rounds)
+        found["rounds"] = [row["seconds"] for row in rounds]
+        found["round"] = sum(found["rounds"])
         # The timer of an epoch stops after the round that it ends with.
         in_first = sum(row["seconds"] for row in rounds if row["epoch"] == 1)
         return found | {"epoch": estimator.net_.history[0, "dur"] - in_first}

@@ -19,12 +19,14 @@ DOCS = Path(__file__).parents[1] / "docs"
 QUIET = Console(quiet=True)
 TINY = replace(
     QUICK,
-    threads=1,
     alternations=2,
     image_rows=300,
     shrink_rows=300,
     model_rows=300,
     digits_epochs=1,
+    table_epochs=1,
+    search_rows=200,
+    search_epochs=(1, 1),
     wide_rows=300,
     predict_rows=10,
     one_row_calls=2,
@@ -34,7 +36,7 @@ TINY = replace(
     rounds=(1, 2),
 )
 # The others start processes, which import torch anew each time.
-IN_THIS_PROCESS = [name for name in CASES if name not in (*LINUX, "start")]
+IN_THIS_PROCESS = [name for name in CASES if name not in (*LINUX, "start", "search")]
 
 
 @pytest.fixture(scope="module")
