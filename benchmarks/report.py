@@ -18,7 +18,7 @@ def tables(store, elsewhere=None):
     cases = {name: store.results(name) for name in CASES if store.has(name)}
     aimed = [r for results in cases.values() for r in results if r.target is not None]
     met = f"{sum(result.met for result in aimed)} of {len(aimed)} met.\n\n"
-    return {"machine": machine(store), "targets": met + targets(aimed, elsewhere or {})} | {
+    return {"machine": machine(store), "targets": met + targets(aimed, elsewhere)} | {
         name: case(results) for name, results in cases.items()
     }
 
@@ -40,11 +40,11 @@ def machine(store):
     return "\n".join(f"- {line}" for line in lines)
 
 
-def targets(results, elsewhere):
+def targets(results, elsewhere=None):
     """Table of the ratios that have a target."""
     others = {
         f"with {count(n, 'thread')}": {result.place: _ratio(result) for result in found}
-        for n, found in elsewhere.items()
+        for n, found in (elsewhere or {}).items()
     }
     rows = [
         _place(result)

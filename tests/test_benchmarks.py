@@ -83,7 +83,7 @@ def test_finished_cases_are_not_run_again(folder, monkeypatch):
 def test_cases_of_other_settings_are_not_mixed_in(folder):
     machine = json.loads((folder / "benchmarks.json").read_text("utf-8"))["machine"]
     assert Store(folder, TINY, machine).has("fit")
-    other = Store(folder, replace(TINY, threads=2), machine)
+    other = Store(folder, replace(TINY, alternations=3), machine)
     assert other.discarded
     assert not other.has("fit")
 
