@@ -559,7 +559,9 @@ def sweep(clf, name, n_positions, counts):
     """
     fit = Fit(clf, name, {"X": X, "y": y})
     places = sorted(fit.count().places.values())
-    for at in np.linspace(0, len(places) - 1, min(n_positions, len(places))).astype(int):
+    n = min(n_positions, len(places))
+    # Not the last one of all: what is only done once may have been done in counting.
+    for at in ((np.arange(n) + 0.5) * len(places) / n).astype(int):
         interrupt(fit, places[at], counts, "sweep", thorough=False)
 
 
