@@ -11,7 +11,7 @@ from rich.console import Console
 from benchmarks import pages, report
 from benchmarks.__main__ import run
 from benchmarks.cases import CASES, LINUX
-from benchmarks.results import Result, Store
+from benchmarks.results import Result, Store, elsewhere
 from benchmarks.settings import FULL, QUICK
 from benchmarks.timing import alternate
 
@@ -101,7 +101,7 @@ def test_targets_are_judged_by_the_median_ratio():
 
 def test_the_committed_page_is_that_of_the_committed_measurements():
     machine = json.loads((DOCS / "benchmarks.json").read_text("utf-8"))["machine"]
-    tables = report.tables(Store(DOCS, FULL, machine))
+    tables = report.tables(Store(DOCS, FULL, machine), elsewhere(DOCS, FULL))
     text = (DOCS / "benchmarks.md").read_text("utf-8")
     assert pages.places(text) == list(tables) and pages.fill(text, tables) == text
 
