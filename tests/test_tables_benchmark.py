@@ -153,7 +153,7 @@ def test_a_tiny_run_writes_the_page_and_is_done_once(tmp_path, monkeypatch, caps
     assert (scratch["weights"] <= default["weights"] + 3).all()
     assert (scratch[["live", "epochs"]] == default[["live", "epochs"]]).all(axis=None)
     text = (tmp_path / "tables.md").read_text()
-    assert "22 variants in all" in text and "neighbours on 2 components" in text
+    assert "26 variants in all" in text and "neighbours on 2 components" in text
     assert not {"nan", "None", "<NA>"} & set(text.replace("|", " ").split())
     before = {file.name: file.read_bytes() for file in tmp_path.glob("*.csv")}
     for experiment in EXPERIMENTS.values():
