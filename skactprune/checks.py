@@ -10,7 +10,7 @@ from sklearn.datasets import make_classification
 from sklearn.utils import check_random_state
 
 from skactprune.estimators import PrunedMLPClassifier
-from skactprune.pruning.method import Method, get_method
+from skactprune.pruning.method import WHEN, Method, get_method
 
 __all__ = ["check_method", "method_checks"]
 
@@ -124,12 +124,14 @@ def bits(clf):
 
 @one_of_them
 def check_is_described(method):
-    """The class has a docstring that describes every parameter."""
+    """The class has a docstring that describes every parameter, and says what goes and when."""
     method = get_method(method)
     described = type(method).__doc__ or ""
     assert described.strip(), f"{type(method).__name__} has no docstring"
     for name in method.get_params(deep=False):
         assert f"    {name} : " in described, f"{name} is not described"
+    assert method.when in WHEN, f"when={method.when!r} is none of {WHEN}"
+    assert method.removes.isalpha(), f"removes={method.removes!r} is not one word"
 
 
 @one_of_them

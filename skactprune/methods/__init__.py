@@ -10,10 +10,11 @@ from skactprune.pruning.method import Method as Method
 from skactprune.pruning.method import get_method as get_method
 from skactprune.pruning.method import register as register
 
-_BASES = {
+_HOMES = {
     "LayerState": "skactprune.methods.scores",
     "ScorePruning": "skactprune.methods.scores",
     "ScoredMethod": "skactprune.methods.base",
+    "available": "skactprune.methods.listing",
 }
 
 
@@ -24,10 +25,10 @@ def _classes():
 
 
 def __getattr__(name):
-    if name in _BASES:
-        return getattr(importlib.import_module(_BASES[name]), name)
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
     if name == "__all__":
-        return sorted([*_BASES, *_classes(), "METHODS", "Method", "get_method", "register"])
+        return sorted([*_HOMES, *_classes(), "METHODS", "Method", "get_method", "register"])
     # Not while the files are being found, which import each other.
     if name[:1].isupper() and name in (classes := _classes()):
         return classes[name]
@@ -35,4 +36,4 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted([*globals(), *_BASES, *_classes()])
+    return sorted([*globals(), *_HOMES, *_classes()])

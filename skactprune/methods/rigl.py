@@ -63,6 +63,7 @@ class RigL(ScoredMethod):
     2020, section 3 and algorithm 1.
     """
 
+    when = "while training"
     granularity = "weight"
     scope = "layer"
     schedule = "one_shot"

@@ -39,6 +39,7 @@ class SNIP(ScoredMethod):
     ICLR 2019.
     """
 
+    when = "before training"
     schedule = "one_shot"
     regrow = False
 

@@ -10,6 +10,8 @@ from skactprune._register import Register, TakesNames
 from skactprune.pruning.schedules import SCHEDULES
 
 METHODS = Register("method", home="skactprune.methods")
+# Moments at which a method may prune.
+WHEN = ("before training", "while training", "in rounds", "after training")
 
 
 class Method(TakesNames, BaseEstimator):
@@ -25,10 +27,18 @@ class Method(TakesNames, BaseEstimator):
     ----------
     schedule : str or callable
         Share of what is asked for that is gone after each round; see `skactprune.schedules`.
+    when : {"before training", "while training", "in rounds", "after training"}
+        The moment at which it prunes, for `skactprune.methods.available`.
     """
 
     registers = {"schedule": SCHEDULES}
     schedule = "geometric"
+    when = "in rounds"
+
+    @property
+    def removes(self):
+        """What leaves together, in the plural; a method without granularity may say it itself."""
+        return f"{getattr(self, 'granularity', 'weight')}s"
 
     def validated(self):
         """Return self after checking the parameters.
