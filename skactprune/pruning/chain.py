@@ -6,6 +6,7 @@ from numbers import Integral
 import numpy as np
 import torch
 
+from skactprune.nets.activations import get_activation
 from skactprune.nets.inference import hidden_outputs
 from skactprune.nets.matrices import matrix
 from skactprune.nets.plain import is_plain
@@ -77,6 +78,10 @@ class Chain:
 
     def require_chain(self, method, module):
         """Raise nothing: this is one."""
+
+    def activation(self, module):
+        """What hidden layers apply to their outputs, a `HiddenActivation`."""
+        return get_activation(module.activation)
 
     def read_by_first(self, rows):
         """What the first hidden layer reads of rows: their features."""
@@ -265,6 +270,10 @@ class Loose:
         if granularity == "weight":
             return _fewest_single(floors)
         return sum(floor * n_in for floor, (_, n_in) in zip(floors, self.shapes, strict=True))
+
+    def activation(self, module):
+        """None: it is not known what is applied to the outputs of hidden layers."""
+        return None
 
     def read_by_first(self, rows):
         """Nothing: it is not known which layer reads the features."""

@@ -403,6 +403,11 @@ class Run:
         """Masks of the hidden weights that are not zero."""
         return self.masks.replaced([weight != 0 for weight in self.weights()[:-1]])
 
+    @property
+    def activation(self):
+        """What hidden layers apply to their outputs: a `HiddenActivation`, or None if not known."""
+        return self.layout.activation(self.net.module_)
+
     def require_chain(self):
         """Raise ValueError where it is not known which layer feeds which."""
         self.layout.require_chain(self.label, self.net.module_)

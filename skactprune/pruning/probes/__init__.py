@@ -9,6 +9,7 @@ _HOMES = {
     "OutputMoments": "outputs",
     "Probe": "base",
     "WeightSums": "weights",
+    "Zeros": "zeros",
 }
 
 __all__ = sorted(_HOMES)

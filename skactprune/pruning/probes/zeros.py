@@ -1,0 +1,46 @@
+"""How often neurons put out nothing."""
+
+import numpy as np
+
+from skactprune.pruning.probes.base import Probe
+
+
+class Zeros(Probe):
+    """Share of all watched rows for which a neuron is not positive, in evaluation mode.
+
+    For a ReLU, these are the rows for which it puts out zero. Each position of a channel of a
+    convolution is a row.
+    """
+
+    reads_rows = True
+
+    def take(self, run):
+        """Shares of the weights of now.
+
+        Parameters
+        ----------
+        run : Run
+            The run. Rows with weights count with them.
+
+        Returns
+        -------
+        list of ndarray of shape (n_out,)
+            One for every hidden layer, in [0, 1].
+        """
+        dataset, module = run.rows.watched, run.net.module_
+        weight = getattr(dataset, "sample_weight", None)
+        weight = np.ones(len(dataset)) if weight is None else np.asarray(weight, np.float64)
+        zeros = [np.zeros(len(mask)) for mask in run.masks.current]
+        seen = np.zeros(len(zeros))
+
+        def hear(depth, z):
+            of_rows = np.repeat(weight[rows], len(z) // len(rows))
+            zeros[depth] += of_rows @ (z <= 0).cpu().numpy()
+            seen[depth] += of_rows.sum()
+
+        removes = run.layout.watch(module, hear)
+        with run.cleaning(lambda: [remove() for remove in removes]):
+            for rows in run.rows.in_batches(np.arange(len(dataset))):
+                for depth, z in enumerate(run.forward(dataset[rows][0])):
+                    hear(depth, z)
+        return [count / (total or 1.0) for count, total in zip(zeros, seen, strict=True)]
