@@ -42,6 +42,7 @@ def test_rows_of_some_methods():
     assert ROWS["rigl"]["when"] == "while training"
     assert ROWS["movement"]["when"] == "in rounds"
     assert ROWS["random"]["reference"] == ""
+    assert ROWS["apoz"]["reference"].endswith("2016, sections 3.1 and 3.2.")
 
 
 def test_pandas_takes_the_rows():

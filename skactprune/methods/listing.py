@@ -10,7 +10,7 @@ from skactprune.pruning.method import METHODS
 from skactprune.pruning.selection import GRANULARITIES
 
 WIDTH = 100
-FIRST_REFERENCE = re.compile(r".*?\b(?:19|20)\d\d\b[^.]*\.")
+FIRST_REFERENCE = re.compile(r".*?\b(?:19|20)\d\d\b.*?\.(?= |$)")
 
 
 class Listing(list):

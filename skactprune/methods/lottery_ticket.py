@@ -123,9 +123,17 @@ class LotteryTicket(ScoredMethod):
 
     def take_early(self, run):
         """Take the weights of now, if it is time and it has not been done before."""
-        if run.shares and self.early_.weights is None and run.epoch >= self.rewind_epoch:
-            self.early_.take(run)
-            self.others_.take(run)
+        if run.shares and self.early_.weights is None and self.is_time(run):
+            self.take(run)
+
+    def is_time(self, run):
+        """Whether the epoch has come whose weights are gone back to."""
+        return run.epoch >= self.rewind_epoch
+
+    def take(self, run):
+        """Take the weights of now."""
+        self.early_.take(run)
+        self.others_.take(run)
 
     def scores(self, run):
         """abs(w) after training."""

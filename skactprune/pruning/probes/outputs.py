@@ -27,8 +27,8 @@ class Moments:
     covariance: np.ndarray
 
 
-class OutputMoments(Probe):
-    """Moments of the outputs of the hidden layers of a chain, in evaluation mode.
+class Outputs(Probe):
+    """Outputs of the hidden layers of a chain, in evaluation mode.
 
     Parameters
     ----------
@@ -46,6 +46,58 @@ class OutputMoments(Probe):
         run.require_chain()
 
     def take(self, run):
+        """Outputs by the weights of now.
+
+        Parameters
+        ----------
+        run : Run
+            The run.
+
+        Returns
+        -------
+        outputs : list of ndarray of shape (n_rows, n_out)
+            Of every hidden layer, in float64.
+        weight : ndarray of shape (n_rows,) or None
+            Weights of the rows; None where all count alike.
+        """
+        batches, weight = self.sample(run)
+        layers = zip(*(run.outputs(run.rows.watched[rows][0]) for rows in batches), strict=True)
+        return [np.concatenate(h, dtype=np.float64) for h in layers], weight
+
+    def sample(self, run):
+        """Draw rows.
+
+        Parameters
+        ----------
+        run : Run
+            The run.
+
+        Returns
+        -------
+        batches : list of int ndarray
+            Indices of the rows, in batches.
+        weight : ndarray of shape (n_rows,) or None
+            Weights of the rows; None where all count alike.
+        """
+        widest = max(max(shape) for shape in run.layout.shapes)
+        batches = run.rows.in_batches(run.rows.sample(self.n_rows), AT_ONCE // widest)
+        weight = getattr(run.rows.watched, "sample_weight", None)
+        if weight is None:
+            return batches, None
+        weight = np.asarray(weight, dtype=np.float64)[np.concatenate(batches)]
+        return batches, weight if weight.any() else None
+
+
+class OutputMoments(Outputs):
+    """Moments of the outputs of the hidden layers of a chain, in evaluation mode.
+
+    Parameters
+    ----------
+    n_rows : int
+        They are of so many of the watched rows, drawn anew whenever they are taken.
+    """
+
+    def take(self, run):
         """Moments of the weights of now.
 
         Parameters
@@ -58,16 +110,42 @@ class OutputMoments(Probe):
         list of Moments
             One for every hidden layer.
         """
-        dataset = run.rows.watched
-        widest = max(max(shape) for shape in run.layout.shapes)
-        batches = run.rows.in_batches(run.rows.sample(self.n_rows), AT_ONCE // widest)
-        weight = getattr(dataset, "sample_weight", None)
-        if weight is not None:
-            weight = np.asarray(weight, dtype=np.float64)[np.concatenate(batches)]
-            weight = weight if weight.any() else None
-        outputs = [run.outputs(dataset[rows][0]) for rows in batches]
-        layers = zip(*outputs, strict=True)
-        return [_moments(np.concatenate(h, dtype=np.float64), weight) for h in layers]
+        outputs, weight = super().take(run)
+        return [_moments(h, weight) for h in outputs]
+
+
+class InputNorms(Outputs):
+    """Norms of the inputs of the hidden layers of a chain, in evaluation mode.
+
+    Parameters
+    ----------
+    n_rows : int
+        They are of so many of the watched rows, drawn anew whenever they are taken.
+    """
+
+    def take(self, run):
+        """Norms by the weights of now.
+
+        Parameters
+        ----------
+        run : Run
+            The run. Rows with weights count with them.
+
+        Returns
+        -------
+        list of ndarray of shape (n_in,)
+            For every hidden layer the root of the mean square of each input over the rows.
+        """
+        batches, weight = self.sample(run)
+        ends = np.cumsum([len(rows) for rows in batches])
+        weight = np.ones(ends[-1]) if weight is None else weight
+        squares = [np.zeros(mask.shape[1]) for mask in run.masks.current]
+        for rows, of_rows in zip(batches, np.split(weight, ends[:-1]), strict=True):
+            X = run.rows.watched[rows][0]
+            inputs = [np.asarray(X), *run.outputs(X)[:-1]]
+            for total, h in zip(squares, inputs, strict=True):
+                total += of_rows @ np.square(h, dtype=np.float64)
+        return [np.sqrt(square / weight.sum()) for square in squares]
 
 
 @np.errstate(over="ignore", invalid="ignore")

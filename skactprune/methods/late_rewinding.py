@@ -1,0 +1,68 @@
+"""Stabilised lottery tickets: rewinding to an early epoch (Frankle et al., 2019)."""
+
+from numbers import Real
+
+from skactprune.methods.lottery_ticket import LotteryTicket, same_share
+from skactprune.pruning.method import register
+
+
+@register("late_rewinding")
+class LateRewinding(LotteryTicket):
+    """Remove the smallest abs(w), and give what is left the values of an early epoch back.
+
+    It is "lottery_ticket", but goes back to the end of an early epoch instead of the beginning.
+    The epoch is a share of those of the fit, so that it suits short fits, too, and never later than
+    the first round.
+
+    Parameters
+    ----------
+    rewind_share : float, default=0.05
+        Share of the epochs of the fit after which the values are taken, in (0, 1); rounded to whole
+        epochs, at least 1, at most those before the first round.
+    granularity : {"neuron", "weight"}, default="weight"
+        What leaves together. The score of a neuron is the mean over its incoming weights.
+    {scope}
+    schedule : {"geometric", "cubic", "linear", "one_shot"} or callable, default=same_share
+        Share of `prune_fraction` that is gone after each round; see `LotteryTicket`.
+
+    Notes
+    -----
+    The papers go back to 0.1 % to 7 % of training, and find an early epoch needed for deep nets
+    where the beginning is not. Where a round comes sooner than the epoch, it goes back to the
+    values of its own moment, and later ones do, too. In `partial_fit` the share is of `max_iter`
+    calls. For one epoch of your choice, which is refused if it is too late, see
+    ``LotteryTicket(rewind_epoch=...)``; the notes there hold here, too.
+
+    References
+    ----------
+    Frankle, Dziugaite, Roy & Carbin, "Stabilizing the lottery ticket hypothesis", 2019, section 3,
+    and "Linear mode connectivity and the lottery ticket hypothesis", ICML 2020.
+    """
+
+    rewind_epoch = 1
+
+    def __init__(self, rewind_share=0.05, granularity="weight", scope="layer", schedule=same_share):
+        self.rewind_share = rewind_share
+        self.granularity = granularity
+        self.scope = scope
+        self.schedule = schedule
+
+    def validated(self):
+        """Return self after checking the options; see `Method.validated`."""
+        share = self.rewind_share
+        if not (isinstance(share, Real) and 0 < share < 1):
+            raise ValueError(
+                f"rewind_share={share!r} of {type(self).__name__} must be in (0, 1); "
+                "'lottery_ticket' goes back to the beginning, or to the end of a given epoch."
+            )
+        return super().validated()
+
+    def is_time(self, run):
+        """Whether the share of the epochs has passed."""
+        return run.epoch >= max(1, round(float(self.rewind_share) * run.max_epochs))
+
+    def round(self, run, share):
+        """Remove the smallest abs(w), and rewind the rest, here at the latest to values of now."""
+        if self.early_.weights is None:
+            self.take(run)
+        super().round(run, share)

@@ -1,0 +1,76 @@
+"""Wanda: pruning by weights and activations (Sun et al., ICLR 2024)."""
+
+import numpy as np
+
+from skactprune.methods.base import ScoredMethod
+from skactprune.pruning.method import register
+
+# Rows that inputs are looked at in, at each round.
+N_ROWS = 2000
+
+
+@register("wanda")
+class Wanda(ScoredMethod):
+    """Remove, of each neuron, the weights with the smallest abs(w) times the norm of their input.
+
+    The importance of the weight from i to j is ``abs(w_ij) * norm(h_i)``, and h_i the values of
+    input i, a feature or the output of a neuron, in evaluation mode on up to 2000 of the training
+    rows at hand, or of the unlabelled ones, at each round. The norm is Euclidean; rows with weights
+    count with them. Importances are compared among the weights into one neuron only, so that each
+    neuron loses the same share of its weights.
+
+    Parameters
+    ----------
+    {schedule}
+    {regrow}
+
+    Notes
+    -----
+    Each importance is taken as its rank among those of its neuron. The paper prunes a trained net
+    at once, and does not train it again, which is ``Wanda("one_shot")`` with
+    ``trigger=EpochTrigger(1, 1)``; in rounds, training makes up for what is lost. Only for nets
+    whose layers are a chain, which those of `PrunedMLPClassifier` are; `Pruner` refuses others.
+
+    References
+    ----------
+    Sun, Liu, Bair & Kolter, "A simple and effective pruning approach for large language models",
+    ICLR 2024, equation 1 and section 3.
+    """
+
+    granularity = "weight"
+    scope = "layer"
+
+    def __init__(self, schedule="cubic", regrow=False):
+        self.schedule = schedule
+        self.regrow = regrow
+
+    def begin(self, run):
+        """Have a look at the inputs of the layers at each round."""
+        from skactprune.pruning.probes import InputNorms
+
+        super().begin(run)
+        self.norms_ = run.watch(InputNorms(N_ROWS))
+
+    def scores(self, run):
+        """Rank of a weight among those of its neuron, by abs(w) times the norm of its input."""
+        layers = zip(run.weights(), self.norms_.take(run), run.masks.current, strict=False)
+        return [within_rows(np.abs(weight) * norm, mask) for weight, norm, mask in layers]
+
+
+def within_rows(importance, mask):
+    """Ranks within each row, where what is masked has the lowest.
+
+    Parameters
+    ----------
+    importance : ndarray of shape (n_out, n_in)
+        Not negative.
+    mask : bool ndarray of shape (n_out, n_in)
+        What is left.
+
+    Returns
+    -------
+    int ndarray of shape (n_out, n_in)
+        From 0 for the least important; of equals, the first comes first.
+    """
+    order = np.argsort(np.where(mask, importance, -1.0), axis=1, kind="stable")
+    return np.argsort(order, axis=1)
