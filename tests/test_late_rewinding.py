@@ -61,7 +61,7 @@ def assert_rewound(epochs, to, rounds):
 @pytest.mark.parametrize("share, epoch", [(0.05, 1), (0.01, 1), (0.1, 2), (0.22, 4), (0.25, 5)])
 def test_survivors_go_back_to_a_share_of_the_fit(share, epoch):
     watch = Watch()
-    make(LateRewinding(share), watch).fit(X, y)
+    make(LateRewinding(rewind_share=share), watch).fit(X, y)
     assert_rewound(watch.epochs, epoch, [5, 10])
     # And training goes on from there.
     assert not np.array_equal(watch.epochs[5][0][0], watch.epochs[4][0][0])
@@ -69,7 +69,7 @@ def test_survivors_go_back_to_a_share_of_the_fit(share, epoch):
 
 def test_a_round_that_comes_sooner_goes_back_to_its_own_moment():
     watch = Watch()
-    make(LateRewinding(0.9), watch).fit(X, y)
+    make(LateRewinding(rewind_share=0.9), watch).fit(X, y)
     assert_rewound(watch.epochs, 5, [10])
 
 
@@ -83,13 +83,13 @@ def test_short_fits_go_back_to_the_first_epoch(max_iter):
 
 
 def test_it_is_a_lottery_ticket_of_that_epoch():
-    late, ticket = make(LateRewinding(0.2)), make(LotteryTicket(rewind_epoch=4))
+    late, ticket = make(LateRewinding(rewind_share=0.2)), make(LotteryTicket(rewind_epoch=4))
     assert bits(late.fit(X, y)) == bits(ticket.fit(X, y))
 
 
 def test_calls_of_partial_fit_are_shares_of_max_iter():
     watch = Watch()
-    clf = make(LateRewinding(0.1), watch)
+    clf = make(LateRewinding(rewind_share=0.1), watch)
     for _ in range(12):
         clf.partial_fit(X, y, classes=np.unique(y))
     assert_rewound(watch.epochs, 2, [5, 10])
@@ -98,4 +98,4 @@ def test_calls_of_partial_fit_are_shares_of_max_iter():
 @pytest.mark.parametrize("share", [0, 1, -0.1, 2, "early", None, float("nan")])
 def test_share_is_checked(share):
     with pytest.raises(ValueError, match=rf"rewind_share={share!r} of LateRewinding must be in"):
-        make(LateRewinding(share)).fit(X, y)
+        make(LateRewinding(rewind_share=share)).fit(X, y)

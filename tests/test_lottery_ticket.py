@@ -10,7 +10,7 @@ from sklearn.datasets import make_classification
 from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback
 
-from skactprune import EpochTrigger, Geometric, Magnitude, PrunedMLPClassifier, Pruner
+from skactprune import EpochTrigger, Geometric, Magnitude, PrunedMLPClassifier, Pruner, ScorePruning
 from skactprune.checks import method_checks
 from skactprune.methods import LotteryTicket
 from skactprune.methods.lottery_ticket import same_share
@@ -393,3 +393,38 @@ def test_a_method_that_follows_another_goes_back_to_where_it_began():
     small = clf.coefs_[0]
     assert small.shape == before[0].shape
     assert (small[small != 0] == before[0][small != 0]).all()
+
+
+# -- any score -------------------------------------------------------------------------------
+
+NEURONS = ("check_reaches_fraction", "check_survives_pickling", "check_warm_start")
+
+
+@pytest.mark.parametrize("name", NEURONS)
+def test_with_another_score(name):
+    dict(method_checks())[name](LotteryTicket("neuron", "global", criterion="activation"))
+
+
+@pytest.mark.parametrize("criterion", ["l1_neurons", "apoz", "wanda", "nisp"])
+def test_those_of_the_lowest_scores_go_and_the_others_are_rewound(criterion):
+    watch, other = Watch(), Watch()
+    params = {"prune_fraction": 0.5, "n_prune_rounds": 1, "trigger": EpochTrigger(0.5, 0.5)}
+    method = LotteryTicket("neuron", rewind_epoch=1, criterion=criterion)
+    make(method, watch, max_iter=4, **params).fit(X, y)
+    make(ScorePruning(criterion), other, max_iter=4, **params).fit(X, y)
+    (early, _), (rewound, masks) = watch.epochs[:2]
+    assert_array_equal(rewound[0], early[0] * torch.tensor(masks[0]))
+    # Where nothing is rewound, the same neurons leave at once.
+    assert [int(mask.any(axis=1).sum()) for mask in masks] == [len(m) for m in other.epochs[1][1]]
+
+
+@pytest.mark.parametrize("criterion", ["movement", "snip", "rigl", "lottery_ticket", "none", 3])
+def test_scores_that_need_more_than_a_round_are_refused(criterion):
+    for method in (LotteryTicket(criterion=criterion), ScorePruning(criterion)):
+        with pytest.raises(ValueError, match=rf"criterion={criterion!r} must be .*'magnitude'"):
+            make(method).fit(X, y)
+
+
+def test_what_a_score_cannot_do_with_is_refused():
+    with pytest.raises(ValueError, match="activation='tanh' never happens"):
+        make(LotteryTicket(criterion="apoz"), activation="tanh").fit(X, y)

@@ -49,23 +49,19 @@ class APoZ(ScoredMethod):
         self.schedule = schedule
         self.regrow = regrow
 
-    def plan(self, run):
-        """Raise ValueError if the target cannot be reached, or nothing ever is zero."""
-        super().plan(run)
+    def begin(self, run):
+        """Have a look at the rows at each round; raise ValueError if nothing ever is zero."""
+        from skactprune.pruning.probes import Zeros
+
+        super().begin(run)
+        self.zeros_ = run.watch(Zeros())
         activation = run.activation
-        if activation is not None and np.any(activation.apply(np.array([-2.0, -1.0]))):
+        if run.shares and activation and activation.apply(np.array([-2.0, -1.0])).any():
             raise ValueError(
                 f"method={run.label} looks at how often neurons put out zero, which with "
                 f"activation={activation.name!r} never happens. It must be one that is zero for "
                 "negative numbers, such as 'relu'; method='activation' takes any."
             )
-
-    def begin(self, run):
-        """Have a look at the rows at each round."""
-        from skactprune.pruning.probes import Zeros
-
-        super().begin(run)
-        self.zeros_ = run.watch(Zeros())
 
     def scores(self, run):
         """Share of the rows for which the neuron does not put out zero."""

@@ -16,19 +16,21 @@ class LateRewinding(LotteryTicket):
 
     Parameters
     ----------
-    rewind_share : float, default=0.05
-        Share of the epochs of the fit after which the values are taken, in (0, 1); rounded to whole
-        epochs, at least 1, at most those before the first round.
     granularity : {"neuron", "weight"}, default="weight"
         What leaves together. The score of a neuron is the mean over its incoming weights.
     {scope}
     schedule : {"geometric", "cubic", "linear", "one_shot"} or callable, default=same_share
         Share of `prune_fraction` that is gone after each round; see `LotteryTicket`.
+    rewind_share : float, default=0.05
+        Share of the epochs of the fit after which the values are taken, in (0, 1); rounded to whole
+        epochs, at least 1, at most those before the first round.
+    criterion : str or callable, default="magnitude"
+        What is smallest, by the scores of a method or of a function; see `ScorePruning`.
 
     Notes
     -----
-    The papers go back to 0.1 % to 7 % of training, and find an early epoch needed for deep nets
-    where the beginning is not. Where a round comes sooner than the epoch, it goes back to the
+    The papers go back to between 0.1 % and 7 % of training, which works for deep nets for which
+    going back to the beginning does not. Where a round comes sooner than the epoch, it goes back to the
     values of its own moment, and later ones do, too. In `partial_fit` the share is of `max_iter`
     calls. For one epoch of your choice, which is refused if it is too late, see
     ``LotteryTicket(rewind_epoch=...)``; the notes there hold here, too.
@@ -41,11 +43,19 @@ class LateRewinding(LotteryTicket):
 
     rewind_epoch = 1
 
-    def __init__(self, rewind_share=0.05, granularity="weight", scope="layer", schedule=same_share):
-        self.rewind_share = rewind_share
+    def __init__(
+        self,
+        granularity="weight",
+        scope="layer",
+        schedule=same_share,
+        rewind_share=0.05,
+        criterion="magnitude",
+    ):
         self.granularity = granularity
         self.scope = scope
         self.schedule = schedule
+        self.rewind_share = rewind_share
+        self.criterion = criterion
 
     def validated(self):
         """Return self after checking the options; see `Method.validated`."""
@@ -62,7 +72,7 @@ class LateRewinding(LotteryTicket):
         return run.epoch >= max(1, round(float(self.rewind_share) * run.max_epochs))
 
     def round(self, run, share):
-        """Remove the smallest abs(w), and rewind the rest, here at the latest to values of now."""
+        """Remove the lowest scores, and rewind the rest, here at the latest to values of now."""
         if self.early_.weights is None:
             self.take(run)
         super().round(run, share)

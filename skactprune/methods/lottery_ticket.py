@@ -3,9 +3,8 @@
 from functools import partial
 from numbers import Integral
 
-import numpy as np
-
 from skactprune.methods.base import ScoredMethod
+from skactprune.methods.scores import ScorePruning
 from skactprune.pruning.method import register
 from skactprune.pruning.probes.base import Probe
 from skactprune.pruning.schedules import Geometric, cumulative_shares
@@ -51,6 +50,8 @@ class LotteryTicket(ScoredMethod):
     rewind_epoch : int, default=0
         Epoch at whose end the values are taken that are gone back to; 0 is before the first step.
         It must not be later than the first round.
+    criterion : str or callable, default="magnitude"
+        What is smallest, by the scores of a method or of a function; see `ScorePruning`.
 
     Raises
     ------
@@ -81,11 +82,19 @@ class LotteryTicket(ScoredMethod):
 
     regrow = False
 
-    def __init__(self, granularity="weight", scope="layer", schedule=same_share, rewind_epoch=0):
+    def __init__(
+        self,
+        granularity="weight",
+        scope="layer",
+        schedule=same_share,
+        rewind_epoch=0,
+        criterion="magnitude",
+    ):
         self.granularity = granularity
         self.scope = scope
         self.schedule = schedule
         self.rewind_epoch = rewind_epoch
+        self.criterion = criterion
 
     def validated(self):
         """Return self after checking the options; see `Method.validated`."""
@@ -94,6 +103,7 @@ class LotteryTicket(ScoredMethod):
             raise ValueError(
                 f"rewind_epoch={epoch!r} of {type(self).__name__} must be an integer, 0 or more."
             )
+        ScorePruning(self.criterion).validated()
         return super().validated()
 
     def plan(self, run):
@@ -113,6 +123,8 @@ class LotteryTicket(ScoredMethod):
         from skactprune.pruning.probes import EarlyWeights
 
         super().begin(run)
+        self.scorer_ = ScorePruning(self.criterion)
+        self.scorer_.begin(run)
         self.early_ = run.watch(EarlyWeights())
         self.others_ = run.watch(EarlyOthers())
         self.take_early(run)
@@ -136,11 +148,11 @@ class LotteryTicket(ScoredMethod):
         self.others_.take(run)
 
     def scores(self, run):
-        """abs(w) after training."""
-        return [np.abs(weight) for weight in run.weights()[:-1]]
+        """abs(w) after training, or what else the criterion is."""
+        return self.scorer_.scores(run)
 
     def round(self, run, share):
-        """Remove the smallest abs(w), and rewind the rest."""
+        """Remove the lowest scores, and rewind the rest."""
         if self.early_.weights is None:
             raise ValueError(
                 f"rewind_epoch={self.rewind_epoch!r} of {type(self).__name__} must not be later "

@@ -72,23 +72,27 @@ class NISP(ScoredMethod):
 
         super().begin(run)
         self.outputs_ = run.watch(Outputs(N_ROWS))
+        self.left_ = None
 
     def selected(self, run, masks, share):
         """Masks of what is to be left: first how many of each layer, then which."""
-        (*_, responses), weight = self.outputs_.take(run)
-        self.importance_ = infinite_selection(responses, weight, float(self.alpha))
-        self.left_ = [len(mask) for mask in masks.current]
-        # All take the same share of each layer, whatever the scores.
+        # All scores take the same share of each layer.
         left = super().selected(run, masks, share)
         self.left_ = [int(mask.any(axis=1).sum()) for mask in left]
-        return super().selected(run, masks, share)
+        left = super().selected(run, masks, share)
+        self.left_ = None
+        return left
 
     def scores(self, run):
-        """Importances, propagated back from the last hidden layer."""
-        weights = run.weights()[1:-1]
+        """Importances, propagated back from those that will be left, once that is known."""
+        left = self.left_
+        if left is None:
+            (*_, responses), weight = self.outputs_.take(run)
+            self.importance_ = infinite_selection(responses, weight, float(self.alpha))
+            left = [len(mask) for mask in run.masks.current]
         scores = [self.importance_]
-        for weight, left in zip(reversed(weights), reversed(self.left_[1:]), strict=True):
-            kept = without_lowest(scores[0], left)
+        for weight, n_left in zip(run.weights()[-2:0:-1], left[:0:-1], strict=True):
+            kept = without_lowest(scores[0], n_left)
             scores.insert(0, np.abs(weight).astype(np.float64).T @ kept)
         return [score[:, None] for score in scores]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from skactprune.methods.base import CountingMethod
-from skactprune.pruning.method import METHODS
+from skactprune.pruning.method import METHODS, Method
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,10 @@ class ScorePruning(CountingMethod):
     Parameters
     ----------
     criterion : str or callable, default="activation"
-        The name of a method whose scores to take, or a function of a
-        `skactprune.methods.LayerState` that returns scores of shape (n_out, n_in), or (n_out, 1)
-        for scores of neurons. Low scores go first. Those of weights that are left must be finite.
+        The name of a method whose scores to take, one that does nothing but score in rounds, or a
+        function of a `skactprune.methods.LayerState` that returns scores of shape (n_out, n_in), or
+        (n_out, 1) for scores of neurons. Low scores go first. Those of weights that are left must
+        be finite.
     {granularity}
     {scope}
     {schedule}
@@ -76,15 +77,13 @@ class ScorePruning(CountingMethod):
 
     def _scorer(self):
         """Method whose scores are taken."""
-        known = isinstance(self.criterion, str) and self.criterion in METHODS
-        scorer = METHODS.make(self.criterion) if known else None
-        if not hasattr(scorer, "scores"):
-            names = [name for name in METHODS if hasattr(METHODS.look_up(name), "scores")]
+        names = [name for name in METHODS if _is_scorer(METHODS.look_up(name))]
+        if not (isinstance(self.criterion, str) and self.criterion in names):
             raise ValueError(
                 f"criterion={self.criterion!r} must be a callable, or the name of a method that "
-                f"has scores: {', '.join(map(repr, sorted(names)))}."
+                f"does nothing but score in rounds: {', '.join(map(repr, sorted(names)))}."
             )
-        return scorer
+        return METHODS.make(self.criterion)
 
     def begin(self, run):
         """Watch what a function may see, or what the method of a name needs."""
@@ -109,3 +108,10 @@ class ScorePruning(CountingMethod):
             run.weights(), run.masks.current, firing.counts, firing.seen, inputs, strict=False
         )
         return [self.criterion(LayerState(*layer, run.random_state)) for layer in layers]
+
+
+def _is_scorer(cls):
+    """Whether a method gives scores that need no more than what it watches."""
+    hooks = ("on_gradient", "on_step", "on_epoch")
+    quiet = all(getattr(cls, hook) is getattr(Method, hook) for hook in hooks)
+    return quiet and hasattr(cls, "scores") and cls.when == "in rounds"
