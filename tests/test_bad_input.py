@@ -65,8 +65,8 @@ NAMES = "'activation', 'activation_magnitude', .*'ganguli2024', .*'magnitude', .
         ({"method": "snap"}, f"method='snap' is unknown. Known names: {NAMES}"),
         (
             {"method": ScorePruning("entropy")},
-            "criterion='entropy' must be a callable, or the name of a method that does nothing but score in rounds: "
-            "'activation', ",
+            "criterion='entropy' must be a callable, or the name of a method that does nothing but "
+            "score in rounds: 'activation', ",
         ),
         (
             {"method": Ganguli2024("magnitude"), "prune_fraction": 0.2},

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from skactprune import PrunedMLPClassifier
-from skactprune.methods import get_method
+from skactprune.methods import available
 
 README = Path(__file__).parents[1] / "README.md"
 NUMBER = r"\d+\.\d+"
@@ -33,9 +33,29 @@ def test_examples_print_what_the_readme_says():
         )
 
 
-def test_methods_are_known():
-    section = README.read_text(encoding="utf-8").split("## Methods")[1]
-    names = re.findall(r'^\| `"(\w+)"` ', section, re.MULTILINE)
-    assert {"activation", PrunedMLPClassifier().method} < set(names)
-    for name in names:
-        get_method(name)
+def table_of_methods():
+    """Markdown table of all methods, as they describe themselves."""
+    lines = ["| `method=` | what it does | removes | when |", "|---|---|---|---|"]
+    for row in available():
+        default = " (default)" * (row["name"] == PrunedMLPClassifier().method)
+        what = row["what"].removesuffix(".").replace("|", "\\|")
+        cells = [f'`"{row["name"]}"`{default}', what, row["removes"], row["when"]]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def with_table(text):
+    """The README with this table in place of the one in its section on methods."""
+    before, heading, after = text.partition("\n## Methods\n")
+    after = re.sub(r"(?m)^\|.*\|$(?:\n\|.*\|$)*", lambda _: table_of_methods(), after, count=1)
+    return before + heading + after
+
+
+def test_table_of_methods_is_up_to_date():
+    text = README.read_text(encoding="utf-8")
+    assert '`"activation_surgeon"` (default) |' in text
+    assert text == with_table(text), "python tests/test_readme.py writes the table of methods anew"
+
+
+if __name__ == "__main__":
+    README.write_text(with_table(README.read_text(encoding="utf-8")), encoding="utf-8")

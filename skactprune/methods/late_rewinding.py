@@ -30,9 +30,9 @@ class LateRewinding(LotteryTicket):
     Notes
     -----
     The papers go back to between 0.1 % and 7 % of training, which works for deep nets for which
-    going back to the beginning does not. Where a round comes sooner than the epoch, it goes back to the
-    values of its own moment, and later ones do, too. In `partial_fit` the share is of `max_iter`
-    calls. For one epoch of your choice, which is refused if it is too late, see
+    going back to the beginning does not. Where a round comes sooner than the epoch, it goes back to
+    the values of its own moment, and later ones do, too. In `partial_fit` the share is of
+    `max_iter` calls. For one epoch of your choice, which is refused if it is too late, see
     ``LotteryTicket(rewind_epoch=...)``; the notes there hold here, too.
 
     References
