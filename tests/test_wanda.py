@@ -102,6 +102,22 @@ def test_shares_of_neurons_stay_alike_over_rounds():
         assert np.ptp(mask.sum(axis=0)) <= 1
 
 
+def test_weights_that_regrow_are_compared_like_all_others():
+    kept = []
+
+    class Keeping(Seen):
+        def remove(self, run, masks):
+            kept.append([mask.copy() for mask in masks.current])
+            super().remove(run, masks)
+
+    fit(Keeping("linear", regrow=True), n_prune_rounds=2, max_iter=8, learning_rate_init=0.1)
+    (first, *_), (second, *_) = kept
+    assert (second & ~first).any()
+    for depth, importance in enumerate(importances(SEEN[1], X, np.ones(len(y)))):
+        mask = kept[1][depth]
+        np.testing.assert_array_equal(mask, lowest_of_each_row(importance, (~mask).sum()))
+
+
 def test_of_ties_no_more_leave_than_are_asked_for():
     class Tied(Wanda):
         def scores(self, run):

@@ -26,7 +26,8 @@ class Wanda(ScoredMethod):
 
     Notes
     -----
-    Each importance is taken as its rank among those of its neuron. The paper prunes a trained net
+    Each importance is taken as its rank among those of its neuron, in which weights that have gone
+    come first. The paper prunes a trained net
     at once, and does not train it again, which is ``Wanda("one_shot")`` with
     ``trigger=EpochTrigger(1, 1)``; in rounds, training makes up for what is lost. Only for nets
     whose layers are a chain, which those of `PrunedMLPClassifier` are; `Pruner` refuses others.
@@ -53,24 +54,13 @@ class Wanda(ScoredMethod):
 
     def scores(self, run):
         """Rank of a weight among those of its neuron, by abs(w) times the norm of its input."""
-        layers = zip(run.weights(), self.norms_.take(run), run.masks.current, strict=False)
-        return [within_rows(np.abs(weight) * norm, mask) for weight, norm, mask in layers]
+        return [
+            within_rows(np.where(weight == 0, -1.0, np.abs(weight) * norm))
+            for weight, norm in zip(run.weights(), self.norms_.take(run), strict=False)
+        ]
 
 
-def within_rows(importance, mask):
-    """Ranks within each row, where what is masked has the lowest.
-
-    Parameters
-    ----------
-    importance : ndarray of shape (n_out, n_in)
-        Not negative.
-    mask : bool ndarray of shape (n_out, n_in)
-        What is left.
-
-    Returns
-    -------
-    int ndarray of shape (n_out, n_in)
-        From 0 for the least important; of equals, the first comes first.
-    """
-    order = np.argsort(np.where(mask, importance, -1.0), axis=1, kind="stable")
+def within_rows(importance):
+    """Ranks within each row: 0 for the lowest; of equals, the first comes first."""
+    order = np.argsort(importance, axis=1, kind="stable")
     return np.argsort(order, axis=1)

@@ -27,7 +27,7 @@ class Zeros(Probe):
         list of ndarray of shape (n_out,)
             One for every hidden layer, in [0, 1].
         """
-        dataset, module = run.rows.watched, run.net.module_
+        dataset = run.rows.watched
         weight = getattr(dataset, "sample_weight", None)
         weight = np.ones(len(dataset)) if weight is None else np.asarray(weight, np.float64)
         zeros = [np.zeros(len(mask)) for mask in run.masks.current]
@@ -38,8 +38,9 @@ class Zeros(Probe):
             zeros[depth] += of_rows @ (z <= 0).cpu().numpy()
             seen[depth] += of_rows.sum()
 
-        removes = run.layout.watch(module, hear)
+        removes = []
         with run.cleaning(lambda: [remove() for remove in removes]):
+            removes += run.layout.watch(run.net.module_, hear)
             for rows in run.rows.in_batches(np.arange(len(dataset))):
                 for depth, z in enumerate(run.forward(dataset[rows][0])):
                     hear(depth, z)
