@@ -81,10 +81,16 @@ def data(seed=0):
 
 def estimator(method, **params):
     """Estimator for the small problem."""
-    defaults = {"prune_fraction": 0.6, "n_prune_rounds": 3, "max_iter": EPOCHS, "batch_size": 20}
+    defaults = {"n_prune_rounds": 3, "max_iter": EPOCHS, "batch_size": 20}
+    defaults["prune_fraction"] = asked(method, 0.6)
     return PrunedMLPClassifier(
         HIDDEN, method=method, learning_rate_init=0.01, random_state=0, **defaults | params
     )
+
+
+def asked(method, fraction):
+    """The fraction, or None where the method has a threshold of its own set."""
+    return fraction if get_method(method).own_threshold is None else None
 
 
 def fitted(method, **params):
@@ -165,7 +171,7 @@ def check_reaches_fraction(method):
     largest = max(units[depth - 1] + units[depth + 1] for depth in range(1, len(units) - 1))
     for variant in variants(method):
         clf = fitted(variant)
-        if not getattr(variant, "regrow", False):
+        if not getattr(variant, "regrow", False) and variant.own_threshold is None:
             assert clf.sparsity_ >= 0.6 - 1e-12, f"{variant}: {clf.sparsity_}"
             assert clf.sparsity_ * total <= 0.6 * total + largest, f"{variant}: {clf.sparsity_}"
         assert_consistent(clf)
@@ -270,8 +276,9 @@ def check_warm_start(method):
         if not getattr(get_method(method), "regrow", False):
             assert clf.sparsity_ == sparsity, "a warm start pruned again"
             assert len(clf.pruning_history_) == n_rows
-        clf = pickle.loads(pickle.dumps(clf)).set_params(prune_fraction=0.75).fit(X, y)
-    assert clf.sparsity_ >= 0.75 - 1e-12
+        more = asked(method, 0.75)
+        clf = pickle.loads(pickle.dumps(clf)).set_params(prune_fraction=more).fit(X, y)
+    assert clf.sparsity_ >= (more or sparsity) - 1e-12
     assert_consistent(clf)
 
 
@@ -304,7 +311,7 @@ def check_survives_interrupts(method):
                 clf.fit(*data())
             assert clf.n_iter_ == EPOCHS
             if not getattr(get_method(method), "regrow", False):
-                assert clf.sparsity_ >= 0.6 - 1e-12
+                assert clf.sparsity_ >= (clf.prune_fraction or 0) - 1e-12
             assert_consistent(clf)
 
 
@@ -317,6 +324,18 @@ def check_does_nothing_without_fraction(method):
         assert clf.sparsity_ == 0 and clf.pruning_history_ == []
         for one, other in zip(clf.coefs_, dense.coefs_, strict=True):
             assert one.tobytes() == other.tobytes()
+
+
+@one_of_them
+def check_measures_once(method):
+    """Either a fraction or the method's own threshold says how much goes, never both or none."""
+    own = get_method(method).own_threshold
+    try:
+        fitted(method, prune_fraction=None if own is None else 0.6)
+    except ValueError as error:
+        assert "prune_fraction" in str(error), f"the error does not name prune_fraction: {error}"
+    else:
+        raise AssertionError(f"prune_fraction and a threshold of its own, {own}, do not conflict")
 
 
 @one_of_them
@@ -338,7 +357,7 @@ def check_prunes_any_net(method):
         torch.nn.ReLU(),
         torch.nn.Linear(12, N_CLASSES),
     )
-    pruner = Pruner(method, prune_fraction=0.5, n_prune_rounds=2, random_state=0)
+    pruner = Pruner(method, prune_fraction=asked(method, 0.5), n_prune_rounds=2, random_state=0)
     net = NeuralNetClassifier(
         module,
         criterion=torch.nn.CrossEntropyLoss,

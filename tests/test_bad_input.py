@@ -344,9 +344,9 @@ def test_no_gpu():
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"prune_fraction": 1.0}, r"'prune_fraction' .* \[0.0, 1.0\). Got 1.0 instead"),
-        ({"prune_fraction": -1}, r"'prune_fraction' .* \[0.0, 1.0\). Got -1 instead"),
-        ({"prune_fraction": "0.8"}, r"'prune_fraction' .* \[0.0, 1.0\). Got '0.8' instead"),
+        ({"prune_fraction": 1.0}, r"'prune_fraction' .* \[0.0, 1.0\) or None. Got 1.0 instead"),
+        ({"prune_fraction": -1}, r"'prune_fraction' .* \[0.0, 1.0\) or None. Got -1 instead"),
+        ({"prune_fraction": "0.8"}, r"'prune_fraction' .* \[0.0, 1.0\) or None. Got '0.8' instead"),
         ({"n_prune_rounds": -1}, r"'n_prune_rounds' .* \[0, 10000\]. Got -1 instead"),
         ({"n_prune_rounds": 10**9}, r"'n_prune_rounds' .* \[0, 10000\]. Got 1000000000 instead"),
         ({"n_prune_rounds": 1.5}, r"'n_prune_rounds' .* \[0, 10000\]. Got 1.5 instead"),

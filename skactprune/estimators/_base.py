@@ -23,7 +23,7 @@ CONSTRAINTS = {
     "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
     "activation": [StrOptions({"identity", "logistic", "tanh", "relu"})],
     "method": [str, Method],
-    "prune_fraction": [Interval(Real, 0, 1, closed="left")],
+    "prune_fraction": [Interval(Real, 0, 1, closed="left"), None],
     "n_prune_rounds": [Interval(Integral, 0, None, closed="left")],
     "trigger": [str, HasMethods(["rounds_due", "stops"])],
     "components": [StrOptions({"predictive", "pca"})],

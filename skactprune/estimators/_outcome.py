@@ -25,12 +25,14 @@ def warn_of_collapse(estimator, accuracy, chance):
     if not history:
         return
     sizes = [mask.shape[1] for mask in estimator.masks_]
-    share = _even_share([estimator.n_features_in_, *sizes], float(estimator.prune_fraction))
+    asked = estimator.prune_fraction
+    gone = estimator.sparsity_ if asked is None else float(asked)
+    share = _even_share([estimator.n_features_in_, *sizes], gone)
     left = [len(live) for live in estimator.live_neurons_]
     alike = [round(size * share) for size in sizes]
     advice = (
-        "Take a lower prune_fraction, a method or a granularity that keeps more of each layer "
-        "(scope='layer'), more rounds, or more epochs between them (max_iter)."
+        "Take a lower prune_fraction or threshold, a method or a granularity that keeps more of "
+        "each layer (scope='layer'), more rounds, or more epochs between them (max_iter)."
     )
     if any(n <= FEW and even >= ENOUGH for n, even in zip(left, alike, strict=True)):
         warn(

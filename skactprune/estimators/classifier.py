@@ -47,10 +47,11 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         `skactprune.register`, with its default options; or an object with options such as
         ``Activation(granularity="weight")``, which nest in a grid as ``method__granularity``.
         The names are those in ``list(skactprune.methods.METHODS)``.
-    prune_fraction : float, default=0.8
+    prune_fraction : float or None, default=0.8
         Share of the hidden layers' weights that is gone after the last round, in [0, 1). Weights
         of the output layer do not count and are not pruned, except that those of removed
-        neurons leave with them. 0 is an ordinary multi-layer perceptron.
+        neurons leave with them. 0 is an ordinary multi-layer perceptron. None only, and always,
+        where the method has a threshold of its own set, which decides then.
     n_prune_rounds : int, default=5
         Number of rounds; 0 is an ordinary multi-layer perceptron, too.
     trigger : {"progress", "epoch", "accuracy"} or trigger, default="progress"

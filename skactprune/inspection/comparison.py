@@ -340,7 +340,7 @@ def _rival_rows(net, pruned, fit_rows, row):
         # Neither how it trains nor how far it is pruned is the rival's to choose.
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", "(?s).*Take a lower prune_fraction")
-        random, seconds = timed_fit(pruned_at_random(net), *fit_rows)
+        random, seconds = timed_fit(pruned_at_random(pruned), *fit_rows)
         small, small_seconds = timed_fit(small_net(pruned), *fit_rows)
     return [
         row(random, seconds=seconds, method="net pruned at random"),

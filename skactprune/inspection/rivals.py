@@ -38,7 +38,7 @@ def pruned_at_random(net):
     Parameters
     ----------
     net : PrunedMLPClassifier
-        Is left as it is.
+        Is left as it is. With ``prune_fraction=None`` it must be fitted: as much goes as is gone.
 
     Returns
     -------
@@ -48,7 +48,11 @@ def pruned_at_random(net):
     """
     own, random = get_method(net.method), get_method("random")
     options = {name: getattr(own, name) for name in random.get_params() if hasattr(own, name)}
-    return clone(net).set_params(method=random.set_params(**options))
+    asked = net.prune_fraction
+    return clone(net).set_params(
+        method=random.set_params(**options),
+        prune_fraction=net.sparsity_ if asked is None else asked,
+    )
 
 
 def small_net(net):

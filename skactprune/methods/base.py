@@ -121,8 +121,30 @@ class ScoredMethod(Method):
         """
         return run.masks.n_original
 
+    def cutoffs(self, run, share):
+        """Scores below which weights leave, where `Method.own_threshold` is set.
+
+        A neuron, whose score is a mean, leaves below the cutoff of its layer, too. The last
+        neurons and paths stay whatever their scores.
+
+        Parameters
+        ----------
+        run : Run
+            The run; `scores` was called before.
+        share : float
+            Share of the threshold that the round is to apply, in (0, 1].
+
+        Returns
+        -------
+        list of float
+            One for every hidden layer.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define cutoffs(run, share).")
+
     def plan(self, run):
         """Raise ValueError if the target cannot be reached."""
+        if run.target is None:
+            return
         for part in run.parts(run.masks):
             layout = part.masks.layout
             fewest = layout.fewest_weights(self.granularity, part.floors)
@@ -152,6 +174,7 @@ class ScoredMethod(Method):
                 for score, weight in zip(scores, run.weights(), strict=False)
             ]
         left = list(masks.current)
+        cutoffs = None if run.target is not None else self.cutoffs(run, share)
         for part in run.parts(masks):
             found = select(
                 [scores[depth] for depth in part.depths],
@@ -159,7 +182,11 @@ class ScoredMethod(Method):
                 granularity=self.granularity,
                 scope=self.scope,
                 floors=part.floors,
-                **self.amount(part, share * part.target),
+                **(
+                    self.amount(part, share * part.target)
+                    if cutoffs is None
+                    else {"cutoffs": [cutoffs[depth] for depth in part.depths]}
+                ),
             )
             for depth, mask in zip(part.depths, found, strict=True):
                 left[depth] = mask

@@ -48,7 +48,7 @@ class Ending:
         """Whether the call ends in the middle of something: of an epoch, or by an error."""
         return self._open or self._failed
 
-    def tell(self, net, run, asked):
+    def tell(self, net, run, missed):
         """Warn if rounds are missing and no further call is to be expected.
 
         Parameters
@@ -57,8 +57,8 @@ class Ending:
             The net.
         run : Run
             Its run.
-        asked : str
-            What was asked for.
+        missed : str
+            What was asked for and is not there.
         """
         limit = net.max_epochs
         before, self._max_epochs = self._max_epochs or limit, limit
@@ -75,7 +75,7 @@ class Ending:
         )
         warn(
             f"{reached} and only {run.done} of {len(run.shares)} pruning rounds were triggered: "
-            f"the sparsity is {run.masks.sparsity:.3f}, not {asked}.",
+            f"the sparsity is {run.masks.sparsity:.3f}, {missed}.",
             ConvergenceWarning,
         )
 

@@ -40,6 +40,18 @@ class Method(TakesNames, BaseEstimator):
         """What leaves together, in the plural; a method without granularity may say it itself."""
         return f"{getattr(self, 'granularity', 'weight')}s"
 
+    @property
+    def own_threshold(self):
+        """What decides how much goes in place of `prune_fraction`, which must be None then.
+
+        Returns
+        -------
+        str or None
+            Option and value, "quality=1.0" for instance, as messages name it; None where no
+            threshold of the method's own is set, so that a fraction must be given.
+        """
+        return None
+
     def validated(self):
         """Return self after checking the parameters.
 
@@ -76,7 +88,8 @@ class Method(TakesNames, BaseEstimator):
         run : Run
             The run.
         share : float
-            Share of ``run.target`` that is to be gone afterwards, in (0, 1].
+            Share of ``run.target`` that is to be gone afterwards, in (0, 1]; where that is None,
+            share of what the method's own threshold asks for.
         """
 
     def end(self, run):

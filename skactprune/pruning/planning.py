@@ -16,7 +16,7 @@ from skactprune.pruning.triggers import get_trigger
 # Rounds come at ends of epochs, and each has an entry in lists.
 MOST_ROUNDS = 10_000
 CONSTRAINTS = {
-    "prune_fraction": [Interval(Real, 0, 1, closed="left")],
+    "prune_fraction": [Interval(Real, 0, 1, closed="left"), None],
     "n_prune_rounds": [Interval(Integral, 0, MOST_ROUNDS, closed="both")],
     "min_neurons": ["array-like", Interval(Integral, 1, None, closed="left")],
     "random_state": ["random_state"],
@@ -59,20 +59,53 @@ def planned(net, params, state=None, trace=None):
     method = type(method)(**method.get_params(deep=False)).validated()
     trigger = get_trigger(params["trigger"])
     # Numbers of numpy may be too small for what is computed from them.
-    fraction, fractions = float(params["prune_fraction"]), params["layer_fractions"]
+    fraction, fractions = params["prune_fraction"], params["layer_fractions"]
+    check_one_measure(method, params)
+    fraction = None if fraction is None else float(fraction)
     n_rounds = int(params["n_prune_rounds"])
     layout = layout_of(net.module_, trace, params["ignored_layers"], fractions)
-    wanted = fraction or any((fractions or {}).values())
+    wanted = fraction != 0 or any((fractions or {}).values())
     shares = cumulative_shares(method.schedule, n_rounds if wanted else 0)
     run = Run(net, repr(params["method"]), params["random_state"], layout)
     if state is not None:
         run.load(state["run"])
     elif not is_chain(net.module_):
         run.take_zeros()
-    run.ask(fraction if shares else 0.0, shares, params["min_neurons"])
+    target = fraction if shares else 0.0
+    run.ask(target, shares, params["min_neurons"], method.own_threshold)
     if shares:
         method.plan(run)
     return method, trigger, run
+
+
+def check_one_measure(method, params):
+    """Raise ValueError unless either a fraction or the method's own threshold says how much goes.
+
+    Parameters
+    ----------
+    method : Method
+        The method.
+    params : dict
+        Parameters of a `Pruner`. ``prune_fraction=0`` is for any method: nothing is pruned.
+    """
+    fraction, own, label = params["prune_fraction"], method.own_threshold, params["method"]
+    if fraction is None and own is None:
+        raise ValueError(
+            f"prune_fraction=None needs a method that has a threshold of its own set; "
+            f"method={label!r} has none, so that prune_fraction must be a number in [0, 1)."
+        )
+    if own is None or fraction == 0:
+        return
+    if fraction is not None:
+        raise ValueError(
+            f"{own} of method={label!r} decides how much is pruned, so that "
+            f"prune_fraction={fraction!r} must be None (or 0, which prunes nothing)."
+        )
+    if params["layer_fractions"]:
+        raise ValueError(
+            f"{own} of method={label!r} decides how much is pruned, so that "
+            f"layer_fractions={params['layer_fractions']!r} must be None."
+        )
 
 
 def hook_matters(hook, method, run, accuracy, tallies):

@@ -37,9 +37,10 @@ class Pruner(TakesNames, Callback):
     method : str or Method, default="firing_deviation"
         The recipe: what is scored, what leaves together, how much a round. "activation_surgeon"
         is for the nets of this package only.
-    prune_fraction : float, default=0.8
+    prune_fraction : float or None, default=0.8
         Share of the weights of the layers that are pruned, biases not counted, that is gone after
-        the last round, in [0, 1).
+        the last round, in [0, 1). None only, and always, where the method has a threshold of its
+        own set, which decides then.
     n_prune_rounds : int, default=5
         Number of rounds, at most 10000; 0 never prunes.
     trigger : {"epoch", "accuracy"}, EpochTrigger or AccuracyTrigger, default="epoch"
@@ -322,7 +323,10 @@ class Pruner(TakesNames, Callback):
         if run.begun:
             self.method_.end(run)
         self.unlabeled_ = self.training_ = run.rows = None
-        self.ending_.tell(net, run, f"prune_fraction={self.prune_fraction!r}")
+        missed = f"not prune_fraction={self.prune_fraction!r}"
+        if run.target is None:
+            missed = f"not yet what {run.own_threshold} leaves"
+        self.ending_.tell(net, run, missed)
 
     def _weights(self, batch):
         return None if self.sample_weight is None else self.sample_weight(batch)

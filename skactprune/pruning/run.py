@@ -34,8 +34,8 @@ class Part:
         Their masks.
     floors : list of int
         Neurons that each of them keeps at least.
-    target : float
-        Share of their weights that is to be gone in the end.
+    target : float or None
+        Share of their weights that is to be gone in the end, as `Run.target`.
     n_weights : int
         Weights that methods which count all of a net count.
     fraction_done : float
@@ -45,7 +45,7 @@ class Part:
     depths: list
     masks: Masks
     floors: list
-    target: float
+    target: float | None
     n_weights: int
     fraction_done: float
 
@@ -59,6 +59,7 @@ STATE = (
     "shares",
     "done",
     "fraction_done",
+    "reached",
     "epoch",
     "history",
     "moving",
@@ -84,10 +85,13 @@ class Run:
     ----------
     net : skorch.NeuralNet
         The net in training; gone between fits.
-    asked : float
+    asked : float or None
         Share of the weights that is to be gone, in the end, of layers without one of their own.
-    target : float
-        Share of all hidden weights that is to be gone in the end; 0 where nothing is to be pruned.
+    target : float or None
+        Share of all hidden weights that is to be gone in the end; 0 where nothing is to be pruned,
+        None where a threshold of the method's own decides.
+    own_threshold : str or None
+        That threshold, as `Method.own_threshold`.
     layout : Chain or Loose
         Who feeds whom.
     masks : Masks
@@ -103,7 +107,10 @@ class Run:
     done : int
         Rounds done.
     fraction_done : float
-        Share of the weights that rounds were asked to remove so far.
+        Share of the weights that rounds were asked to remove so far; where it was no share that
+        was asked for, the share that was gone after the last of them.
+    reached : tuple of (str or None, float)
+        The last threshold of a method's own by which rounds removed, and the share of it.
     epoch : int
         Epochs of this fit, or of all calls of ``partial_fit``, that have ended.
     max_epochs : int
@@ -138,6 +145,7 @@ class Run:
         self.masks = Masks(self.layout)
         self.n_weights = sum(layer.weight.numel() for layer in self.layers)
         self.asked = self.target = 0.0
+        self.own_threshold, self.reached = None, (None, 0.0)
         self.floors = [1] * len(self.layout.shapes)
         self.shares, self.done, self.fraction_done = [], 0, 0.0
         self.epoch, self.history = 0, []
@@ -153,17 +161,19 @@ class Run:
 
     # -- how far ----------------------------------------------------------------------------
 
-    def ask(self, target, shares, min_neurons):
+    def ask(self, target, shares, min_neurons, own_threshold=None):
         """Set what is to be reached, and in which steps; where the run is already, it goes on.
 
         Parameters
         ----------
-        target : float
+        target : float or None
             Share of the hidden weights that is to be gone in the end.
         shares : list of float
             Share of it that is to be gone after each round.
         min_neurons : int or sequence of int
             Neurons that every hidden layer, or each of them, keeps at least.
+        own_threshold : str, default=None
+            What decides instead where `target` is None. Rounds come again when it is another one.
 
         Raises
         ------
@@ -176,18 +186,19 @@ class Run:
                 "hidden layer (or prune_fraction=0)."
             )
         self.asked, self.target, self.shares = target, self._overall(target), shares
+        self.own_threshold = own_threshold
         self.floors = floors_of(self.layout.shapes, min_neurons)
         if not self.epoch and not self.history:
             self.start_schedule()
             return
         # Where more is asked for than before, the last rounds are to come again.
         self.done = min(self.done, len(shares))
-        while self.done and self.fraction(self.done) > self.fraction_done:
+        while self.done and not self._is_reached(self.done):
             self.done -= 1
 
     def _overall(self, asked):
         """Share of all hidden weights that is to be gone, where layers have shares of their own."""
-        if all(own is None for own in self.fractions):
+        if asked is None or all(own is None for own in self.fractions):
             return asked
         sizes = [n_out * n_in for n_out, n_in in self.layout.shapes]
         shares = [asked if own is None else own for own in self.fractions]
@@ -197,7 +208,7 @@ class Run:
         """Count epochs and rounds from zero; rounds whose target was reached are skipped."""
         self.epoch = self.done = 0
         self.best, self.idle = np.inf, 0
-        while self.done < len(self.shares) and self.fraction(self.done + 1) <= self.fraction_done:
+        while self.done < len(self.shares) and self._is_reached(self.done + 1):
             self.done += 1
 
     def take_zeros(self):
@@ -228,6 +239,22 @@ class Run:
     def fraction(self, done):
         """Share of the weights that is to be gone after `done` rounds."""
         return self.shares[done - 1] * self.target
+
+    def _is_reached(self, done):
+        """Whether what `done` rounds are to remove is gone already."""
+        if self.target is None:
+            threshold, share = self.reached
+            return threshold == self.own_threshold and self.shares[done - 1] <= share
+        return self.fraction(done) <= self.fraction_done
+
+    def _count_as_done(self, done):
+        """Note what the rounds up to number `done` were to remove."""
+        self.done = done
+        if self.target is None:
+            self.fraction_done = self.masks.sparsity
+            self.reached = self.own_threshold, self.shares[done - 1]
+        else:
+            self.fraction_done = self.fraction(done)
 
     def needs_accuracy(self, trigger):
         """Whether the accuracy of training is to be taken in the coming epoch."""
@@ -265,7 +292,7 @@ class Run:
                 )
             if self.epoch:
                 self.layout.renew(self.net, self.rows.training, self.fit_params)
-            self.fraction_done, self.done = self.fraction(done), done
+            self._count_as_done(done)
             self.best, self.idle = np.inf, 0
             epoch = self.net.history[-1]
             row = {
@@ -364,13 +391,14 @@ class Run:
         own = self.fractions[depths[0]]
         target = self.asked if own is None else own
         share = self.shares[self.done - 1] if self.done else 0.0
+        done = self.fraction_done if whole or target is None else share * target
         return Part(
             depths=depths,
             masks=masks if whole else masks.part(depths),
             floors=[self.floors[depth] for depth in depths],
             target=target,
             n_weights=self.n_weights if whole else masks.part(depths).n_original,
-            fraction_done=self.fraction_done if whole else share * target,
+            fraction_done=done,
         )
 
     # -- what there is ----------------------------------------------------------------------

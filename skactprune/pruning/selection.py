@@ -13,7 +13,7 @@ GRANULARITIES = ("neuron", "weight")
 SCOPES = ("layer", "global")
 
 
-def select(scores, masks, *, granularity, scope, floors, n_left=None, n_removed=None):
+def select(scores, masks, *, granularity, scope, floors, n_left=None, n_removed=None, cutoffs=None):
     """Masks after the lowest-scored units have gone.
 
     Ties are broken by position: the earlier layer, neuron and input goes first.
@@ -36,22 +36,28 @@ def select(scores, masks, *, granularity, scope, floors, n_left=None, n_removed=
         path to the input or the output.
     n_removed : int, optional
         Instead of `n_left`: remove just so many weights, not counting any others.
+    cutoffs : list of float, optional
+        Instead of `n_left`: remove all units whose score is below the number of their layer,
+        except what must stay.
 
     Returns
     -------
     list of bool ndarray
         The new masks, a subset of the old; weights without a path are still in it.
     """
-    ranks = _ranks(scores, masks, granularity, scope)
+    ranks, n_low = _ranks(scores, masks, granularity, scope, cutoffs)
     if granularity == "neuron":
         protected = [highest(rank, floor) for rank, floor in zip(ranks, floors, strict=True)]
     else:
         protected = masks.layout.last_paths(ranks, floors)
-    ranks, n_candidates = _without_protected(ranks, protected)
+    ranks, is_protected = _without_protected(ranks, protected)
+    n_candidates = np.count_nonzero(~is_protected)
 
     def first_gone(k):
         return [mask & (rank >= k) for mask, rank in zip(masks.current, ranks, strict=True)]
 
+    if cutoffs is not None:
+        return first_gone(np.count_nonzero(~is_protected[:n_low]))
     if n_removed is not None:
         return first_gone(min(n_removed, n_candidates))
 
@@ -70,44 +76,63 @@ def select(scores, masks, *, granularity, scope, floors, n_left=None, n_removed=
     return first_gone(low)
 
 
-def _ranks(scores, masks, granularity, scope):
-    """Position of every surviving unit in the order of removal, -1 for what has gone."""
-    keys, units, candidates = [], [], []
+def _ranks(scores, masks, granularity, scope, cutoffs):
+    """Position of every surviving unit in the order of removal, -1 for what has gone.
+
+    With `cutoffs`, all units below them come first; how many there are is returned, too.
+    """
+    keys, places, given, candidates = [], [], [], []
     start = 0
     for score, mask, (n_out, n_in) in zip(scores, masks.current, masks.shapes, strict=True):
-        score = np.asarray(score, dtype=np.float64)
-        if granularity == "neuron":
-            candidate = mask.any(axis=1, keepdims=True)
-            if score.shape[1] > 1:
-                live = mask.sum(axis=1, keepdims=True)
-                total = np.where(mask, score, 0).sum(axis=1, keepdims=True)
-                score = total / np.maximum(live, 1)
-            n_units = n_out
-        else:
-            candidate = mask
-            score = np.broadcast_to(score, mask.shape)
-            n_units = n_out * n_in
+        score, candidate = _unit_scores(score, mask, granularity)
+        n_units = n_out if granularity == "neuron" else n_out * n_in
         key = score[candidate]
         order = _stable_order(key)
         if scope == "layer":
             keys.append((n_units - len(key) + np.arange(len(key)) + 0.5) / n_units)
         else:
             keys.append(key[order])
-        units.append(start + order)
+        places.append(start + order)
         start += len(key)
+        given.append(key)
         candidates.append(candidate)
     flat = np.empty(start, dtype=np.int64)
     # Sorted runs, which this kind only merges.
     merged = np.argsort(np.concatenate(keys), kind="stable")
-    flat[np.concatenate(units)[merged]] = np.arange(start)
+    flat[np.concatenate(places)[merged]] = np.arange(start)
+    n_low = 0
+    if cutoffs is not None:
+        low = np.concatenate([key < cut for key, cut in zip(given, cutoffs, strict=True)])
+        flat, n_low = _low_first(flat, low), np.count_nonzero(low)
     ranks = []
     start = 0
-    for key, candidate in zip(keys, candidates, strict=True):
+    for key, candidate in zip(given, candidates, strict=True):
         rank = np.full(candidate.shape, -1, dtype=np.int64)
         rank[candidate] = flat[start : start + len(key)]
         start += len(key)
         ranks.append(rank)
-    return ranks
+    return ranks, n_low
+
+
+def _unit_scores(score, mask, granularity):
+    """Scores of the units of a layer, and which of them are left."""
+    score = np.asarray(score, dtype=np.float64)
+    if granularity == "weight":
+        return np.broadcast_to(score, mask.shape), mask
+    if score.shape[1] > 1:
+        live = mask.sum(axis=1, keepdims=True)
+        total = np.where(mask, score, 0).sum(axis=1, keepdims=True)
+        score = total / np.maximum(live, 1)
+    return score, mask.any(axis=1, keepdims=True)
+
+
+def _low_first(positions, low):
+    """Positions after those of `low` have moved to the beginning, in the same order."""
+    in_order = np.empty_like(low)
+    in_order[positions] = low
+    moved = np.empty_like(positions)
+    moved[np.argsort(~in_order, kind="stable")] = np.arange(len(positions))
+    return moved[positions]
 
 
 def _stable_order(key):
@@ -139,4 +164,4 @@ def _without_protected(ranks, protected):
     closed = np.arange(n_units) - np.cumsum(is_protected)
     closed[is_protected] = n_units
     closed = np.append(closed, -1)
-    return [closed[rank] for rank in ranks], n_units - int(is_protected.sum())
+    return [closed[rank] for rank in ranks], is_protected
