@@ -447,8 +447,8 @@ def test_modules_that_are_no_chain_are_refused():
 
 
 def test_granularity_is_checked():
-    with pytest.raises(ValueError, match="granularity='block' of ActivationSurgeon must be one"):
-        fit(ActivationSurgeon("block"))
+    with pytest.raises(ValueError, match="granularity='column' of ActivationSurgeon must be one"):
+        fit(ActivationSurgeon("column"))
 
 
 def test_sparse_rows_give_the_same_net():

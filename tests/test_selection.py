@@ -11,6 +11,8 @@ from skactprune.pruning.chain import Chain, Loose
 from skactprune.pruning.masks import Masks, cascade
 from skactprune.pruning.selection import GRANULARITIES, SCOPES, select
 
+BLOCKS = [(1, 1), (2, 1), (1, 3), (2, 3), (9, 9)]
+
 
 @st.composite
 def cases(draw, granularity=None, chained=None, ties=None):
@@ -18,7 +20,9 @@ def cases(draw, granularity=None, chained=None, ties=None):
     n_layers = draw(st.integers(1, 3))
     sizes = draw(st.lists(st.integers(1, 6), min_size=n_layers + 1, max_size=n_layers + 1))
     chained = draw(st.booleans()) if chained is None else chained
-    granularity = granularity or draw(st.sampled_from(GRANULARITIES))
+    if isinstance(granularity, st.SearchStrategy):
+        granularity = draw(granularity)
+    granularity = granularity or draw(st.sampled_from([*GRANULARITIES, *BLOCKS]))
     shapes = [(n_out, n_in) for n_in, n_out in itertools.pairwise(sizes)]
     options = {
         "granularity": granularity,
@@ -61,6 +65,17 @@ def ordered_units(scores, masks, granularity, scope):
                 if mask[j].any()
             ]
             n_units = n_out
+        elif granularity != "weight":
+            height, width = (4, 4) if granularity == "block" else granularity
+            tiles = [
+                (slice(j, j + height), slice(i, i + width))
+                for j in range(0, n_out, height)
+                for i in range(0, n_in, width)
+            ]
+            layer = [
+                (full[tile][mask[tile]].mean(), depth, tile) for tile in tiles if mask[tile].any()
+            ]
+            n_units = len(tiles)
         else:
             layer = [(full[j, i], depth, (j, i)) for j, i in zip(*np.nonzero(mask), strict=True)]
             n_units = n_out * n_in
@@ -77,7 +92,7 @@ def ordered_units(scores, masks, granularity, scope):
 
 def is_left(new, unit, granularity):
     depth, where = unit
-    return bool(new[depth][where].any()) if granularity == "neuron" else bool(new[depth][where])
+    return bool(np.any(new[depth][where]))
 
 
 def connected(new, masks):
@@ -141,6 +156,49 @@ def test_neurons_leave_whole_and_floors_stay(case):
         assert final.any(axis=1).sum() >= floor
 
 
+@given(cases(granularity=st.sampled_from(BLOCKS)))
+def test_blocks_leave_whole(case):
+    scores, masks, options, n_left = case
+    height, width = options["granularity"]
+    new = select(scores, masks, n_left=n_left, **options)
+    for old, mask in zip(masks.current, new, strict=True):
+        for j, i in itertools.product(range(0, len(old), height), range(0, len(old.T), width)):
+            tile = slice(j, j + height), slice(i, i + width)
+            assert not mask[tile].any() or (mask[tile] == old[tile]).all()
+
+
+@given(cases(granularity=st.sampled_from([(1, 1), (1, 99)]), chained=False))
+def test_smallest_and_longest_blocks_are_weights_and_neurons(case):
+    scores, masks, options, n_left = case
+    alike = "weight" if options["granularity"] == (1, 1) else "neuron"
+    options["floors"] = [1] * len(scores)
+    n_left = max(n_left, masks.layout.fewest_weights(alike, options["floors"]))
+    for one, other in zip(
+        select(scores, masks, n_left=n_left, **options),
+        select(scores, masks, n_left=n_left, **options | {"granularity": alike}),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_blocks_stay_where_they_were_when_neurons_have_left(scope):
+    shapes = [(5, 4), (6, 5)]
+    random = np.random.RandomState(0)
+    whole = [random.uniform(size=shape) for shape in shapes]
+    keep = [np.array([1, 0, 1, 1, 1], bool), np.array([1, 1, 0, 1, 0, 1], bool)]
+    masks = Masks(Chain(shapes))
+    cut = masks.without(keep)
+    scores = [whole[0][keep[0]], whole[1][np.ix_(keep[1], keep[0])]]
+    options = {"granularity": (2, 2), "scope": scope, "floors": [1, 1], "n_left": 12}
+    # The same without cutting: what has left is masked.
+    masked = masks.replaced(cut.full())
+    found = cut.replaced(select(scores, cut, **options)).full()
+    for mask, expected in zip(found, select(whole, masked, **options), strict=True):
+        np.testing.assert_array_equal(mask, expected)
+    assert 0 < sum(mask.sum() for mask in found) <= 12
+
+
 @given(cases(granularity="weight", chained=True))
 def test_a_path_from_input_to_output_survives(case):
     scores, masks, options, n_left = case
@@ -179,7 +237,7 @@ def test_ties_are_not_pruned_in_excess(case):
 
 
 @pytest.mark.parametrize("scope", SCOPES)
-@pytest.mark.parametrize("granularity", GRANULARITIES)
+@pytest.mark.parametrize("granularity", ["neuron", "weight", (2, 1)])
 def test_ties_go_by_position(granularity, scope):
     masks = Masks(Loose([(4, 3), (4, 4)]))
     new = select(
@@ -195,13 +253,14 @@ def test_ties_go_by_position(granularity, scope):
         # The earlier layer first, down to the last unit of it, which stays.
         expected = {"neuron": [list(range(9)), [0, 1, 2, 3, 4, 5, 6, 7]]}
         expected["weight"] = [list(range(11)), [0, 1, 2]]
+        expected[2, 1] = [[0, 1, 2, 3, 4, 5, 6, 7, 9, 10], [0, 1, 4, 5]]
     else:
         expected = {"neuron": [list(range(6)), list(range(8))]}
-        expected["weight"] = [list(range(6)), list(range(8))]
+        expected["weight"] = expected[2, 1] = [list(range(6)), list(range(8))]
     assert gone == expected[granularity]
 
 
-@pytest.mark.parametrize("granularity", GRANULARITIES)
+@pytest.mark.parametrize("granularity", ["neuron", "weight", (2, 5)])
 def test_layer_scope_takes_the_same_share_of_every_layer_whatever_its_scores(granularity):
     random = np.random.RandomState(0)
     masks = Masks(Loose([(20, 10), (20, 10)]))
@@ -232,7 +291,7 @@ def test_the_smallest_possible_net_is_reached_and_no_smaller_one(case):
     assert n_connected(new, masks) == smallest
 
 
-@pytest.mark.parametrize("granularity", GRANULARITIES)
+@pytest.mark.parametrize("granularity", ["neuron", "weight", (2, 5)])
 def test_layer_scope_counts_what_earlier_rounds_took(granularity):
     masks = Masks(Loose([(8, 5), (8, 5)]))
     masks.current[0][:4] = False

@@ -6,13 +6,15 @@ from inspect import signature
 
 import numpy as np
 
+from skactprune.pruning.blocks import is_shape, tiles
 from skactprune.pruning.method import Method
 from skactprune.pruning.schedules import cumulative_shares
 from skactprune.pruning.selection import GRANULARITIES, SCOPES, select
 
 OPTIONS = {
-    "granularity": """{"neuron", "weight"}
-    What leaves together. The score of a neuron is the mean over its incoming weights.""",
+    "granularity": """{"neuron", "weight", "block"} or (int, int)
+    What leaves together. The score of a neuron is the mean over its incoming weights, that of a
+    block over its weights. Blocks are tiles of so many neurons and inputs, 4 by 4 for "block".""",
     "scope": """{"layer", "global"}
     The same share of every layer, or the lowest scores of all layers.""",
     "schedule": """{"geometric", "cubic", "linear", "one_shot"} or callable
@@ -94,7 +96,8 @@ class ScoredMethod(Method):
     def validated(self):
         """Return self after checking the options; see `Method.validated`."""
         cumulative_shares(self.schedule, 1)
-        self.check_option("granularity", GRANULARITIES)
+        if not is_shape(self.granularity):
+            self.check_option("granularity", GRANULARITIES)
         self.check_option("scope", SCOPES)
         self.check_option("regrow", (True, False))
         return self
@@ -169,10 +172,7 @@ class ScoredMethod(Method):
         """Masks of what is to be left of `masks`, by scores."""
         scores = self.checked_scores(run, masks)
         if self.regrow:
-            scores = [
-                _zeros_first(score, weight, self.granularity)
-                for score, weight in zip(scores, run.weights(), strict=False)
-            ]
+            scores = _zeros_first(scores, run.weights()[:-1], masks, self.granularity)
         left = list(masks.current)
         cutoffs = None if run.target is not None else self.cutoffs(run, share)
         for part in run.parts(masks):
@@ -291,12 +291,15 @@ class CountingMethod(ScoredMethod):
             self.firing_.restart()
 
 
-def _zeros_first(scores, weight, granularity):
+def _zeros_first(scores, weights, masks, granularity):
     """Scores by which that leaves first which is zero: to keep it would be to keep nothing."""
-    used = weight != 0
+    used = [weight != 0 for weight in weights]
     if granularity == "neuron":
-        used = used.any(axis=1, keepdims=True)
-    return np.where(used, scores, -np.inf)
+        used = [some.any(axis=1, keepdims=True) for some in used]
+    elif granularity != "weight":
+        numbers = tiles(masks, granularity)
+        used = [np.isin(tile, tile[some]) for tile, some in zip(numbers, used, strict=True)]
+    return [np.where(some, score, -np.inf) for score, some in zip(scores, used, strict=True)]
 
 
 def n_weights(fraction, whole):

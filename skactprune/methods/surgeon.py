@@ -33,14 +33,14 @@ class ActivationSurgeon(CountingMethod):
     gets where it fires, which is exact for ReLU. Covariances are of the outputs in evaluation mode
     on up to 2000 of the training rows at hand, or of the unlabelled ones, at each round.
 
-    With ``granularity="weight"`` nothing is refitted: the score is the geometric mean of
+    Where single weights or blocks leave nothing is refitted: the score is the geometric mean of
     ``abs(w_ij)`` and ``abs(w_ij) * s_i * g_j``, where s is the standard deviation of a feature, or
     of whether a neuron fires, and g the gain of a neuron, up to a factor for each layer.
 
     Parameters
     ----------
-    granularity : {"neuron", "weight"}, default="neuron"
-        What leaves together.
+    granularity : {"neuron", "weight", "block"} or (int, int), default="neuron"
+        What leaves together, as in `Magnitude`.
     scope : {"layer", "global"}, default="global"
         The same share of every layer, or the lowest scores of all layers; the cost of a neuron
         is then that for each weight that leaves with it. So narrow layers keep what they need.
@@ -76,7 +76,7 @@ class ActivationSurgeon(CountingMethod):
 
         super().begin(run)
         self.outputs_ = run.watch(OutputMoments(N_ROWS))
-        if self.granularity == "weight":
+        if self.granularity != "neuron":
             self.features_ = run.watch(Features())
 
     def scores(self, run):

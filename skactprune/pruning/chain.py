@@ -12,6 +12,7 @@ from skactprune.nets.matrices import matrix
 from skactprune.nets.plain import is_plain
 from skactprune.nets.threads import one_torch_thread
 from skactprune.pruning import surgery
+from skactprune.pruning.blocks import fewest_connected
 from skactprune.pruning.masks import cascade
 from skactprune.pruning.passes import CONVOLUTIONS, PRUNABLE, renew_statistics
 from skactprune.pruning.paths import highest, widest_paths
@@ -58,7 +59,7 @@ class Chain:
 
         Parameters
         ----------
-        granularity : {"neuron", "weight"}
+        granularity : {"neuron", "weight", "block"} or (int, int)
             What leaves together.
         floors : list of int
             Neurons that each layer keeps at least.
@@ -67,8 +68,8 @@ class Chain:
         -------
         int
         """
-        if granularity == "weight":
-            return _fewest_single(floors)
+        if granularity != "neuron":
+            return fewest_connected(self.shapes, granularity, floors)
         fan_in = [self.shapes[0][1], *floors[:-1]] if self.shapes else []
         return sum(floor * n_in for floor, n_in in zip(floors, fan_in, strict=True))
 
@@ -267,8 +268,8 @@ class Loose:
 
     def fewest_weights(self, granularity, floors):
         """Number of weights that selection never removes, as in `Chain`."""
-        if granularity == "weight":
-            return _fewest_single(floors)
+        if granularity != "neuron":
+            return fewest_connected(self.shapes, granularity, floors)
         return sum(floor * n_in for floor, (_, n_in) in zip(floors, self.shapes, strict=True))
 
     def activation(self, module):
@@ -439,10 +440,6 @@ def _through_norm(hook, norm):
         outputs[0] = None
 
     return [(layer, remember), (norm, hear)]
-
-
-def _fewest_single(floors):
-    return max(1, sum(floor for floor in floors if floor > 1)) * len(floors)
 
 
 def _rows(layer, z):

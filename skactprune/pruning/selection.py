@@ -1,15 +1,16 @@
 """Which ones: from scores to masks, with exactly as much gone as was asked for.
 
-All surviving units (weights or neurons) of all hidden layers are put into one order, lowest
+All surviving units (weights, neurons or blocks) of all hidden layers are put into one order, lowest
 first. The scope only decides that order: "global" compares scores across layers, "layer" takes
 the same share of every layer. Then as short a beginning of the order as reaches the target goes.
 """
 
 import numpy as np
 
+from skactprune.pruning.blocks import n_tiles, sums, tiles
 from skactprune.pruning.paths import highest
 
-GRANULARITIES = ("neuron", "weight")
+GRANULARITIES = ("neuron", "weight", "block")
 SCOPES = ("layer", "global")
 
 
@@ -21,12 +22,13 @@ def select(scores, masks, *, granularity, scope, floors, n_left=None, n_removed=
     Parameters
     ----------
     scores : list of ndarray of shape (n_out, n_in) or (n_out, 1)
-        Scores of the weights of every hidden layer; low goes first. A neuron's score is the mean
-        over its surviving incoming weights.
+        Scores of the weights of every hidden layer; low goes first. The score of a
+        neuron is the mean over its surviving incoming weights, that of a block over its surviving
+        weights.
     masks : Masks
         What is left; not changed.
-    granularity : {"neuron", "weight"}
-        What leaves together.
+    granularity : {"neuron", "weight", "block"} or (int, int)
+        What leaves together; two numbers are the outputs and inputs of a block.
     scope : {"layer", "global"}
         What is compared.
     floors : list of int
@@ -83,9 +85,8 @@ def _ranks(scores, masks, granularity, scope, cutoffs):
     """
     keys, places, given, candidates = [], [], [], []
     start = 0
-    for score, mask, (n_out, n_in) in zip(scores, masks.current, masks.shapes, strict=True):
-        score, candidate = _unit_scores(score, mask, granularity)
-        n_units = n_out if granularity == "neuron" else n_out * n_in
+    units, spread = _units(scores, masks, granularity)
+    for score, candidate, n_units in units:
         key = score[candidate]
         order = _stable_order(key)
         if scope == "layer":
@@ -111,19 +112,48 @@ def _ranks(scores, masks, granularity, scope, cutoffs):
         rank[candidate] = flat[start : start + len(key)]
         start += len(key)
         ranks.append(rank)
-    return ranks, n_low
+    return spread(ranks), n_low
 
 
-def _unit_scores(score, mask, granularity):
-    """Scores of the units of a layer, and which of them are left."""
-    score = np.asarray(score, dtype=np.float64)
+def _units(scores, masks, granularity):
+    """Units of every layer: their scores, which of them are left, and how many there were.
+
+    A function is returned, too, that spreads their ranks over the weights, or neurons.
+    """
+    scores = [np.asarray(score, dtype=np.float64) for score in scores]
+    layers = list(zip(scores, masks.current, masks.shapes, strict=True))
+    if granularity == "neuron":
+        return [_neurons(*layer) for layer in layers], list
     if granularity == "weight":
-        return np.broadcast_to(score, mask.shape), mask
+        return [
+            (np.broadcast_to(score, mask.shape), mask, n_out * n_in)
+            for score, mask, (n_out, n_in) in layers
+        ], list
+    numbers = tiles(masks, granularity)
+
+    def spread(ranks):
+        every = zip(ranks, numbers, masks.current, strict=True)
+        return [np.where(mask, rank[tile], -1) for rank, tile, mask in every]
+
+    blocks = [
+        _blocks(score, mask, tile, n_tiles(shape, granularity))
+        for (score, mask, shape), tile in zip(layers, numbers, strict=True)
+    ]
+    return blocks, spread
+
+
+def _neurons(score, mask, shape):
     if score.shape[1] > 1:
         live = mask.sum(axis=1, keepdims=True)
         total = np.where(mask, score, 0).sum(axis=1, keepdims=True)
         score = total / np.maximum(live, 1)
-    return score, mask.any(axis=1, keepdims=True)
+    return score, mask.any(axis=1, keepdims=True), shape[0]
+
+
+def _blocks(score, mask, tile, n):
+    live = sums(mask.astype(float), tile, n)
+    total = sums(np.where(mask, score, 0), tile, n)
+    return total / np.maximum(live, 1), live > 0, n
 
 
 def _low_first(positions, low):
