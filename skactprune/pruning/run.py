@@ -106,6 +106,8 @@ class Run:
         Share of `target` that is to be gone after each round.
     done : int
         Rounds done.
+    coming : int
+        In a round, its number; rounds that are done together count as the last of them.
     fraction_done : float
         Share of the weights that rounds were asked to remove so far; where it was no share that
         was asked for, the share that was gone after the last of them.
@@ -148,6 +150,7 @@ class Run:
         self.own_threshold, self.reached = None, (None, 0.0)
         self.floors = [1] * len(self.layout.shapes)
         self.shares, self.done, self.fraction_done = [], 0, 0.0
+        self.coming = 0
         self.epoch, self.history = 0, []
         self.best, self.idle = np.inf, 0
         self.moving, self.holds, self.goes_on, self.in_calls = False, True, True, False
@@ -284,6 +287,7 @@ class Run:
         self._parted = False
         with self.layout.threads(), self.transaction():
             self._check_finite()
+            self.coming = done
             yield self.shares[done - 1]
             if not self._parted and any(own is not None for own in self.fractions):
                 raise ValueError(
