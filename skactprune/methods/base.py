@@ -73,6 +73,11 @@ class ScoredMethod(Method):
         self.schedule = schedule
         self.regrow = regrow
 
+    @property
+    def removes(self):
+        """What leaves together, in the plural."""
+        return "blocks" if is_shape(self.granularity) else f"{self.granularity}s"
+
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         describe_options(cls)
