@@ -32,7 +32,7 @@ def test_rows_of_some_methods():
         "name": "snip",
         "what": "Remove, before the first step, the weights whose presence matters least to the "
         "loss.",
-        "removes": "weights, neurons",
+        "removes": "weights, neurons, blocks",
         "when": "before training",
         "reference": 'Lee, Ajanthan & Torr, "SNIP: Single-shot network pruning based on '
         'connection sensitivity", ICLR 2019.',
@@ -56,7 +56,7 @@ def test_it_prints_readably():
     assert text == repr(available())
     assert max(map(len, text.splitlines())) <= 100
     assert [line.split(":")[0] for line in text.splitlines() if line[0] != " "] == sorted(METHODS)
-    assert "random: Remove at random. Removes neurons or weights in rounds." in " ".join(
+    assert "random: Remove at random. Removes neurons, weights or blocks in rounds." in " ".join(
         text.replace("\n    ", " ").splitlines()
     )
 

@@ -16,8 +16,7 @@ class LateRewinding(LotteryTicket):
 
     Parameters
     ----------
-    granularity : {"neuron", "weight"}, default="weight"
-        What leaves together. The score of a neuron is the mean over its incoming weights.
+    {granularity}
     {scope}
     schedule : {"geometric", "cubic", "linear", "one_shot"} or callable, default=same_share
         Share of `prune_fraction` that is gone after each round; see `LotteryTicket`.

@@ -74,7 +74,7 @@ def _removed(method):
 
 
 def _paragraph(row):
-    text = f"{row['what']} Removes {row['removes'].replace(', ', ' or ')} {row['when']}."
+    text = f"{row['what']} Removes {' or '.join(row['removes'].rsplit(', ', 1))} {row['when']}."
     head = fill(f"{row['name']}: {text}", WIDTH, subsequent_indent="    ")
     reference = fill(row["reference"], WIDTH, initial_indent="    ", subsequent_indent="    ")
     return f"{head}\n{reference}" if row["reference"] else head
