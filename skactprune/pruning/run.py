@@ -446,7 +446,7 @@ class Run:
         self.net.module_.eval()
         return self.layout.outputs(self.net, X, self.cleaning)
 
-    def gradients(self, rows):
+    def gradients(self, rows, output=False):
         """Gradient of the mean loss of training rows in the hidden weights, in evaluation mode.
 
         Rows of a `TrainingData` count with their weights. Weights that are not trained have a
@@ -456,22 +456,64 @@ class Run:
         ----------
         rows : int ndarray of shape (n_rows,)
             Which rows of ``run.rows.training``; they are taken in batches of the net's size.
+        output : bool, default=False
+            Whether to give that in the weights of the output layer, too.
 
         Returns
         -------
         list of ndarray of shape (n_out, n_in)
-            One for every hidden layer, in the dtype of the weights.
+            One for every hidden layer, and for the output layer last where that is asked for, in
+            the dtype of the weights.
         """
-        parameters = [p for layer in self.hidden for p in layer.parameters()]
+        return self._derivatives(rows, self.layers if output else self.hidden, _gradient)
+
+    def hessian_products(self, rows, vectors):
+        """Hessian of the loss of `gradients`, times a vector.
+
+        Parameters
+        ----------
+        rows : int ndarray of shape (n_rows,)
+            Which rows of ``run.rows.training``.
+        vectors : list of ndarray of shape (n_out, n_in)
+            Parts of the vector, one for every hidden layer, or for the output layer last, too.
+
+        Returns
+        -------
+        list of ndarray of shape (n_out, n_in)
+            Parts of the product, for as many layers: the Hessian is that in their weights.
+
+        Raises
+        ------
+        ValueError
+            Where torch has no second derivative of something in the module.
+        """
+        layers = self.layers[: len(vectors)]
+        vectors = [
+            torch.as_tensor(vector).to(layer.weight).reshape(layer.weight.shape)
+            for layer, vector in zip(layers, vectors, strict=True)
+        ]
+        try:
+            return self._derivatives(rows, layers, partial(_hessian_product, vectors=vectors))
+        except RuntimeError as error:
+            if "not implemented" not in str(error):
+                raise
+            raise ValueError(
+                f"method={self.label} needs second derivatives of the loss, which torch does not "
+                f"have of all that {type(self.net.module_).__name__} does: {error}"
+            ) from error
+
+    def _derivatives(self, rows, layers, derive):
+        """What `derive` gives for loss and weights of batches of rows, averaged over them."""
+        parameters = [p for layer in layers for p in layer.parameters()]
         frozen = [p for p in parameters if not p.requires_grad]
         self.net.module_.eval()
         with self.cleaning(partial(_require_gradients, frozen, False)):
             _require_gradients(frozen, True)
             # A parametrized layer would compute another tensor in every pass.
             with parametrize.cached():
-                return self._gradients(rows, [layer.weight for layer in self.hidden])
+                return self._averaged(rows, [layer.weight for layer in layers], derive)
 
-    def _gradients(self, rows, weights):
+    def _averaged(self, rows, weights, derive):
         net, training = self.net, self.rows.training
         row_weight = getattr(training, "sample_weight", None)
         if row_weight is None:
@@ -483,10 +525,9 @@ class Run:
             y = y if isinstance(y, np.ndarray) else to_device(y, net.device)
             loss = net.get_loss(net.infer(X), y, X=X, training=False)
             share = float(row_weight[some].sum() / row_weight[rows].sum())
-            gradients = torch.autograd.grad(loss, weights, allow_unused=True)
-            for total, gradient in zip(sums, gradients, strict=True):
-                if gradient is not None:
-                    total.add_(gradient, alpha=share)
+            for total, found in zip(sums, derive(loss, weights), strict=True):
+                if found is not None:
+                    total.add_(found, alpha=share)
         return [matrix(total).cpu().numpy() for total in sums]
 
     def step_gradients(self):
@@ -759,6 +800,21 @@ class Run:
 def _require_gradients(parameters, required):
     for parameter in parameters:
         parameter.requires_grad_(required)
+
+
+def _gradient(loss, weights, **options):
+    return torch.autograd.grad(loss, weights, allow_unused=True, **options)
+
+
+def _hessian_product(loss, weights, vectors):
+    gradients = _gradient(loss, weights, create_graph=True)
+    # Without a graph a gradient depends on no weight.
+    slopes = [
+        (gradient * vector).sum()
+        for gradient, vector in zip(gradients, vectors, strict=True)
+        if gradient is not None and gradient.requires_grad
+    ]
+    return _gradient(sum(slopes), weights) if slopes else [None] * len(weights)
 
 
 def _is_finite(tensor):
