@@ -62,6 +62,7 @@ STATE = (
     "epoch",
     "history",
     "moving",
+    "searching",
     "holds",
 )
 
@@ -118,6 +119,14 @@ class Run:
         Whether masks change between rounds, too. While they do, neither early stopping nor `tol`
         ends training, and no weights are remembered as the best. A method whose masks move sets it
         in `Method.begin`, every time.
+    searching : bool
+        Whether the net of now only shows what is to be trained later, which a method says in
+        `Method.begin`. Training ends as little as where masks move.
+    share_of_epochs : float
+        Share of the epochs of a fit in which rounds come. A method that needs the others says so in
+        `Method.plan`.
+    redrawn_at : int or None
+        Epoch of this fit at whose end weights were drawn anew.
     holds : bool
         Whether masked weights are held at zero.
     begun : bool
@@ -142,7 +151,9 @@ class Run:
         self.shares, self.done, self.fraction_done = [], 0, 0.0
         self.epoch, self.history = 0, []
         self.best, self.idle = np.inf, 0
-        self.moving, self.holds, self.goes_on, self.in_calls = False, True, True, False
+        self.moving, self.searching, self.share_of_epochs = False, False, 1.0
+        self.holds, self.goes_on, self.in_calls = True, True, False
+        self.redrawn_at = None
         self.rows = None
         self.fit_params = {}
         self._probes, self._saved = {}, {}
@@ -217,13 +228,18 @@ class Run:
 
     @property
     def pending(self):
-        """Whether rounds are still to come, or masks are still moving."""
-        return self.done < len(self.shares) or self.moving
+        """Whether rounds are still to come, masks are still moving, or the net will be another."""
+        return self.done < len(self.shares) or self.moving or self.searching
 
     @property
     def max_epochs(self):
         """Epochs that the fit has at most."""
         return self.net.max_epochs
+
+    @property
+    def horizon(self):
+        """Epochs in which rounds come."""
+        return max(int(self.max_epochs * self.share_of_epochs), 1)
 
     def fraction(self, done):
         """Share of the weights that is to be gone after `done` rounds."""
@@ -239,7 +255,7 @@ class Run:
         n_rounds = len(self.shares)
         if self.done == n_rounds:
             return n_rounds
-        horizon, patience = self.max_epochs, np.inf
+        horizon, patience = self.horizon, np.inf
         if not self.in_calls:
             horizon = min(horizon, getattr(trigger, "horizon", np.inf))
             patience = getattr(trigger, "patience", np.inf)
@@ -661,6 +677,20 @@ class Run:
                 if bias is not None:
                     layer.bias.data = torch.tensor(bias).to(layer.bias)
 
+    def redraw(self):
+        """Draw all weights and biases anew, as of a new net of the sizes of now.
+
+        Masked weights are zero, and the optimizer starts anew. Only where layers are a chain.
+        """
+        self.require_chain()
+        with self.transaction():
+            drawn = list(self.net.module_.drawn(self.random_state))
+            for (weight, _), mask in zip(drawn, self.masks.current, strict=False):
+                weight *= mask
+            self.restore(drawn)
+            self.forget_optimizer()
+            self.redrawn_at = self.epoch
+
     def forget_optimizer(self, masks=None):
         """Let the optimizer start anew, for all weights or, with `masks`, for single ones.
 
@@ -692,7 +722,8 @@ class Run:
         self.begun = False
         self.net, self.module = net, net.module_
         # Whoever moves masks says so in `Method.begin`; the last method may have been another.
-        self.moving = False
+        self.moving = self.searching = False
+        self.redrawn_at = None
         self.hold_masks(self.holds)
         self.warn_if_awake("Before training")
         for probe in self.layout.checks():
