@@ -244,6 +244,19 @@ def test_unlabelled_rows_are_for_the_finder():
         make(Scratch("magnitude"))[0].fit(X, y, X_unlabeled=rows)
 
 
+def test_integer_weights_equal_repeated_rows():
+    """The rows are shuffled in between, and the net is drawn as if they were not."""
+    weight = np.random.RandomState(0).randint(1, 4, len(y)).astype(float)
+    rows = np.repeat(np.arange(len(y)), weight.astype(int))
+    params = {"batch_size": 200, "shuffle": True, "solver": "sgd"}
+    weighted, _ = make(Scratch(NEURONS), **params)
+    repeated, _ = make(Scratch(NEURONS), **params)
+    weighted.fit(X, y, weight)
+    repeated.fit(X[rows], y[rows])
+    for coef, other in zip(weighted.coefs_, repeated.coefs_, strict=True):
+        assert_allclose(coef, other, rtol=1e-8)
+
+
 def test_calls_of_partial_fit_are_epochs():
     whole, watch = fit(Scratch(), max_iter=8)
     clf, _ = make(Scratch(), max_iter=8)
@@ -298,6 +311,8 @@ def test_a_single_epoch_is_refused():
     with pytest.raises(ValueError, match="method='scratch' needs two epochs or more.* has 1"):
         fit("scratch", max_iter=1)
     fit("scratch", max_iter=1, prune_fraction=0)
+    clf, _ = fit("scratch", max_iter=2, warm_start=True)
+    clf.set_params(max_iter=1).fit(X, y)
 
 
 def test_nets_of_which_it_is_not_known_how_they_are_drawn_are_refused():

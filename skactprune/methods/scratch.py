@@ -1,5 +1,8 @@
 """The pruned architecture, trained from scratch (Liu, Sun, Zhou, Huang & Darrell, ICLR 2019)."""
 
+import copy
+
+import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from skactprune._warnings import warn
@@ -31,7 +34,7 @@ class Scratch(Method):
     Raises
     ------
     ValueError
-        In `fit`, for a fit of a single epoch.
+        In `fit`, for a fit of a single epoch that is to prune.
 
     Warns
     -----
@@ -96,7 +99,7 @@ class Scratch(Method):
     def plan(self, run):
         """Set aside epochs for training from scratch; raise ValueError where there are none."""
         run.require_chain()
-        if run.max_epochs < 2:
+        if run.max_epochs < 2 and run.done < len(run.shares):
             raise ValueError(
                 f"method={run.label} needs two epochs or more, to prune and to train from "
                 f"scratch; the fit has {run.max_epochs}."
@@ -121,7 +124,7 @@ class Scratch(Method):
         """Let the search begin, unless it is over."""
         self.phase_ = run.watch(Phase(), "scratch")
         if run.done < len(run.shares):
-            self.phase_.redrawn = False
+            self.phase_.start(run)
         if self.phase_.redrawn:
             run.hold_masks()
             return
@@ -170,7 +173,7 @@ class Scratch(Method):
             self.finder_.end(run)
             run.goes_on = goes_on
             run.keep(run.masks)
-            run.redraw()
+            run.redraw(np.random.RandomState(self.phase_.seed))
             run.moving = run.searching = False
             self.phase_.redrawn = True
 
@@ -194,9 +197,19 @@ class Phase(Probe):
     ----------
     redrawn : bool
         Whether the net has been drawn anew.
+    seed : int
+        What it is drawn by; -1 before there is a search.
     """
 
     def __init__(self):
+        self.redrawn, self.seed = False, -1
+
+    def start(self, run):
+        """Hear that a search begins, or goes on."""
+        if self.redrawn or self.seed < 0:
+            # Before training, in which rows of more weight draw less than repeated ones; and of a
+            # copy, so that the search is the same as without what follows.
+            self.seed = copy.deepcopy(run.random_state).randint(2**31 - 1)
         self.redrawn = False
 
     @property
@@ -206,8 +219,8 @@ class Phase(Probe):
 
     def state(self):
         """What `load` needs."""
-        return {"redrawn": self.redrawn}
+        return {"redrawn": self.redrawn, "seed": self.seed}
 
     def load(self, state):
         """Go on where `state` was taken."""
-        self.redrawn = state["redrawn"]
+        self.redrawn, self.seed = state["redrawn"], state["seed"]

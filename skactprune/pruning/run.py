@@ -677,14 +677,19 @@ class Run:
                 if bias is not None:
                     layer.bias.data = torch.tensor(bias).to(layer.bias)
 
-    def redraw(self):
+    def redraw(self, random_state=None):
         """Draw all weights and biases anew, as of a new net of the sizes of now.
 
         Masked weights are zero, and the optimizer starts anew. Only where layers are a chain.
+
+        Parameters
+        ----------
+        random_state : numpy.random.RandomState, default=None
+            Draws them; None is that of the run.
         """
         self.require_chain()
         with self.transaction():
-            drawn = list(self.net.module_.drawn(self.random_state))
+            drawn = list(self.net.module_.drawn(random_state or self.random_state))
             for (weight, _), mask in zip(drawn, self.masks.current, strict=False):
                 weight *= mask
             self.restore(drawn)
