@@ -13,7 +13,7 @@ from torch import nn
 
 from skactprune import PrunedMLPClassifier, Pruner
 from skactprune.methods import SynFlow
-from skactprune.methods.synflow import synaptic_flows
+from skactprune.pruning.flows import flows_of_chain
 
 pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 
@@ -103,7 +103,7 @@ def test_scores_are_the_products_of_all_paths(sizes):
     weights[0][1] = 0
     weights[1][:, 0] = 0
     wanted = flows_by_paths(weights)
-    for got, flow in zip(synaptic_flows([w.T for w in weights]), wanted, strict=True):
+    for got, flow in zip(flows_of_chain([w.T for w in weights]), wanted, strict=True):
         # The same scale for all layers, as what flows is the same in all.
         assert_allclose(got.T, flow / wanted[0].sum(), rtol=1e-12)
 
@@ -115,7 +115,7 @@ def test_scores_are_weights_times_the_derivative_of_the_flow():
     for size in sizes:
         out = out @ size
     slopes = torch.autograd.grad(out.sum(), sizes)
-    for got, size, slope in zip(synaptic_flows([w.T for w in weights]), sizes, slopes, strict=True):
+    for got, size, slope in zip(flows_of_chain([w.T for w in weights]), sizes, slopes, strict=True):
         assert_allclose(got.T, (size * slope / out.sum()).detach(), rtol=1e-12)
 
 
@@ -160,7 +160,7 @@ def test_nothing_overflows_however_deep_and_wide(dtype, depth, scale):
             out = np.abs(weight) @ out
     # What the formula gives as it stands.
     assert not (np.isfinite(out) & (out > 0)).any()
-    for flow in synaptic_flows(weights):
+    for flow in flows_of_chain(weights):
         assert flow.dtype == np.float64
         assert (flow > 0).all()
         assert_allclose(flow.sum(), 1)
@@ -208,17 +208,138 @@ def test_unlabelled_rows_are_refused():
         PrunedMLPClassifier((5,), method="synflow").fit(X, y, X_unlabeled=X[:7])
 
 
-def test_nets_that_are_no_chain_are_refused():
-    module = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3))
-    net = NeuralNetClassifier(
+class Noting(SynFlow):
+    """Notes the scores, and that nothing changes by their being taken."""
+
+    def scores(self, run):
+        module = run.net.module_
+        before = {name: value.clone() for name, value in module.state_dict().items()}
+        modes = [part.training for part in module.modules()]
+        type(self).noted = super().scores(run)
+        assert all(torch.equal(before[name], now) for name, now in module.state_dict().items())
+        assert [part.training for part in module.modules()] == modes
+        return self.noted
+
+
+def pruned(module, X=X, method=None, prune_fraction=0.5):
+    torch.manual_seed(0)
+    pruner = Pruner(method or Noting(1), prune_fraction=prune_fraction, random_state=0)
+    NeuralNetClassifier(
         module,
         criterion=nn.CrossEntropyLoss,
-        callbacks=[Pruner("synflow")],
+        callbacks=[pruner],
         max_epochs=1,
+        train_split=None,
         verbose=0,
+    ).fit(X if isinstance(X, dict) else X.astype(np.float32), y)
+    return pruner
+
+
+def convolutions(*last):
+    torch.manual_seed(1)
+    module = nn.Sequential(
+        nn.Unflatten(1, (1, 6)),
+        nn.Conv1d(1, 4, 3),
+        nn.BatchNorm1d(4),
+        nn.ReLU(),
+        nn.Dropout(0.5),
+        nn.utils.parametrizations.weight_norm(nn.Conv1d(4, 3, 2)),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(9, 3),
+        *last,
     )
-    with pytest.raises(ValueError, match="method='synflow' needs to know which layer feeds which"):
-        net.fit(X.astype(np.float32), y)
+    with torch.no_grad():
+        module[2].weight.copy_(torch.tensor([0.5, -2.0, 1.0, 3.0]))
+        module[2].running_var.copy_(torch.tensor([0.3, 2.0, 1.0, 0.7]))
+        module[2].running_mean.add_(5.0)
+    return module
+
+
+def test_what_flows_through_convolutions_is_what_is_missing_without_a_weight():
+    module = convolutions()
+    first, second, output = (module[at].weight.detach().double().abs() for at in (1, 5, 8))
+    scale = (
+        module[2].weight.detach().double().abs() / (module[2].running_var.double() + 1e-5).sqrt()
+    )
+
+    def flow(first, second):
+        """Written out, for a row of ones."""
+        h = np.zeros((4, 4))
+        for c, i, k in product(range(4), range(4), range(3)):
+            h[c, i] += float(first[c, 0, k] * scale[c])
+        z = np.zeros((3, 3))
+        for d, i, c, k in product(range(3), range(3), range(4), range(2)):
+            z[d, i] += float(second[d, c, k]) * h[c, i + k]
+        return float((output.numpy() @ z.ravel()).sum())
+
+    wanted = []
+    for which, weight in enumerate((first, second)):
+        scores = np.zeros(weight.shape)
+        for at in np.ndindex(*weight.shape):
+            without = [first.clone(), second.clone()]
+            without[which][at] = 0
+            # It is linear in every single weight.
+            scores[at] = flow(first, second) - flow(*without)
+        wanted.append(scores.reshape(len(scores), -1))
+
+    pruner = pruned(module)
+    for got, scores in zip(Noting.noted, wanted, strict=True):
+        assert got.dtype == np.float64
+        assert_allclose(got, scores, rtol=1e-6)
+    order = np.argsort(np.concatenate([scores.ravel() for scores in wanted]))
+    mask = np.ones(36, dtype=bool)
+    mask[order[:18]] = False
+    assert_array_equal(np.concatenate([m.ravel() for m in pruner.masks_.full()]), mask)
+
+
+def test_what_comes_after_the_output_layer_does_not_matter():
+    masks = pruned(convolutions()).masks_.full()
+    # Probabilities always add up to the same.
+    assert_same(pruned(convolutions(nn.Softmax(dim=-1))).masks_.full(), masks)
+
+
+def test_no_layer_of_a_deep_module_is_cut_off():
+    torch.manual_seed(1)
+    hidden = [part for _ in range(12) for part in (nn.Linear(30, 30), nn.ReLU())]
+    module = nn.Sequential(nn.Linear(6, 30), nn.ReLU(), *hidden, nn.Linear(30, 3))
+    masks = pruned(module, method=SynFlow(20), prune_fraction=0.97).masks_
+    assert 0.97 <= masks.sparsity < 0.9701
+    counts = [mask.sum() for mask in masks.full()]
+    assert min(counts) > 0.5 * max(counts)
+
+
+class Named(nn.Module):
+    """Takes two arrays by name."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(6, 8), nn.Linear(8, 3)
+
+    def forward(self, left, right):
+        return self.last(torch.relu(self.first(torch.cat([left, right], dim=1))))
+
+
+def test_rows_may_be_several_arrays():
+    torch.manual_seed(1)
+    module = Named()
+    wanted = flows_of_chain(
+        [module.first.weight.detach().numpy(), module.last.weight.detach().numpy()]
+    )
+    pruned(module, {"left": X[:, :2].astype(np.float32), "right": X[:, 2:].astype(np.float32)})
+    assert_allclose(Noting.noted[0] / Noting.noted[0].sum(), wanted[0], rtol=1e-12)
+
+
+def test_a_module_through_which_nothing_flows_is_refused():
+    class Nothing(nn.Module):
+        def forward(self, h):
+            return torch.relu(-h)
+
+    module = nn.Sequential(nn.Linear(6, 5), Nothing(), nn.Linear(5, 3))
+    with pytest.raises(
+        ValueError, match=r"method=SynFlow\(n_rounds=9\) cannot be used: nothing flow"
+    ):
+        pruned(module, method=SynFlow(9))
 
 
 @pytest.mark.parametrize("n_rounds", [0, -3, 2.0, True, None])

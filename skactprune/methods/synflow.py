@@ -2,8 +2,6 @@
 
 from numbers import Integral
 
-import numpy as np
-
 from skactprune.methods.base import BeforeTraining
 from skactprune.pruning.method import register
 
@@ -31,11 +29,14 @@ class SynFlow(BeforeTraining):
 
     Notes
     -----
-    Only for nets whose layers are a chain, which those of `PrunedMLPClassifier` are; `Pruner`
-    refuses others. The scores of every layer add up to R, so that each is scaled to the sum 1: in
-    float64 nothing overflows, however deep and wide the net. ``granularity="neuron"``, which
-    the paper does not have, goes by the mean over a neuron's incoming weights. No rows are looked
-    at, so that unlabelled ones are refused.
+    In the nets of `PrunedMLPClassifier`, the scores of every layer add up to R, so that each is
+    scaled to the sum 1: in float64 nothing overflows, however deep and wide the net. Through other
+    modules flows what a copy makes of a row of ones, in float64 and evaluation mode, as in the
+    authors' code: with the absolute values of all parameters, but without biases and means, up to
+    the output layer. Its activations are applied; where they bound what flows, as tanh does, no
+    more than that is seen. Of the training rows it takes but the shape, so that unlabelled ones are
+    refused. ``granularity="neuron"``, which the paper does not have, goes by the mean over a
+    neuron's incoming weights.
 
     References
     ----------
@@ -56,11 +57,6 @@ class SynFlow(BeforeTraining):
             )
         return super().validated()
 
-    def plan(self, run):
-        """Raise ValueError where it is not known what flows where, or for too high a target."""
-        run.require_chain()
-        super().plan(run)
-
     def round(self, run, share):
         """Remove the lowest scores in rounds, until `share` of the target is gone."""
         dense, sparse = 1 - run.fraction_done, 1 - share * run.target
@@ -70,36 +66,4 @@ class SynFlow(BeforeTraining):
 
     def scores(self, run):
         """Flow through every weight."""
-        return synaptic_flows(run.weights())[:-1]
-
-
-def synaptic_flows(weights):
-    """Share of all that flows from inputs to outputs which flows through each weight.
-
-    Parameters
-    ----------
-    weights : list of ndarray of shape (n_out, n_in)
-        Weights of a chain of layers.
-
-    Returns
-    -------
-    list of ndarray of shape (n_out, n_in)
-        One for every layer, in float64, which adds up to 1.
-    """
-    sizes = [np.abs(weight, dtype=np.float64) for weight in weights]
-    into = [np.ones(sizes[0].shape[1])]
-    for size in sizes[:-1]:
-        into.append(_scaled(size @ into[-1]))
-    out_of = [np.ones(len(sizes[-1]))]
-    for size in sizes[:0:-1]:
-        out_of.append(_scaled(out_of[-1] @ size))
-    flows = [
-        after[:, None] * size * before
-        for before, size, after in zip(into, sizes, reversed(out_of), strict=True)
-    ]
-    return [_scaled(flow, np.sum) for flow in flows]
-
-
-def _scaled(flow, norm=np.max):
-    """Flow in units of its largest, or of its sum; one of zero, which is nothing, stays so."""
-    return flow / (norm(flow) or 1.0)
+        return run.flows()

@@ -546,6 +546,25 @@ class Run:
                     total.add_(found, alpha=share)
         return [matrix(total).cpu().numpy() for total in sums]
 
+    def flows(self):
+        """What flows through every hidden weight from a row of ones, by absolute values of weights.
+
+        Returns
+        -------
+        list of ndarray of shape (n_out, n_in)
+            One for every hidden layer, up to a factor that is the same for all; see
+            `skactprune.pruning.flows`.
+
+        Raises
+        ------
+        ValueError
+            In modules that are no chain, where nothing gets from inputs to outputs.
+        """
+        try:
+            return self.layout.flows(self.net, self.rows.training, self.fit_params)
+        except ValueError as error:
+            raise ValueError(f"method={self.label} cannot be used: {error}") from error
+
     def step_gradients(self):
         """Gradients of the current step, after the backward pass: tensors (n_out, n_in).
 
