@@ -27,15 +27,20 @@ class SynFlow(BeforeTraining):
     {granularity}
     {scope}
 
+    Raises
+    ------
+    ValueError
+        In `fit` of a net with a `Pruner`, if nothing gets from its inputs to its outputs.
+
     Notes
     -----
     In the nets of `PrunedMLPClassifier`, the scores of every layer add up to R, so that each is
     scaled to the sum 1: in float64 nothing overflows, however deep and wide the net. Through other
-    modules flows what a copy makes of a row of ones, in float64 and evaluation mode, as in the
+    modules flows what they make of a row of ones, in float64 and evaluation mode, as in the
     authors' code: with the absolute values of all parameters, but without biases and means, up to
-    the output layer. Its activations are applied; where they bound what flows, as tanh does, no
-    more than that is seen. Of the training rows it takes but the shape, so that unlabelled ones are
-    refused. ``granularity="neuron"``, which the paper does not have, goes by the mean over a
+    the output layer. Their activations are applied; where these bound what flows, as tanh does,
+    that is all that is seen. Of the training rows only the shape is taken, so that unlabelled ones
+    are refused. ``granularity="neuron"``, which the paper does not have, goes by the mean over a
     neuron's incoming weights.
 
     References
