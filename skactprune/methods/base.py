@@ -3,6 +3,7 @@
 import math
 from collections.abc import Hashable
 from inspect import signature
+from numbers import Integral
 
 import numpy as np
 
@@ -21,6 +22,9 @@ OPTIONS = {
     Share of `prune_fraction` that is gone after each round.""",
     "regrow": """bool
     Whether pruned weights, set to zero, may be learned again. What is still zero goes first.""",
+    "n_rows": """int or None
+    Size of the sample of training rows, which is drawn at random, whatever the targets; all rows
+    for None, or where there are fewer.""",
     "reset_counts": """bool
     Whether counts restart after each round instead of running on through the fit.""",
 }
@@ -294,6 +298,79 @@ class CountingMethod(ScoredMethod):
         super().round(run, share)
         if self.reset_counts and self.firing_ is not None:
             self.firing_.restart()
+
+
+class BeforeTraining(ScoredMethod):
+    """Base class of methods that prune before the first step, and let the rest learn.
+
+    All of `prune_fraction` goes at once: the number of rounds and the trigger do not matter, unless
+    there are no rounds. Where training goes on, nothing is pruned unless more is asked for than
+    before; then the rest goes by the net of that moment.
+
+    Parameters
+    ----------
+    {granularity}
+    {scope}
+    """
+
+    when = "before training"
+    schedule = "one_shot"
+    regrow = False
+
+    def __init__(self, granularity="weight", scope="global"):
+        self.granularity = granularity
+        self.scope = scope
+
+    def begin(self, run):
+        """Prune, if anything is left to be pruned."""
+        super().begin(run)
+        if run.pending:
+            with run.round(len(run.shares)) as share:
+                self.round(run, share)
+
+
+class OnSample(BeforeTraining):
+    """Base class of methods that prune before the first step, by the loss of a sample of rows.
+
+    Parameters
+    ----------
+    {n_rows}
+    {granularity}
+    {scope}
+    """
+
+    def __init__(self, n_rows=100, granularity="weight", scope="global"):
+        super().__init__(granularity, scope)
+        self.n_rows = n_rows
+
+    def validated(self):
+        """Return self after checking the options; see `Method.validated`."""
+        n_rows = self.n_rows
+        whole = isinstance(n_rows, Integral) and not isinstance(n_rows, bool)
+        if n_rows is not None and not (whole and n_rows >= 1):
+            raise ValueError(
+                f"n_rows={n_rows!r} of {type(self).__name__} must be None or an integer of at "
+                "least 1."
+            )
+        return super().validated()
+
+    def sample(self, run):
+        """Draw the rows.
+
+        Parameters
+        ----------
+        run : Run
+            The run.
+
+        Returns
+        -------
+        int ndarray of shape (n_rows,)
+            Which rows of ``run.rows.training``.
+        """
+        # Not `run.rows.sample`: a loss needs targets, which unlabelled rows do not have.
+        n_training = len(run.rows.training)
+        n_rows = n_training if self.n_rows is None else min(self.n_rows, n_training)
+        return run.random_state.choice(n_training, n_rows, replace=False)
 
 
 def _zeros_first(scores, weights, masks, granularity):

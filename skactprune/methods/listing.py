@@ -37,7 +37,7 @@ def available():
     --------
     >>> from skactprune.methods import available
     >>> [row["name"] for row in available() if row["when"] == "before training"][-1]
-    'snip'
+    'synflow'
     >>> print(next(row for row in available() if row["name"] == "random")["what"])
     Remove at random.
     """

@@ -44,14 +44,31 @@ class MLP(nn.Module):
         if random_state is not None:
             self._initialize(random_state)
 
-    @torch.no_grad()
-    def _initialize(self, random_state):
+    def drawn(self, random_state):
+        """Weights and biases of a new net of these sizes, as scikit-learn draws them.
+
+        Parameters
+        ----------
+        random_state : numpy.random.RandomState
+            Draws them.
+
+        Yields
+        ------
+        weight : ndarray of shape (n_out, n_in)
+            Weights of a layer, in order.
+        bias : ndarray of shape (n_out,)
+            Its biases.
+        """
         factor = 2.0 if self.activation == "logistic" else 6.0
         for layer in self.layers:
             bound = np.sqrt(factor / (layer.in_features + layer.out_features))
-            size = (layer.in_features, layer.out_features)
-            layer.weight.copy_(torch.from_numpy(random_state.uniform(-bound, bound, size).T))
-            bias = random_state.uniform(-bound, bound, layer.out_features)
+            weight = random_state.uniform(-bound, bound, (layer.in_features, layer.out_features))
+            yield weight.T, random_state.uniform(-bound, bound, layer.out_features)
+
+    @torch.no_grad()
+    def _initialize(self, random_state):
+        for layer, (weight, bias) in zip(self.layers, self.drawn(random_state), strict=True):
+            layer.weight.copy_(torch.from_numpy(weight))
             layer.bias.copy_(torch.from_numpy(bias))
         if self.generator_ is not None:
             self.generator_.manual_seed(int(random_state.randint(2**31 - 1)))

@@ -8,7 +8,8 @@ def forget_best(run, *, save):
     """Let callbacks that bring weights back forget those from before a round of the last epoch.
 
     The best are those of the epochs after the last round: what a round leaves does worse than the
-    net before, as a rule, and would never be chosen. Callbacks other than skorch's are not known.
+    net before, as a rule, and would never be chosen. The same holds where weights were drawn anew.
+    Callbacks other than skorch's are not known.
 
     Parameters
     ----------
@@ -17,7 +18,7 @@ def forget_best(run, *, save):
     save : bool
         Whether checkpoints keep the net of now, so that there is something to go back to.
     """
-    if not run.history or run.history[-1]["epoch"] != run.epoch:
+    if run.epoch not in (run.redrawn_at, *(row["epoch"] for row in run.history[-1:])):
         return
     net = run.net
     restoring = [cb for _, cb in net.callbacks_ if getattr(cb, "load_best", False)]

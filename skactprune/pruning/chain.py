@@ -13,6 +13,7 @@ from skactprune.nets.plain import is_plain
 from skactprune.nets.threads import one_torch_thread
 from skactprune.pruning import surgery
 from skactprune.pruning.blocks import fewest_connected
+from skactprune.pruning.flows import flows_of_chain, flows_of_module
 from skactprune.pruning.masks import cascade
 from skactprune.pruning.passes import CONVOLUTIONS, PRUNABLE, renew_statistics
 from skactprune.pruning.paths import highest, widest_paths
@@ -129,6 +130,11 @@ class Chain:
                 handles.append(hook)
             net.infer(X)
         return [h.cpu().numpy() for h in got]
+
+    def flows(self, net, dataset, fit_params):
+        """What flows through every hidden weight."""
+        weights = [matrix(layer.weight).cpu().numpy() for layer in self.layers(net.module_)]
+        return flows_of_chain(weights)[:-1]
 
     def watch(self, module, listener):
         """Tell a listener of nothing: what it would hear comes with the step."""
@@ -300,6 +306,11 @@ class Loose:
         """Forward pass in evaluation mode; listeners hear of the pre-activations in it."""
         net.infer(X)
         return []
+
+    def flows(self, net, dataset, fit_params):
+        """What flows through every hidden weight, by a forward pass of a row of ones."""
+        X, _ = dataset[np.zeros(1, dtype=int)]
+        return flows_of_module(net.module_, self.layers(net.module_), X, fit_params)
 
     def watch(self, module, listener):
         """Call ``listener(depth, z)`` with the pre-activations of hidden layers, as rows.

@@ -62,6 +62,20 @@ class Method(TakesNames, BaseEstimator):
         """
         return self
 
+    def acts_on(self, hook):
+        """Whether a hook does anything in the coming epoch.
+
+        Parameters
+        ----------
+        hook : {"on_gradient", "on_step"}
+            Its name.
+
+        Returns
+        -------
+        bool
+        """
+        return getattr(type(self), hook) is not getattr(Method, hook)
+
     def plan(self, run):
         """Raise ValueError where the net cannot be pruned as far as ``run.target`` asks."""
 

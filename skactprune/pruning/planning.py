@@ -8,7 +8,7 @@ from torch import nn
 from skactprune.nets.batches import batch_weight
 from skactprune.nets.net import LeanLoop
 from skactprune.pruning.choice import is_chain, layout_of
-from skactprune.pruning.method import Method, get_method
+from skactprune.pruning.method import get_method
 from skactprune.pruning.run import Run
 from skactprune.pruning.schedules import cumulative_shares
 from skactprune.pruning.triggers import get_trigger
@@ -128,14 +128,13 @@ def hook_matters(hook, method, run, accuracy, tallies):
     -------
     bool
     """
-    acts = type(method)
     if hook == "on_grad_computed":
-        return bool(run.shares) and acts.on_gradient is not Method.on_gradient
+        return bool(run.shares) and method.acts_on("on_gradient")
     watches = run.watches and tallies is None
     if hook == "on_batch_begin":
         return watches
     if hook == "on_batch_end":
-        return watches or accuracy is not None or acts.on_step is not Method.on_step
+        return watches or accuracy is not None or method.acts_on("on_step")
     return True
 
 
@@ -153,8 +152,7 @@ def step_tallies(method, run, accuracy, sample_weight):
     -------
     list of skactprune.nets.tally.Tally or None
     """
-    kind = type(method)
-    acts = kind.on_step is not Method.on_step or kind.on_gradient is not Method.on_gradient
+    acts = method.acts_on("on_step") or method.acts_on("on_gradient")
     if acts or accuracy is not None or sample_weight not in (None, batch_weight):
         return None
     return run.tallies() if isinstance(run.net, LeanLoop) else None

@@ -303,6 +303,8 @@ class Pruner(TakesNames, Callback):
             with run.round(due, accuracy) as share:
                 self.method_.round(run, share)
             forget_best(run, save=True)
+        elif run.redrawn_at == run.epoch:
+            forget_best(run, save=True)
         elif run.shares and not run.pending and self.trigger_.stops(accuracy):
             end_training(net, f"The accuracy reached the last mark of trigger={self.trigger!r}.")
 

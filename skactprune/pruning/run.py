@@ -63,6 +63,7 @@ STATE = (
     "epoch",
     "history",
     "moving",
+    "searching",
     "holds",
 )
 
@@ -127,6 +128,14 @@ class Run:
         Whether masks change between rounds, too. While they do, neither early stopping nor `tol`
         ends training, and no weights are remembered as the best. A method whose masks move sets it
         in `Method.begin`, every time.
+    searching : bool
+        Whether the net of now only shows what is to be trained later, which a method says in
+        `Method.begin`. Training ends as little as where masks move.
+    share_of_epochs : float
+        Share of the epochs of a fit in which rounds come. A method that needs the others says so in
+        `Method.plan`.
+    redrawn_at : int or None
+        Epoch of this fit at whose end weights were drawn anew.
     holds : bool
         Whether masked weights are held at zero.
     begun : bool
@@ -153,7 +162,9 @@ class Run:
         self.coming = 0
         self.epoch, self.history = 0, []
         self.best, self.idle = np.inf, 0
-        self.moving, self.holds, self.goes_on, self.in_calls = False, True, True, False
+        self.moving, self.searching, self.share_of_epochs = False, False, 1.0
+        self.holds, self.goes_on, self.in_calls = True, True, False
+        self.redrawn_at = None
         self.rows = None
         self.fit_params = {}
         self._probes, self._saved = {}, {}
@@ -231,13 +242,18 @@ class Run:
 
     @property
     def pending(self):
-        """Whether rounds are still to come, or masks are still moving."""
-        return self.done < len(self.shares) or self.moving
+        """Whether rounds are still to come, masks are still moving, or the net will be another."""
+        return self.done < len(self.shares) or self.moving or self.searching
 
     @property
     def max_epochs(self):
         """Epochs that the fit has at most."""
         return self.net.max_epochs
+
+    @property
+    def horizon(self):
+        """Epochs in which rounds come."""
+        return max(int(self.max_epochs * self.share_of_epochs), 1)
 
     def fraction(self, done):
         """Share of the weights that is to be gone after `done` rounds."""
@@ -269,7 +285,7 @@ class Run:
         n_rounds = len(self.shares)
         if self.done == n_rounds:
             return n_rounds
-        horizon, patience = self.max_epochs, np.inf
+        horizon, patience = self.horizon, np.inf
         if not self.in_calls:
             horizon = min(horizon, getattr(trigger, "horizon", np.inf))
             patience = getattr(trigger, "patience", np.inf)
@@ -478,7 +494,7 @@ class Run:
         self.net.module_.eval()
         return self.layout.outputs(self.net, X, self.cleaning)
 
-    def gradients(self, rows):
+    def gradients(self, rows, output=False):
         """Gradient of the mean loss of training rows in the hidden weights, in evaluation mode.
 
         Rows of a `TrainingData` count with their weights. Weights that are not trained have a
@@ -488,22 +504,64 @@ class Run:
         ----------
         rows : int ndarray of shape (n_rows,)
             Which rows of ``run.rows.training``; they are taken in batches of the net's size.
+        output : bool, default=False
+            Whether to give that in the weights of the output layer, too.
 
         Returns
         -------
         list of ndarray of shape (n_out, n_in)
-            One for every hidden layer, in the dtype of the weights.
+            One for every hidden layer, and for the output layer last where that is asked for, in
+            the dtype of the weights.
         """
-        parameters = [p for layer in self.hidden for p in layer.parameters()]
+        return self._derivatives(rows, self.layers if output else self.hidden, _gradient)
+
+    def hessian_products(self, rows, vectors):
+        """Hessian of the loss of `gradients`, times a vector.
+
+        Parameters
+        ----------
+        rows : int ndarray of shape (n_rows,)
+            Which rows of ``run.rows.training``.
+        vectors : list of ndarray of shape (n_out, n_in)
+            Parts of the vector, one for every hidden layer, or for the output layer last, too.
+
+        Returns
+        -------
+        list of ndarray of shape (n_out, n_in)
+            Parts of the product, for as many layers: the Hessian is that in their weights.
+
+        Raises
+        ------
+        ValueError
+            Where torch has no second derivative of something in the module.
+        """
+        layers = self.layers[: len(vectors)]
+        vectors = [
+            torch.as_tensor(vector).to(layer.weight).reshape(layer.weight.shape)
+            for layer, vector in zip(layers, vectors, strict=True)
+        ]
+        try:
+            return self._derivatives(rows, layers, partial(_hessian_product, vectors=vectors))
+        except RuntimeError as error:
+            if "not implemented" not in str(error):
+                raise
+            raise ValueError(
+                f"method={self.label} needs second derivatives of the loss, which torch does not "
+                f"have of all that {type(self.net.module_).__name__} does: {error}"
+            ) from error
+
+    def _derivatives(self, rows, layers, derive):
+        """What `derive` gives for loss and weights of batches of rows, averaged over them."""
+        parameters = [p for layer in layers for p in layer.parameters()]
         frozen = [p for p in parameters if not p.requires_grad]
         self.net.module_.eval()
         with self.cleaning(partial(_require_gradients, frozen, False)):
             _require_gradients(frozen, True)
             # A parametrized layer would compute another tensor in every pass.
             with parametrize.cached():
-                return self._gradients(rows, [layer.weight for layer in self.hidden])
+                return self._averaged(rows, [layer.weight for layer in layers], derive)
 
-    def _gradients(self, rows, weights):
+    def _averaged(self, rows, weights, derive):
         net, training = self.net, self.rows.training
         row_weight = getattr(training, "sample_weight", None)
         if row_weight is None:
@@ -515,11 +573,29 @@ class Run:
             y = y if isinstance(y, np.ndarray) else to_device(y, net.device)
             loss = net.get_loss(net.infer(X), y, X=X, training=False)
             share = float(row_weight[some].sum() / row_weight[rows].sum())
-            gradients = torch.autograd.grad(loss, weights, allow_unused=True)
-            for total, gradient in zip(sums, gradients, strict=True):
-                if gradient is not None:
-                    total.add_(gradient, alpha=share)
+            for total, found in zip(sums, derive(loss, weights), strict=True):
+                if found is not None:
+                    total.add_(found, alpha=share)
         return [matrix(total).cpu().numpy() for total in sums]
+
+    def flows(self):
+        """What flows through every hidden weight from a row of ones, by absolute values of weights.
+
+        Returns
+        -------
+        list of ndarray of shape (n_out, n_in)
+            One for every hidden layer, up to a factor that is the same for all; see
+            `skactprune.pruning.flows`.
+
+        Raises
+        ------
+        ValueError
+            In modules that are no chain, where nothing gets from inputs to outputs.
+        """
+        try:
+            return self.layout.flows(self.net, self.rows.training, self.fit_params)
+        except ValueError as error:
+            raise ValueError(f"method={self.label} cannot be used: {error}") from error
 
     def step_gradients(self):
         """Gradients of the current step, after the backward pass: tensors (n_out, n_in).
@@ -652,6 +728,25 @@ class Run:
                 if bias is not None:
                     layer.bias.data = torch.tensor(bias).to(layer.bias)
 
+    def redraw(self, random_state=None):
+        """Draw all weights and biases anew, as of a new net of the sizes of now.
+
+        Masked weights are zero, and the optimizer starts anew. Only where layers are a chain.
+
+        Parameters
+        ----------
+        random_state : numpy.random.RandomState, default=None
+            Draws them; None is that of the run.
+        """
+        self.require_chain()
+        with self.transaction():
+            drawn = list(self.net.module_.drawn(random_state or self.random_state))
+            for (weight, _), mask in zip(drawn, self.masks.current, strict=False):
+                weight *= mask
+            self.restore(drawn)
+            self.forget_optimizer()
+            self.redrawn_at = self.epoch
+
     def forget_optimizer(self, masks=None):
         """Let the optimizer start anew, for all weights or, with `masks`, for single ones.
 
@@ -683,7 +778,8 @@ class Run:
         self.begun = False
         self.net, self.module = net, net.module_
         # Whoever moves masks says so in `Method.begin`; the last method may have been another.
-        self.moving = False
+        self.moving = self.searching = False
+        self.redrawn_at = None
         self.hold_masks(self.holds)
         self.warn_if_awake("Before training")
         for probe in self.layout.checks():
@@ -791,6 +887,21 @@ class Run:
 def _require_gradients(parameters, required):
     for parameter in parameters:
         parameter.requires_grad_(required)
+
+
+def _gradient(loss, weights, **options):
+    return torch.autograd.grad(loss, weights, allow_unused=True, **options)
+
+
+def _hessian_product(loss, weights, vectors):
+    gradients = _gradient(loss, weights, create_graph=True)
+    # Without a graph a gradient depends on no weight.
+    slopes = [
+        (gradient * vector).sum()
+        for gradient, vector in zip(gradients, vectors, strict=True)
+        if gradient is not None and gradient.requires_grad
+    ]
+    return _gradient(sum(slopes), weights) if slopes else [None] * len(weights)
 
 
 def _is_finite(tensor):
