@@ -107,6 +107,11 @@ class ScoredMethod(Method):
                 f"{name}={value!r} of {type(self).__name__} must be one of {list(allowed)}."
             )
 
+    @property
+    def finest(self):
+        """What leaves together where as much as can be is to go: `granularity`, if it is one."""
+        return self.granularity
+
     def n_counted(self, run):
         """Number of weights that the fraction is taken of: the hidden ones before any round.
 
@@ -125,7 +130,7 @@ class ScoredMethod(Method):
         """Raise ValueError if the target cannot be reached."""
         for part in run.parts(run.masks):
             layout = part.masks.layout
-            fewest = layout.fewest_weights(self.granularity, part.floors)
+            fewest = layout.fewest_weights(self.finest, part.floors)
             highest = (part.masks.n_original - fewest) / self.n_counted(part)
             if part.target > highest + 1e-9:
                 raise ValueError(
@@ -153,17 +158,37 @@ class ScoredMethod(Method):
             ]
         left = list(masks.current)
         for part in run.parts(masks):
-            found = select(
-                [scores[depth] for depth in part.depths],
-                part.masks,
-                granularity=self.granularity,
-                scope=self.scope,
-                floors=part.floors,
-                **self.amount(part, share * part.target),
-            )
+            found = self.chosen(run, part, [scores[depth] for depth in part.depths], share)
             for depth, mask in zip(part.depths, found, strict=True):
                 left[depth] = mask
         return left
+
+    def chosen(self, run, part, scores, share):
+        """Masks of what is to be left of layers that are chosen from together.
+
+        Parameters
+        ----------
+        run : Run
+            The run.
+        part : Part
+            The layers.
+        scores : list of ndarray
+            Their scores.
+        share : float
+            Share of ``part.target`` that is to be gone afterwards.
+
+        Returns
+        -------
+        list of bool ndarray of shape (n_out, n_in)
+        """
+        return select(
+            scores,
+            part.masks,
+            granularity=self.granularity,
+            scope=self.scope,
+            floors=part.floors,
+            **self.amount(part, share * part.target),
+        )
 
     def amount(self, run, fraction):
         """How much `select` is to take until `fraction` is gone, as its keyword argument.
