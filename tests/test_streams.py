@@ -8,6 +8,7 @@ from sklearn.neural_network import MLPClassifier
 
 from skactprune import PrunedMLPClassifier
 from skactprune.estimators import _state
+from skactprune.triggers import ProgressTrigger
 
 X = np.random.default_rng(0).normal(size=(12, 4))
 y = np.arange(12) % 3
@@ -59,3 +60,28 @@ def test_a_call_that_fails_adds_nothing():
     assert curve == expected
     assert clf.partial_fit(X, y).loss_curve_[:5] == expected
     assert len(clf.loss_curve_) == 6
+
+
+@pytest.mark.parametrize("sizes", [[3] * 40, [1, 5] * 20, [10] * 12])
+def test_rounds_come_by_the_rows_that_a_stream_has_brought(sizes):
+    """Of 120 rows to come: after those of a tenth, ... six tenths, whatever the calls bring."""
+    trigger = ProgressTrigger(n_samples=120)
+    clf = PrunedMLPClassifier((20,), prune_fraction=0.5, trigger=trigger, random_state=0)
+    marks, seen, expected = [12, 27, 42, 57, 72], 0, []
+    rng = np.random.default_rng(0)
+    for n_rows in sizes:
+        rows = rng.integers(0, len(X), n_rows)
+        clf = pickle.loads(pickle.dumps(clf))
+        clf.partial_fit(X[rows], y[rows], classes=[0, 1, 2])
+        seen += n_rows
+        expected.append(sum(mark <= seen for mark in marks))
+        assert max([row["round"] for row in clf.pruning_history_], default=0) == expected[-1]
+    assert seen == 120
+    assert clf.sparsity_ >= 0.5
+
+
+@pytest.mark.parametrize("n_samples", [0, 1.5, "many", True])
+def test_rows_to_come_are_a_number(n_samples):
+    trigger = ProgressTrigger(n_samples=n_samples)
+    with pytest.raises(ValueError, match="n_samples=.* must be a positive integer or None"):
+        PrunedMLPClassifier((6,), trigger=trigger).partial_fit(X, y, classes=[0, 1, 2])

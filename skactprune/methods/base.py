@@ -68,6 +68,7 @@ class ScoredMethod(Method):
 
     # What holds for a subclass that has no such parameter.
     granularity = "neuron"
+    granularities = GRANULARITIES
     scope = "layer"
     regrow = False
 
@@ -106,7 +107,7 @@ class ScoredMethod(Method):
         """Return self after checking the options; see `Method.validated`."""
         cumulative_shares(self.schedule, 1)
         if not is_shape(self.granularity):
-            self.check_option("granularity", GRANULARITIES)
+            self.check_option("granularity", self.granularities)
         self.check_option("scope", SCOPES)
         self.check_option("regrow", (True, False))
         return self
@@ -118,6 +119,11 @@ class ScoredMethod(Method):
             raise ValueError(
                 f"{name}={value!r} of {type(self).__name__} must be one of {list(allowed)}."
             )
+
+    @property
+    def finest(self):
+        """What leaves together where as much as can be is to go: `granularity`, if it is one."""
+        return self.granularity
 
     def n_counted(self, run):
         """Number of weights that the fraction is taken of: the hidden ones before any round.
@@ -159,7 +165,7 @@ class ScoredMethod(Method):
             return
         for part in run.parts(run.masks):
             layout = part.masks.layout
-            fewest = layout.fewest_weights(self.granularity, part.floors)
+            fewest = layout.fewest_weights(self.finest, part.floors)
             highest = (part.masks.n_original - fewest) / self.n_counted(part)
             if part.target > highest + 1e-9:
                 raise ValueError(
@@ -185,21 +191,41 @@ class ScoredMethod(Method):
         left = list(masks.current)
         cutoffs = None if run.target is not None else self.cutoffs(run, share)
         for part in run.parts(masks):
-            found = select(
-                [scores[depth] for depth in part.depths],
-                part.masks,
-                granularity=self.granularity,
-                scope=self.scope,
-                floors=part.floors,
-                **(
-                    self.amount(part, share * part.target)
-                    if cutoffs is None
-                    else {"cutoffs": [cutoffs[depth] for depth in part.depths]}
-                ),
-            )
+            if cutoffs is None:
+                how = self.amount(part, share * part.target)
+            else:
+                how = {"cutoffs": [cutoffs[depth] for depth in part.depths]}
+            found = self.chosen(run, part, [scores[depth] for depth in part.depths], how)
             for depth, mask in zip(part.depths, found, strict=True):
                 left[depth] = mask
         return left
+
+    def chosen(self, run, part, scores, how):
+        """Masks of what is to be left of layers that are chosen from together.
+
+        Parameters
+        ----------
+        run : Run
+            The run.
+        part : Part
+            The layers.
+        scores : list of ndarray
+            Their scores.
+        how : dict
+            How much is to go, as keyword arguments of `select`.
+
+        Returns
+        -------
+        list of bool ndarray of shape (n_out, n_in)
+        """
+        return select(
+            scores,
+            part.masks,
+            granularity=self.granularity,
+            scope=self.scope,
+            floors=part.floors,
+            **how,
+        )
 
     def amount(self, run, fraction):
         """How much `select` is to take until `fraction` is gone, as its keyword argument.

@@ -298,7 +298,7 @@ class Pruner(TakesNames, Callback):
         if self.trigger_.needs_accuracy and np.isnan(accuracy):
             raise ValueError(f"trigger={self.trigger!r} needs class labels as targets.")
         self.method_.on_epoch(run)
-        due = run.rounds_due(self.trigger_, run.epoch, accuracy, run.idle)
+        due = run.rounds_due(self.trigger_, 0, accuracy, run.idle)
         if due > run.done:
             with run.round(due, accuracy) as share:
                 self.method_.round(run, share)

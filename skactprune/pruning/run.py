@@ -61,6 +61,7 @@ STATE = (
     "fraction_done",
     "reached",
     "epoch",
+    "n_rows_seen",
     "history",
     "moving",
     "searching",
@@ -116,6 +117,8 @@ class Run:
         The last threshold of a method's own by which rounds removed, and the share of it.
     epoch : int
         Epochs of this fit, or of all calls of ``partial_fit``, that have ended.
+    n_rows_seen : int
+        Rows of all calls of ``partial_fit``.
     max_epochs : int
         Epochs that the fit has at most.
     history : list of dict
@@ -160,7 +163,7 @@ class Run:
         self.floors = [1] * len(self.layout.shapes)
         self.shares, self.done, self.fraction_done = [], 0, 0.0
         self.coming = 0
-        self.epoch, self.history = 0, []
+        self.epoch, self.n_rows_seen, self.history = 0, 0, []
         self.best, self.idle = np.inf, 0
         self.moving, self.searching, self.share_of_epochs = False, False, 1.0
         self.holds, self.goes_on, self.in_calls = True, True, False
@@ -220,7 +223,7 @@ class Run:
 
     def start_schedule(self):
         """Count epochs and rounds from zero; rounds whose target was reached are skipped."""
-        self.epoch = self.done = 0
+        self.epoch = self.n_rows_seen = self.done = 0
         self.best, self.idle = np.inf, 0
         while self.done < len(self.shares) and self._is_reached(self.done + 1):
             self.done += 1
@@ -277,19 +280,22 @@ class Run:
 
     def needs_accuracy(self, trigger):
         """Whether the accuracy of training is to be taken in the coming epoch."""
-        due = self.rounds_due(trigger, self.epoch + 1, 0.0, self.idle + 1)
+        due = self.rounds_due(trigger, 1, 0.0, self.idle + 1)
         return trigger.needs_accuracy or due > self.done
 
-    def rounds_due(self, trigger, epoch, accuracy, idle):
-        """Rounds that must be done by the end of an epoch, `idle` of them without progress."""
+    def rounds_due(self, trigger, ahead, accuracy, idle):
+        """Rounds that must be done `ahead` epochs from now, `idle` of them without progress."""
         n_rounds = len(self.shares)
         if self.done == n_rounds:
             return n_rounds
-        horizon, patience = self.horizon, np.inf
+        reached, horizon, patience = self.epoch + ahead, self.horizon, np.inf
         if not self.in_calls:
             horizon = min(horizon, getattr(trigger, "horizon", np.inf))
             patience = getattr(trigger, "patience", np.inf)
-        due = trigger.rounds_due(self.done, n_rounds, epoch, horizon, accuracy)
+        elif getattr(trigger, "n_samples", None) is not None:
+            reached = self.n_rows_seen + ahead * len(self.rows.training)
+            horizon = trigger.n_samples
+        due = trigger.rounds_due(self.done, n_rounds, reached, horizon, accuracy)
         return max(due, self.done + (idle >= patience))
 
     @contextmanager
@@ -707,8 +713,12 @@ class Run:
             self._held += self.layout.held_besides(self.net.module_, self.masks)
 
     def is_held(self):
-        """Whether the masked weights that are held are zero, as they are after every step."""
-        return not any(parameter.detach()[mask == 0].any() for parameter, mask in self._held)
+        """Whether the masked weights that are held are zero, as they are after every step.
+
+        Where training has diverged they are NaN, which nobody has written.
+        """
+        held = (parameter.detach()[mask == 0] for parameter, mask in self._held)
+        return not any(values[~values.isnan()].any() for values in held)
 
     def zero_masked(self):
         """Set the masked weights that are held to zero."""
@@ -836,6 +846,8 @@ class Run:
     def end_epoch(self):
         """Tell the probes of the end of an epoch."""
         self.epoch += 1
+        if self.in_calls:
+            self.n_rows_seen += len(self.rows.training)
         reached = _progress_of(self.net.history[-1])
         improved = reached < self.best - TOL
         self.best, self.idle = min(self.best, reached), 0 if improved else self.idle + 1

@@ -77,8 +77,9 @@ class ProgressTrigger(EpochTrigger):
     So the number of epochs is a limit: where it is high, training does not wait for its share of
     it. There is no progress where the best value of `patience` epochs is not better by 1e-4 than
     that since the last round: of the score on validation rows, of the loss on those, or of the
-    loss of training, whichever is there first. Calls of ``partial_fit`` are counted as by
-    `EpochTrigger`: they may be of few rows each.
+    loss of training, whichever is there first. Calls of ``partial_fit`` may be of few rows each:
+    where `n_samples` says how many rows are to be expected of all of them, the rounds come by the
+    rows seen; else the calls are counted as by `EpochTrigger`.
 
     Parameters
     ----------
@@ -90,20 +91,25 @@ class ProgressTrigger(EpochTrigger):
         Epochs that shares are taken of, if the fit has more.
     patience : int, default=3
         Epochs without progress after which the next round comes.
+    n_samples : int or None, default=None
+        Rows that all calls of ``partial_fit`` together are expected to bring; it does not matter
+        to `fit`. None: there are as many calls as a fit has epochs at most.
     """
 
-    def __init__(self, start=0.1, stop=0.6, horizon=200, patience=3):
+    def __init__(self, start=0.1, stop=0.6, horizon=200, patience=3, n_samples=None):
         super().__init__(start, stop)
         self.horizon = horizon
         self.patience = patience
+        self.n_samples = n_samples
 
     def validated(self):
         """Return self after checking the parameters; see `EpochTrigger`."""
-        for name in ("horizon", "patience"):
-            value = getattr(self, name)
-            if not (isinstance(value, Integral) and value > 0):
+        for name in ("horizon", "patience", "n_samples"):
+            value, may_be = getattr(self, name), " or None" if name == "n_samples" else ""
+            is_number = isinstance(value, Integral) and not isinstance(value, bool) and value > 0
+            if not (is_number or (value is None and may_be)):
                 raise ValueError(
-                    f"{name}={value!r} of {type(self).__name__} must be a positive integer."
+                    f"{name}={value!r} of {type(self).__name__} must be a positive integer{may_be}."
                 )
         return super().validated()
 
@@ -150,10 +156,10 @@ def get_trigger(trigger):
     ----------
     trigger : str or object
         A name, or an object with `rounds_due`, `stops` and `needs_accuracy`, the last of which
-        says whether accuracies are to be taken in every epoch. In a fit, but not in calls of
-        ``partial_fit``, two attributes are heeded where it has them: `horizon`, the most epochs
-        that it is told a fit has, and `patience`, after so many epochs without progress a round
-        is due.
+        says whether accuracies are to be taken in every epoch. Three attributes are heeded where
+        it has them: in a fit `horizon`, the most epochs that it is told a fit has, and `patience`,
+        after so many epochs without progress a round is due; in calls of ``partial_fit``
+        `n_samples`, the rows that it is told instead of epochs, which are those seen then.
 
     Returns
     -------
