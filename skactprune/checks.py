@@ -10,7 +10,7 @@ from sklearn.datasets import make_classification
 from sklearn.utils import check_random_state
 
 from skactprune.estimators import PrunedMLPClassifier
-from skactprune.pruning.blocks import block_of
+from skactprune.pruning.blocks import block_of, is_shape
 from skactprune.pruning.method import WHEN, Method, get_method
 
 __all__ = ["check_method", "method_checks"]
@@ -182,7 +182,7 @@ def largest_unit(method, clf):
     """Number of weights that may leave at once: of a neuron, or a block and what dies of it."""
     neuron = max(UNITS[depth - 1] + UNITS[depth + 1] for depth in range(1, len(UNITS) - 1))
     granularity = getattr(method, "granularity", "weight")
-    if granularity in ("neuron", "weight"):
+    if not (granularity == "block" or is_shape(granularity)):
         return neuron
     height, width = block_of(granularity)
     n_dead = sum(HIDDEN) - sum(len(live) for live in clf.live_neurons_)
