@@ -11,6 +11,7 @@ from skactprune.pruning.method import get_method as get_method
 from skactprune.pruning.method import register as register
 
 _HOMES = {
+    "BeforeTraining": "skactprune.methods.base",
     "LayerState": "skactprune.methods.scores",
     "ScorePruning": "skactprune.methods.scores",
     "ScoredMethod": "skactprune.methods.base",
