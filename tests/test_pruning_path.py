@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import csr_array
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV, GroupKFold, StratifiedKFold
@@ -17,6 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from skactprune import PrunedMLPClassifier, pruning_path
 from skactprune.inspection import PruningPathDisplay, n_parameters, smallest_within_one_se
 from skactprune.inspection.choosing import within_one_se
+from skactprune.methods import METHODS
 from skactprune.triggers import EpochTrigger
 
 # Nets here are far from converged, on purpose: they must be quick.
@@ -78,6 +81,42 @@ def test_what_is_pruned_stays_pruned(path):
     assert (np.diff(path.parameters, axis=0) < 0).all()
     assert (np.diff(path.live_neurons, axis=0) < 0).all()
     assert_array_equal(path.parameters[0], 4 * 12 + 12 + 12 * 8 + 8 + 8 * 3 + 3)
+
+
+def test_metadata_is_routed():
+    weight, unlabeled = np.linspace(0.1, 2, len(y)), X[::3]
+    train, test = next(StratifiedKFold(3).split(X, y))
+    model = make_pipeline(StandardScaler(), net(method="activation"))
+    options = {"fractions": [0, 0.5], "n_epochs": 2, "cv": [(train, test)], "scoring": "accuracy"}
+    with config_context(enable_metadata_routing=True):
+        model[-1].set_fit_request(sample_weight=True, X_unlabeled=True)
+        model[0].set_fit_request(sample_weight=False)
+        model.set_params(transform_input=["X_unlabeled"])
+        params = {"sample_weight": weight, "X_unlabeled": unlabeled}
+        path = pruning_path(model, X, y, params=params, **options)
+    scaler = StandardScaler().fit(X[train])
+    rows = scaler.transform(X[train]), y[train], weight[train], scaler.transform(unlabeled)
+    by_hand = net(method="activation", prune_fraction=0).fit(*rows)
+    by_hand.set_params(prune_fraction=0.5, warm_start=True, max_iter=2, n_prune_rounds=1)
+    by_hand.set_params(trigger=EpochTrigger(0, 0)).fit(*rows)
+    assert path.scores[1, 0] == by_hand.score(scaler.transform(X[test]), y[test])
+    assert path.parameters[1, 0] == n_parameters(by_hand)
+
+
+@pytest.mark.parametrize("kind", [csr_array, pd.DataFrame])
+def test_rows_may_be_sparse_or_named(kind):
+    options = {"fractions": [0, 0.5], "n_epochs": 2, "cv": 3, "scoring": "accuracy"}
+    plain, other = (pruning_path(net(), of, y, **options) for of in (X / 8, kind(X / 8)))
+    assert_allclose(plain.scores, other.scores)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_goes_on(method):
+    fold = [(np.arange(0, 150, 2), np.arange(1, 150, 2))]
+    options = {"fractions": [0.2, 0.5, 0.7], "n_epochs": 3, "cv": fold, "scoring": "accuracy"}
+    path = pruning_path(net(max_iter=6, method=method), X / 8, y, **options)
+    assert (path.sparsity[:, 0] >= np.array(path.fractions) - 1e-9).all()
+    assert (np.diff(path.parameters[:, 0]) < 0).all()
 
 
 def test_folds_keep_groups_together():

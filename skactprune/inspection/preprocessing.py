@@ -40,7 +40,14 @@ def pipeline_and_net(estimator, name):
 
 
 class _Rows(ClassifierMixin, BaseEstimator):
-    """Keeps the rows that a pipeline fits its last step on."""
+    """Keeps the rows that a pipeline fits its last step on, which is `net` otherwise."""
+
+    def __init__(self, net=None):
+        self.net = net
+
+    def get_metadata_routing(self):
+        """Those of the net, for pipelines that route."""
+        return self.net.get_metadata_routing()
 
     def fit(self, X, y, **params):
         """Keep them."""
@@ -74,8 +81,8 @@ def fitted_preprocessing(pipeline, X, y, **params):
     """
     if pipeline is None:
         return None, (X, y), params
-    name, _ = pipeline.steps[-1]
-    fitted, _ = timed_fit(clone(pipeline).set_params(**{name: _Rows()}), X, y, **params)
+    name, net = pipeline.steps[-1]
+    fitted, _ = timed_fit(clone(pipeline).set_params(**{name: _Rows(net)}), X, y, **params)
     return preprocessing_of(fitted), fitted[-1].rows_, fitted[-1].params_
 
 
