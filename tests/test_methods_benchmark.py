@@ -107,6 +107,23 @@ def test_rows_of_other_parameters_do_not_count():
         page.text(rows.iloc[1:], lenet.QUICK)
 
 
+def test_what_was_refused_is_told():
+    of = lenet.QUICK.but(**TINY)
+    (dense,) = lenet.execute(of, None, "dense", "-", 1.0, 0)
+    (refused,) = rows_of("magnitude", 20, [1.0]).to_dict("records")
+    refused |= {"test_error": np.nan, "reached": np.nan, "note": "refused: a | b"}
+    (row,) = rows_of("snip", 20, [1.0]).to_dict("records")
+    dense |= {"method": "dense", "options": "-", "compression": 1.0, "seed": 0}
+    rows = pd.DataFrame([dense, dense | refused, dense | row | {"note": "-"}])
+    of_magnitude = [name for name in dense if name not in (*lenet.FIELDS, "note")]
+    rows.loc[1, of_magnitude] = np.nan
+    text = page.text(rows, of)
+    (line,) = (line for line in text.splitlines() if "refused" in line)
+    assert line.startswith("| magnitude |  |") and line.endswith("| refused: a / b |")
+    assert not {"nan", "None", "<NA>"} & set(text.replace("|", " ").split())
+    assert text.index("| snip |") < text.index("| magnitude |  |")
+
+
 @pytest.mark.parametrize(
     ("errors", "columns", "said"),
     [

@@ -27,7 +27,7 @@ MOST = re.compile(r"at most (0\.\d+)")
 
 
 def runs(settings):
-    """Yield all runs: the dense net, methods at all compressions, and at those of their marks."""
+    """Yield all runs: the dense net, methods at the compressions of their marks, and at all."""
     methods = {
         name: params
         for name, params in lineup().items()
@@ -35,11 +35,11 @@ def runs(settings):
     }
     for seed in range(settings.seeds):
         yield DENSE, "-", 1.0, seed
-        for name, params in methods.items():
-            yield from ((name, told(params), float(at), seed) for at in settings.compressions)
         for name, at in marked(settings):
             if name in methods:
                 yield name, told(methods[name]), at, seed
+        for name, params in methods.items():
+            yield from ((name, told(params), float(at), seed) for at in settings.compressions)
 
 
 def marked(settings):

@@ -189,6 +189,7 @@ def _path(found, fractions, score_name):
     scores, parameters = (
         column(lambda row, name=name: row[name]) for name in (f"test_{score_name}", "parameters")
     )
+    chosen = within_one_se(scores, parameters.mean(axis=1))
     return Bunch(
         rows=rows,
         fractions=np.array(fractions),
@@ -197,8 +198,8 @@ def _path(found, fractions, score_name):
         live_neurons=column(lambda row: sum(row["live_neurons"])),
         parameters=parameters,
         score_name=score_name,
-        best_fraction=fractions[np.argmax(scores.mean(axis=1))],
-        one_se_fraction=fractions[within_one_se(scores, parameters.mean(axis=1))],
+        best_fraction=fractions[np.nanargmax(scores.mean(axis=1))],
+        one_se_fraction=fractions[chosen],
     )
 
 
