@@ -50,8 +50,5 @@ def execute(settings, folder, method, options, compression, seed):
 
 def table(rows):
     """Validation errors in % by method, setting and compression, as a DataFrame of text."""
-    columns = {"error": ("validation_error", mean_sd(2)), "note": ("note", "first")}
-    of = rows.groupby(["method", "options", "compression"]).agg(**columns)
-    return of.unstack().fillna("").reset_index().set_axis(
-        ["method", "options", *(f"{name}, {at:g}x" for name, at in of.unstack().columns)], axis=1
-    )  # fmt: skip
+    columns = {"error %": ("validation_error", mean_sd(2)), "note": ("note", "first")}
+    return rows.groupby(["method", "options", "compression"]).agg(**columns).reset_index()

@@ -298,25 +298,19 @@ class PruningPathDisplay:
         # Okabe and Ito's colours, which the colour-blind tell apart.
         shown = f"mean of {n_folds} folds, and the share pruned"
         (self.line_,) = ax.plot(at, means, "o-", color="#0072B2", label=shown)
-        self.band_ = ax.fill_between(
-            at, means - errors, means + errors, color="#0072B2", alpha=0.15, linewidth=0,
-            label="± one standard error",
-        )  # fmt: skip
+        band = {"alpha": 0.15, "linewidth": 0, "label": "± one standard error"}
+        self.band_ = ax.fill_between(at, means - errors, means + errors, color="#0072B2", **band)
         best, chosen = (
             int(np.flatnonzero(path.fractions == fraction)[0])
             for fraction in (path.best_fraction, path.one_se_fraction)
         )
         least = means[best] - np.broadcast_to(errors, means.shape)[best]
         ax.axhline(least, color="#7F7F7F", linewidth=1, linestyle="--", label="best less one error")
-        ax.plot(
-            at[chosen], means[chosen], "*", color="#D55E00", markersize=15,
-            label=f"smallest above it: prune_fraction={path.one_se_fraction:g}",
-        )  # fmt: skip
+        shown = f"smallest above it: prune_fraction={path.one_se_fraction:g}"
+        ax.plot(at[chosen], means[chosen], "*", color="#D55E00", markersize=15, label=shown)
+        above = {"xytext": (0, 8), "textcoords": "offset points", "ha": "center", "fontsize": 8}
         for place, mean, fraction in zip(at, means, path.fractions, strict=True):
-            ax.annotate(
-                f"{fraction:.0%}", (place, mean), xytext=(0, 8), textcoords="offset points",
-                ha="center", fontsize=8,
-            )  # fmt: skip
+            ax.annotate(f"{fraction:.0%}", (place, mean), **above)
         ax.set_xlabel(AXES[x])
         ax.set_ylabel(path.score_name.replace("_", " "))
         if x == "parameters":
