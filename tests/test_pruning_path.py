@@ -222,7 +222,8 @@ def test_prune_fraction_stands_for_the_size():
     with pytest.raises(ValueError, match="'n_parameters' where 'hidden_layer_sizes' varies"):
         smallest_within_one_se(results(**layers))
     masked = np.ma.masked_array([0.2, 0.5, 0.8], [False, True, False], dtype=object)
-    for columns in ({}, {"param_prune_fraction": masked}):
+    own = np.ma.masked_array([0.2, None, 0.8], dtype=object)
+    for columns in ({}, {"param_prune_fraction": masked}, {"param_prune_fraction": own}):
         with pytest.raises(ValueError, match="not every candidate has prune_fraction"):
             smallest_within_one_se(results(**columns))
     with pytest.raises(ValueError, match="size='big' must be one of the columns"):

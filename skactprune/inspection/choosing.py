@@ -155,7 +155,8 @@ def _sizes(cv_results, size):
     searched = {key.rpartition("__")[2].removeprefix("param_"): key for key in cv_results}
     fractions = cv_results.get(searched.get("prune_fraction"))
     start = {"hidden_layer_sizes", "init_estimator"} & set(searched)
-    if fractions is None or start or np.ma.is_masked(fractions):
+    known = fractions is not None and not np.ma.is_masked(fractions) and None not in list(fractions)
+    if start or not known:
         why = f"{sorted(start)[0]!r} varies" if start else "not every candidate has prune_fraction"
         raise ValueError(
             f"size=None needs the score {SIZE!r} where {why}: add "
