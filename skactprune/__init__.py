@@ -29,6 +29,7 @@ _HOMES = {
     "compact": "skactprune.deploy",
     "compare_with_pca": "skactprune.inspection",
     "load": "skactprune.deploy",
+    "pruning_path": "skactprune.inspection",
     "register": "skactprune.methods",
     "save": "skactprune.deploy",
     "to_onnx": "skactprune.deploy",

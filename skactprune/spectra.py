@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
-from scipy.linalg import svd, svdvals
+from scipy.linalg import eigh, svd, svdvals
 from scipy.special import entr
 from sklearn.utils import check_scalar
 
@@ -23,6 +23,7 @@ __all__ = [
     "spectrum_summary",
     "stable_rank",
     "svd_truncate",
+    "whitened_truncate",
 ]
 
 
@@ -281,6 +282,7 @@ def svd_truncate(kernel: ArrayLike, rank: int) -> NDArray[Any]:
     See Also
     --------
     pca_reconstruct : The same about the mean row, as the activation-pruning paper did it.
+    whitened_truncate : Best approximation of what the matrix gives for some inputs.
 
     References
     ----------
@@ -298,6 +300,76 @@ def svd_truncate(kernel: ArrayLike, rank: int) -> NDArray[Any]:
     check_scalar(rank, "rank", Integral, min_val=0)
     U, s, Vt = svd(kernel.astype(np.float64), full_matrices=False, check_finite=False)
     return ((U[:, :rank] * s[:rank]) @ Vt[:rank]).astype(_floating(kernel))
+
+
+def whitened_truncate(kernel: ArrayLike, moment: ArrayLike, rank: int) -> NDArray[Any]:
+    """Matrix of a given rank that gives most nearly the same outputs for inputs of some moment.
+
+    Of all matrices K of rank `rank` it has the lowest ``sum ||x @ kernel - x @ K||**2`` over the
+    rows x whose second moment is given. ``svd_truncate`` has that for white inputs only: it spends
+    ranks on directions of the inputs that hardly occur.
+
+    Parameters
+    ----------
+    kernel : array-like of shape (n_in, n_out)
+        Weights in scikit-learn's orientation, as in ``coefs_``.
+    moment : array-like of shape (n_in, n_in)
+        Second moment of the inputs, ``X.T @ X / len(X)``, symmetric and without negative
+        eigenvalues; those that rounding has made negative count as 0.
+    rank : int
+        Number of directions kept, at least 0 (the zero matrix). More than min(n_in, n_out) are the
+        same as min(n_in, n_out).
+
+    Returns
+    -------
+    approximation : ndarray of shape (n_in, n_out)
+        In the kernel's floating type (float64 for integers).
+
+    Raises
+    ------
+    ValueError
+        If `kernel` or `moment` is not a non-empty matrix of finite real numbers, their shapes do
+        not fit, or `rank` is negative.
+    TypeError
+        If `rank` is not an integer.
+
+    See Also
+    --------
+    svd_truncate : The same without regard to the inputs.
+
+    Notes
+    -----
+    With ``U S V.T`` the singular value decomposition of ``moment**(1/2) @ kernel``, the optimum is
+    ``moment**(-1/2) @ U_r S_r V_r.T``. That is ``kernel @ V_r @ V_r.T``, the outputs projected on
+    their principal directions without a mean, which needs no inverse.
+
+    References
+    ----------
+    X. Wang, Y. Zheng, Z. Wan and M. Zhang, SVD-LLM: Truncation-aware singular value decomposition
+    for large language model compression, ICLR 2025. P. Chen et al., DRONE: Data-aware low-rank
+    compression for large NLP models, NeurIPS 2021.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skactprune.spectra import whitened_truncate
+    >>> kernel, moment = np.diag([3.0, 2.0]), np.diag([1.0, 100.0])
+    >>> print(whitened_truncate(kernel, moment, 1).round(6).tolist())
+    [[0.0, 0.0], [0.0, 2.0]]
+    """
+    kernel, moment = _check_matrix(kernel, "kernel"), _check_matrix(moment, "moment")
+    check_scalar(rank, "rank", Integral, min_val=0)
+    if moment.shape != (len(kernel), len(kernel)):
+        raise ValueError(
+            f"moment must have the shape {(len(kernel), len(kernel))} for a kernel of shape "
+            f"{kernel.shape}, got {moment.shape}."
+        )
+    work = kernel.astype(np.float64)
+    values, vectors = eigh(moment.astype(np.float64), check_finite=False)
+    # A root of the moment; all of them have the same V.
+    root = np.sqrt(np.maximum(values, 0))[:, np.newaxis] * vectors.T
+    V = svd(root @ work, full_matrices=False, check_finite=False)[2][:rank].T
+    return (work @ V @ V.T).astype(_floating(kernel))
 
 
 def spectrum_summary(coefs: Iterable[ArrayLike], dtype: DTypeLike = None) -> list[dict[str, Any]]:

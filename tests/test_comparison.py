@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 from scipy.spatial.distance import cdist
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.datasets import load_iris
@@ -148,6 +149,27 @@ def test_a_low_rank_net_predicts_from_the_numbers_it_is_counted_with(rank, n_out
     assert n_weights(low) <= n_weights(net)
 
 
+@pytest.mark.parametrize("sparse", [False, True])
+def test_a_whitened_net_looks_at_what_each_layer_gets(sparse, monkeypatch):
+    # Batches that do not divide the rows.
+    monkeypatch.setattr("skactprune.inspection.low_rank.BATCH", 7)
+    rng = np.random.default_rng(0)
+    net = random_net(rng, (8, 6, 5, 3))
+    rows = rng.normal(size=(30, 8)) * np.arange(1, 9)
+    low = LowRankNet(net, [2, 3], "whitened", csr_array(rows) if sparse else rows)
+    h = rows
+    layers = zip(net.coefs_, net.intercepts_, low.coefs_, [2, 3], strict=False)
+    for kernel, bias, found, rank in layers:
+        # By the inverse of the root, which is another way than the package's.
+        root = np.linalg.cholesky(h.T @ h / 30 + 1e-12 * np.eye(len(kernel))).T
+        U, s, Vt = np.linalg.svd(root @ kernel, full_matrices=False)
+        expected = np.linalg.solve(root, (U[:, :rank] * s[:rank]) @ Vt[:rank])
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+        h = np.tanh(h @ kernel + bias)
+    assert low.hidden_ranks_ == [2, 3] and low.kernel_sizes_[0] == 2 * (8 + 6)
+    np.testing.assert_array_equal(low.coefs_[-1], net.coefs_[-1])
+
+
 def test_a_kernel_of_lower_rank_than_asked_for_is_counted_with_its_own():
     rng = np.random.default_rng(0)
     low = rng.normal(size=(30, 2)) @ rng.normal(size=(2, 20))
@@ -162,7 +184,9 @@ def test_a_kernel_of_lower_rank_than_asked_for_is_counted_with_its_own():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"kind": "nmf"}, r"kind='nmf' must be one of \['pca', 'svd'\]"),
+        ({"kind": "nmf"}, r"kind='nmf' must be one of \['pca', 'svd', 'whitened'\]"),
+        ({"kind": "whitened"}, "X=None must be rows for kind='whitened'"),
+        ({"X": [[1.0] * 6]}, "must be None for kind='pca'"),
         ({"ranks": [1]}, r"ranks=\[1\] must have 2 numbers"),
         ({"ranks": [-1, 1]}, "== -1, must be >= 0"),
     ],

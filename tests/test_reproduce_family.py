@@ -17,6 +17,7 @@ SMALL = {"datasets": ("digits",), "n_rows": 300, "seeds": 2, "hidden": (16, 12)}
 TINY = {
     "accuracy": SMALL | {"epochs": 3, "fractions": (0.5,), "rounds": (1,)},
     "defaults": SMALL | {"epochs": 3, "fractions": (0.5,), "rounds": (1,)},
+    "whitened": SMALL | {"epochs": 3, "fractions": (0.5,), "rounds": (1,)},
     "spectra": SMALL | {"hidden": (20, 15, 10), "epochs": 9},
     "nuclear": SMALL | {"epochs": 9, "rate": 0.05, "batch": 20, "rounds": (1, 5)},
     "reduction": SMALL
@@ -84,7 +85,7 @@ def test_tables_figures_and_answers_belong_together(done, tmp_path):
     for answer in experiment.answers(rows):
         assert answer.answer.startswith(("yes", "no", "only"))
         assert answer.question.endswith("?") and "nan" not in answer.effect
-        assert answer.figure in drawn
+        assert answer.figure in ("", *drawn)
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -99,7 +100,12 @@ def test_the_committed_page_is_that_of_the_committed_rows(monkeypatch):
     monkeypatch.chdir(DOCS.parent)
     text = (DOCS / page.NAME).read_text("utf-8")
     tables = page.results(EXPERIMENTS, DOCS / "reproduction", draw=False)
-    assert sorted(pages.places(text)) == sorted(tables)
+    # A place without a table is of an experiment that was not run; the prose does not rest on it.
+    rows = {file.stem for file in DOCS.glob("reproduction/*.csv")}
+    not_run = {f"{name}-" for name in set(EXPERIMENTS) - rows}
+    for place in set(pages.places(text)) ^ set(tables):
+        assert place.startswith(tuple(not_run))
+        assert f"<!-- table: {place} -->\nNot run yet.\n<!-- end -->" in text
     assert pages.fill(text, tables) == text
     links = {line.split("](")[1].rstrip(")") for line in text.splitlines() if line[:2] == "!["}
     assert {Path(link).name for link in links} == {f.name for f in DOCS.glob("reproduction/*.png")}

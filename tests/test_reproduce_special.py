@@ -20,6 +20,7 @@ from benchmarks.reproduce import (
     spectra,
     unlabeled,
     variant,
+    whitened,
 )
 from benchmarks.reproduce.moments import Moments, unpack
 from benchmarks.reproduce.nets import split
@@ -48,6 +49,39 @@ def test_rivals_are_of_the_size_of_the_pruned_net(tmp_path):
     assert rows.loc["pruned", "sparsity"] > 0.5
     later = accuracy.execute(settings, tmp_path, **run | {"seed": 2})
     assert [row["model"] for row in later] == ["pruned", "kernel PCA", "truncated SVD"]
+
+
+def test_whitened_kernels_have_the_ranks_and_the_nets_of_the_others(tmp_path):
+    settings = whitened.QUICK.but(**SMALL)
+    run = {"dataset": "digits", "method": "count", "fraction": 0.5, "seed": 0}
+    rows = pd.DataFrame(whitened.execute(settings, tmp_path, **run)).set_index("model")
+    assert list(rows.index) == [
+        "pruned",
+        *("kernel PCA", "kernel PCA, retrained", "truncated SVD", "truncated SVD, retrained"),
+        *("whitened SVD", "whitened SVD, retrained"),
+    ]
+    same = rows.loc[["pruned", "truncated SVD", "whitened SVD", "whitened SVD, retrained"], "ranks"]
+    assert same.nunique() == 1
+    # Those of the other experiment, to the last bit.
+    run |= {"rounds": 5}
+    others = pd.DataFrame(accuracy.execute(settings, tmp_path, **run)).set_index("model")
+    both = ["pruned", "kernel PCA", "truncated SVD, retrained"]
+    pd.testing.assert_series_equal(
+        rows.loc[both, "test_accuracy"], others.loc[both, "test_accuracy"]
+    )
+    assert {
+        answer.claim
+        for answer in whitened.answers(
+            pd.concat(
+                [
+                    rows.reset_index().assign(
+                        dataset="digits", method="count", fraction=0.5, seed=seed
+                    )
+                    for seed in (0, 1)
+                ]
+            )
+        )
+    } == {"C3"}
 
 
 def test_sizes_of_the_full_variant_runs():

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.optimize import minimize
 from sklearn.decomposition import PCA
 
 from skactprune.spectra import (
@@ -19,6 +20,7 @@ from skactprune.spectra import (
     spectrum_summary,
     stable_rank,
     svd_truncate,
+    whitened_truncate,
 )
 
 MEASURES = [singular_values, numerical_rank, effective_rank, stable_rank, nuclear_norm]
@@ -204,3 +206,41 @@ def test_storage_type_must_be_floating():
 def test_import_needs_no_torch():
     code = "import sys, skactprune.spectra; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_no_matrix_of_that_rank_gives_outputs_that_are_nearer(rank):
+    rng = np.random.default_rng(rank)
+    # Correlated inputs of unlike sizes, and one that is always 0.
+    X = rng.normal(size=(50, 5)) @ rng.normal(size=(5, 5)) * [5, 3, 1, 0.2, 0]
+    kernel = rng.normal(size=(5, 4))
+
+    def error(K):
+        return np.square(X @ kernel - X @ K).sum()
+
+    def of_factors(flat):
+        A, B = flat[: 5 * rank].reshape(5, rank), flat[5 * rank :].reshape(rank, 4)
+        residual = X @ (A @ B - kernel)
+        gradients = 2 * X.T @ residual @ B.T, 2 * A.T @ X.T @ residual
+        return np.square(residual).sum(), np.concatenate([of.ravel() for of in gradients])
+
+    starts = rng.normal(size=(8, 9 * rank))
+    how = {"jac": True, "method": "L-BFGS-B", "options": {"maxiter": 3000, "ftol": 1e-14}}
+    best = min(minimize(of_factors, start, **how).fun for start in starts)
+    found = whitened_truncate(kernel, X.T @ X / len(X), rank)
+    assert np.linalg.matrix_rank(found) == rank
+    assert error(found) == pytest.approx(best, rel=1e-4)
+    assert error(found) < error(svd_truncate(kernel, rank))
+
+
+def test_whitened_truncation_at_the_edges():
+    rng = np.random.default_rng(0)
+    kernel = rng.normal(size=(6, 4)).astype(np.float32)
+    for scale in (1.0, 7.0):
+        found = whitened_truncate(kernel, scale * np.eye(6), 2)
+        np.testing.assert_allclose(found, svd_truncate(kernel, 2), atol=1e-6)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(whitened_truncate(kernel, np.eye(6), 9), kernel, atol=1e-6)
+    assert not whitened_truncate(kernel, np.eye(6), 0).any()
+    with pytest.raises(ValueError, match=r"moment must have the shape \(6, 6\) .*\(4, 4\)"):
+        whitened_truncate(kernel, np.eye(4), 2)

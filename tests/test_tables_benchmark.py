@@ -1,5 +1,7 @@
 """The benchmark on many tables: its statistics, its tables, and a tiny run of every experiment."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from benchmarks.tables import EXPERIMENTS, __main__, data, models, page, variants
 from benchmarks.tables import statistics as st
+from skactprune.methods import ActivationSurgeon, Magnitude, ScoredMethod
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 TINY = {"only": ("iris", "wine"), "seeds": 1, "nets": ((8,),), "fractions": (0.8,)}
@@ -111,6 +114,31 @@ def test_tables_are_to_choose_or_to_confirm():
     assert not data.CHOOSE & data.CONFIRM and len(data.CHOOSE) <= len(data.CONFIRM)
     assert set(data.BUILT_IN) < data.CHOOSE | data.CONFIRM
     assert data.role("mine") == data.role("mine")
+
+
+class OnlyWeights(Magnitude):
+    def validated(self):
+        self.check_option("granularity", ("weight",))
+        return super().validated()
+
+
+class OnlyNeurons(ScoredMethod):
+    schedule = "linear"
+
+    def __init__(self):
+        pass
+
+
+def test_every_method_that_can_removes_neurons(monkeypatch):
+    there = {"weights": OnlyWeights, "neurons": OnlyNeurons, "both": Magnitude}
+    there["default"] = ActivationSurgeon
+    monkeypatch.setattr(models, "METHODS", list(there))
+    monkeypatch.setattr(models, "get_method", lambda name: there[name]())
+    monkeypatch.setattr(models, "ours", lambda *of: SimpleNamespace(method="default"))
+    found = models.pruning()
+    assert set(found) == {models.DEFAULT, models.MAGNITUDE, "neurons", "both"}
+    assert found["neurons"] == {"method": "neurons"}
+    assert found["both"] == {"method": "both", "method__granularity": "neuron"}
 
 
 def test_variants_are_literals():

@@ -9,5 +9,7 @@ from importlib import import_module
 # In the order of the page.
 EXPERIMENTS = {
     name: import_module(f"{__name__}.{name}")
-    for name in "accuracy defaults spectra nuclear reduction unlabeled variant scores lenet".split()
+    for name in (
+        "accuracy whitened defaults spectra nuclear reduction unlabeled variant scores lenet"
+    ).split()
 }

@@ -69,20 +69,31 @@ def execute(settings, folder, dataset, method, fraction, rounds, seed):
     pruned, row = fitted(net(**how), rows)
     found = [{"model": "pruned"} | row | {"sparsity": pruned.sparsity_}]
     thorough = method in PAPER and rounds == min(settings.rounds) and seed < THOROUGH_SEEDS
-    left, ranks = pruned.n_iter_ - pruned.pruning_history_[0]["epoch"], split(row["ranks"])
+    left = since_first_round(pruned) if thorough else None
     for name in RECONSTRUCTIONS:
-        smaller = low_rank(name, dense, ranks)
-        found.append({"model": name} | describe(smaller, rows))
-        if thorough:
-            trained = retrained(smaller, rows, left, seed)
-            found.append(found[-1] | trained | {"model": f"{name}, retrained"})
+        smaller = low_rank(name, dense, split(row["ranks"]))
+        found += low_rank_rows(name, smaller, rows, left, seed)
     if thorough:
         sizes = [coef.shape[1] for coef in pruned.coefs_[:-1]]
         found.append({"model": SCRATCH} | fitted(net(sizes), rows)[1])
     return found
 
 
-# -- what is made of them, here and in `defaults` ---------------------------------------------
+def since_first_round(net):
+    """Epochs that a net was trained for after it was first pruned."""
+    return net.n_iter_ - net.pruning_history_[0]["epoch"]
+
+
+def low_rank_rows(name, net, rows, epochs, seed):
+    """Rows of a `LowRankNet`: as it is and, unless `epochs` is None, trained on for so many."""
+    found = [{"model": name} | describe(net, rows)]
+    if epochs is not None:
+        found.append(found[0] | retrained(net, rows, epochs, seed))
+        found[1]["model"] = f"{name}, retrained"
+    return found
+
+
+# -- what is made of them, here and in `defaults` and `whitened` -------------------------------
 
 
 def tables(rows):

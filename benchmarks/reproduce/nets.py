@@ -11,6 +11,7 @@ from benchmarks.reproduce.runner import replace
 from skactprune.inspection import LowRankNet, model_row, n_weights, timed_fit
 
 RECONSTRUCTIONS = {"kernel PCA": "pca", "truncated SVD": "svd"}
+WHITENED = "whitened SVD"
 
 
 def join(numbers):
@@ -60,9 +61,12 @@ def describe(net, rows):
     }
 
 
-def low_rank(name, net, ranks):
-    """A dense net whose hidden kernels are reconstructed from `ranks` components."""
-    return LowRankNet(net, ranks, RECONSTRUCTIONS[name])
+def low_rank(name, net, ranks, X=None):
+    """A dense net whose hidden kernels are reconstructed from `ranks` components.
+
+    "whitened SVD" takes rows of training, too.
+    """
+    return LowRankNet(net, ranks, "whitened" if name == WHITENED else RECONSTRUCTIONS[name], X)
 
 
 def retrained(net, rows, epochs, seed):

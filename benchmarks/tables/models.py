@@ -33,14 +33,23 @@ def ours(hidden, fraction, seed, **params):
 def pruning():
     """Parameters of the estimator by name of the way of pruning.
 
-    Methods remove neurons; those that cannot, which have no ``granularity``, are left out.
+    Methods remove neurons; those that remove nothing but single weights are left out.
     """
     found = {DEFAULT: {}, MAGNITUDE: {"method": "magnitude", "method__granularity": "weight"}}
     default = ours(1, 0, 0).method
     for name in METHODS:
-        if name != default and "granularity" in get_method(name).get_params():
-            found[name] = {"method": name, "method__granularity": "neuron"}
+        method = get_method(name)
+        option = {"granularity": "neuron"} if "granularity" in method.get_params() else {}
+        if name != default and _removes_neurons(method.set_params(**option)):
+            found[name] = {"method": name} | {f"method__{of}": how for of, how in option.items()}
     return found
+
+
+def _removes_neurons(method):
+    try:
+        return getattr(method.validated(), "granularity", None) == "neuron"
+    except ValueError:
+        return False
 
 
 def of_live_size(net, seed):

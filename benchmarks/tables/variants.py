@@ -21,19 +21,25 @@ def parse(text):
 
     The name that is returned has the parameters in it, so that one that changes is another.
     """
-    name, _, code = text.partition("=")
+    name, code, params = literals(text, lambda name, params: ours(1, 0.0, 0, **params))
+    return f"{name}: {code}", params
+
+
+def literals(text, check):
+    """Name, code and parameters of such a text; ``check(name, params)`` may refuse them."""
+    name, _, code = map(str.strip, text.partition("="))
     try:
-        tree = ast.parse(code.strip(), mode="eval").body
+        tree = ast.parse(code, mode="eval").body
         if isinstance(tree, ast.Call) and tree.func.id == "dict" and not tree.args:
             params = {word.arg: ast.literal_eval(word.value) for word in tree.keywords}
         else:
             params = dict(ast.literal_eval(tree))
-        ours(1, 0.0, 0, **params)
+        check(name, params)
     except (SyntaxError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(
             f"A variant must be NAME=dict(parameter=literal, ...), not {text!r}: {error}"
         ) from error
-    return f"{name}: {code.strip()}", params
+    return name, code, params
 
 
 def runs(settings):

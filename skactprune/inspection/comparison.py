@@ -6,17 +6,22 @@ from numbers import Integral
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import make_pipeline
 from sklearn.utils import _safe_indexing, check_scalar
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted, indexable
 
-from skactprune.deploy.scalers import is_sampler, without_samplers
-from skactprune.estimators import PrunedMLPClassifier
+from skactprune.deploy.scalers import is_sampler
 from skactprune.inspection.low_rank import LowRankNet
+from skactprune.inspection.preprocessing import (
+    fitted_preprocessing,
+    pipeline_and_net,
+    prepared,
+    preprocessing_of,
+)
 from skactprune.inspection.rivals import (
     component_classifiers,
     plain_classifiers,
@@ -209,10 +214,10 @@ def _cross_fit(estimator, n_components):
 
 def _fit_fold(pipeline, net, X, y, train, test, n_components, downstream, scoring):
     X_train, y_train = _safe_indexing(X, train), y[train]
-    prepare, fit_rows = _fitted_preprocessing(pipeline, X_train, y_train)
+    prepare, fit_rows, _ = fitted_preprocessing(pipeline, X_train, y_train)
     splits = {
-        "train": (_prepared(prepare, X_train), y_train),
-        "test": (_prepared(prepare, _safe_indexing(X, test)), y[test]),
+        "train": (prepared(prepare, X_train), y_train),
+        "test": (prepared(prepare, _safe_indexing(X, test)), y[test]),
     }
     row = partial(model_row, splits=splits, scoring=scoring)
     pruned, seconds = timed_fit(clone(net), *fit_rows)
@@ -243,15 +248,15 @@ def _score_fold(pipeline, net, dense, X, y, train, test, n_components, downstrea
     # No net is fitted here, so that none has training rows.
     row = partial(model_row, scoring=scoring)
     X_train, X_test = (_safe_indexing(X, rows) for rows in (train, test))
-    prepare = _preprocessing(pipeline)
-    unseen = {"train": None, "test": (_prepared(prepare, X_test), y[test])}
+    prepare = preprocessing_of(pipeline)
+    unseen = {"train": None, "test": (prepared(prepare, X_test), y[test])}
     found = [row(net, unseen, method="pruned net")]
     if dense is not None:
         pipeline_dense, net_dense = dense
-        X_dense = _prepared(_preprocessing(pipeline_dense), X_test)
+        X_dense = prepared(preprocessing_of(pipeline_dense), X_test)
         row_dense = partial(row, splits=unseen | {"test": (X_dense, y[test])})
         found += _unpruned_rows(net_dense, np.nan, net.hidden_ranks_, row_dense)
-    splits = unseen | {"train": (_prepared(prepare, X_train), y[train])}
+    splits = unseen | {"train": (prepared(prepare, X_train), y[train])}
     fit_rows = _resampled(pipeline, X_train, y[train])
     row = partial(row, splits=splits)
     return found + _classifier_rows(net, 0.0, n_components, downstream, fit_rows, row)
@@ -259,17 +264,13 @@ def _score_fold(pipeline, net, dense, X, y, train, test, n_components, downstrea
 
 def _parts(estimator, name):
     """The pipeline or None, and the net; checks that there is one to compare with PCA."""
-    net = estimator[-1] if isinstance(estimator, Pipeline) else estimator
-    if not isinstance(net, PrunedMLPClassifier):
-        raise ValueError(
-            f"{name}={estimator!r} must be a PrunedMLPClassifier or a Pipeline that ends in one."
-        )
+    pipeline, net = pipeline_and_net(estimator, name)
     if np.size(net.hidden_layer_sizes) == 0:
         raise ValueError(
             f"{name} has hidden_layer_sizes={net.hidden_layer_sizes!r}; it must have at least one "
             "hidden layer to be compared with PCA."
         )
-    return (estimator if isinstance(estimator, Pipeline) else None), net
+    return pipeline, net
 
 
 def _unpruned_parts(unpruned, net):
@@ -283,38 +284,6 @@ def _unpruned_parts(unpruned, net):
             "that the pruned net started from."
         )
     return pipeline, dense
-
-
-class _Rows(ClassifierMixin, BaseEstimator):
-    """Keeps the rows that a pipeline fits its last step on."""
-
-    def fit(self, X, y):
-        """Keep them."""
-        self.rows_ = X, y
-        return self
-
-
-def _fitted_preprocessing(pipeline, X, y):
-    """Preprocessing, fitted, and the rows that the pipeline fits its last step on.
-
-    Only the pipeline itself knows these: its transformers may treat rows to fit on unlike others,
-    and its samplers add rows or leave some out.
-    """
-    if pipeline is None:
-        return None, (X, y)
-    name, _ = pipeline.steps[-1]
-    fitted, _ = timed_fit(clone(pipeline).set_params(**{name: _Rows()}), X, y)
-    return _preprocessing(fitted), fitted[-1].rows_
-
-
-def _preprocessing(pipeline):
-    """What a fitted pipeline does to rows before its last step predicts, or None."""
-    steps = [] if pipeline is None else list(without_samplers(pipeline.steps[:-1]))
-    return Pipeline(steps) if steps else None
-
-
-def _prepared(preprocessing, X):
-    return X if preprocessing is None else preprocessing.transform(X)
 
 
 def _resampled(pipeline, X, y):

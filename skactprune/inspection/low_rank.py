@@ -3,16 +3,23 @@
 from time import perf_counter
 
 import numpy as np
-from sklearn.utils import ClassifierTags, Tags, TargetTags, check_array
+from scipy.sparse import issparse
+from sklearn.utils import ClassifierTags, Tags, TargetTags, check_array, gen_batches
 
 from skactprune.inspection.sizes import live_neurons
-from skactprune.nets.inference import class_indices, logits_of
+from skactprune.nets.inference import class_indices, hidden_outputs, logits_of
 from skactprune.nets.outputs import output_of_classifier
-from skactprune.spectra import numerical_rank, pca_reconstruct, svd_truncate
+from skactprune.spectra import (
+    numerical_rank,
+    pca_reconstruct,
+    svd_truncate,
+    whitened_truncate,
+)
 
 __all__ = ["ArrayNet", "LowRankNet"]
 
-RECONSTRUCTIONS = {"pca": pca_reconstruct, "svd": svd_truncate}
+RECONSTRUCTIONS = {"pca": pca_reconstruct, "svd": svd_truncate, "whitened": whitened_truncate}
+BATCH = 10_000
 
 
 class ArrayNet:
@@ -108,9 +115,13 @@ class LowRankNet(ArrayNet):
         not changed.
     ranks : list of int
         Components to keep of every hidden kernel.
-    kind : {"pca", "svd"}, default="pca"
+    kind : {"pca", "svd", "whitened"}, default="pca"
         "pca" rebuilds a kernel from principal components and its mean row, as the authors of
-        activation-based pruning did; "svd" is its best approximation of that rank.
+        activation-based pruning did; "svd" is its best approximation of that rank; "whitened" is
+        that which changes the layer's output least for the rows `X`.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
+        Rows, those of training for instance, for "whitened" only. Of every layer, the inputs are
+        those that it has in `net`, before anything is rebuilt.
 
     Attributes
     ----------
@@ -133,11 +144,13 @@ class LowRankNet(ArrayNet):
     Raises
     ------
     ValueError
-        If `kind` is unknown, or `ranks` has not one number for every hidden layer.
+        If `kind` is unknown, `ranks` has not one number for every hidden layer, or `X` is missing
+        for "whitened" or given for another kind.
 
     See Also
     --------
     skactprune.spectra.pca_reconstruct : The reconstruction of one kernel.
+    skactprune.spectra.whitened_truncate : That which looks at the inputs.
 
     Notes
     -----
@@ -159,7 +172,7 @@ class LowRankNet(ArrayNet):
     [3] [90, 10] 120
     """
 
-    def __init__(self, net, ranks, kind="pca"):
+    def __init__(self, net, ranks, kind="pca", X=None):
         if kind not in RECONSTRUCTIONS:
             raise ValueError(f"kind={kind!r} must be one of {sorted(RECONSTRUCTIONS)}.")
         *kernels, last = net.coefs_
@@ -167,8 +180,12 @@ class LowRankNet(ArrayNet):
             raise ValueError(
                 f"ranks={ranks!r} must have {len(kernels)} numbers, one for every hidden layer."
             )
+        if (X is None) == (kind == "whitened"):
+            needed = "must be rows" if X is None else "must be None"
+            raise ValueError(f"X={X!r} {needed} for kind={kind!r}.")
         start = perf_counter()
-        rebuilt = [RECONSTRUCTIONS[kind](*pair) for pair in zip(kernels, ranks, strict=True)]
+        about = [kernels] if X is None else [kernels, input_moments(net, X)]
+        rebuilt = [RECONSTRUCTIONS[kind](*of) for of in zip(*about, ranks, strict=True)]
         self.seconds_ = perf_counter() - start
         super().__init__([*rebuilt, last], net.intercepts_, net.activation, net.classes_)
         self.ranks, self.kind = list(ranks), kind
@@ -186,3 +203,30 @@ class LowRankNet(ArrayNet):
         if self.kind == "pca":
             sizes.append(n_components * (m + n) + n)
         return min(sizes)
+
+
+def input_moments(net, X):
+    """Second moment of what every hidden layer of a net gets for some rows, without a mean.
+
+    Parameters
+    ----------
+    net : estimator
+        A fitted net, with ``coefs_``, ``intercepts_`` and ``activation``.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Rows.
+
+    Returns
+    -------
+    list of ndarray of shape (n_in, n_in), dtype float64
+    """
+    X = check_array(X, accept_sparse="csr", dtype=net.coefs_[0].dtype)
+    before_last = net.coefs_[:-2], net.intercepts_[:-2], net.activation
+    moments = [np.zeros((len(coef), len(coef))) for coef in net.coefs_[:-1]]
+    for rows in gen_batches(X.shape[0], BATCH):
+        for moment, h in zip(
+            moments, (X[rows], *hidden_outputs(X[rows], *before_last)), strict=True
+        ):
+            h = h.astype(np.float64)
+            product = h.T @ h
+            moment += product.toarray() if issparse(product) else product
+    return [moment / X.shape[0] for moment in moments]

@@ -79,7 +79,7 @@ def _net_columns(net):
     }
 
 
-def timed_fit(model, X, y):
+def timed_fit(model, X, y, **params):
     """Fit, and tell how long it took.
 
     Parameters
@@ -88,6 +88,8 @@ def timed_fit(model, X, y):
         Is fitted.
     X, y : array-like
         Rows and labels.
+    **params
+        Parameters of the fit, such as ``sample_weight``.
 
     Returns
     -------
@@ -109,7 +111,7 @@ def timed_fit(model, X, y):
         warnings.filterwarnings("error", message=interrupted)
         start = perf_counter()
         try:
-            model.fit(X, y)
+            model.fit(X, y, **params)
         except UserWarning as warning:
             if not str(warning).startswith(interrupted):
                 raise

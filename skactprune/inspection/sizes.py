@@ -14,7 +14,7 @@ from skactprune.spectra import numerical_rank
 __all__ = ["hidden_ranks", "live_neurons", "n_parameters", "n_weights"]
 
 
-def n_parameters(model):
+def n_parameters(model, X=None, y=None):
     """Numbers that must be stored to predict with a fitted model.
 
     Weights that are not zero, and biases; of a `LowRankNet`, what its kernels can be stored as.
@@ -27,11 +27,18 @@ def n_parameters(model):
     model : estimator
         A fitted net (with ``coefs_`` and ``intercepts_``), a fitted linear classifier, or a
         pipeline that ends in one of them.
+    X, y : object
+        Not looked at. They make this a scorer, as in ``scoring={"accuracy": "accuracy",
+        "n_parameters": n_parameters}``.
 
     Returns
     -------
     int or float
         NaN for all other models.
+
+    See Also
+    --------
+    smallest_within_one_se : Choice in a search that has both scores.
 
     Examples
     --------

@@ -1,0 +1,59 @@
+"""What others have published for LeNet-300-100 on MNIST, as far as it is known."""
+
+from typing import NamedTuple
+
+MANY = "best error seen in training"
+
+
+class Mark(NamedTuple):
+    """A published figure.
+
+    Attributes
+    ----------
+    system : str
+        Whose it is.
+    method : str or None
+        Name of the method here that does the same; None where there is none.
+    compression : float
+        All weights over those that are not zero, output layer included; of dense nets that are left
+        where neurons and pixels were removed, over their weights; of `unit` "bytes", all weights in
+        float32 over bytes.
+    error : float
+        Test error in %.
+    unit : str
+        "weights" or "bytes".
+    note : str
+        How it was taken, where that is not the error after the last epoch.
+    """
+
+    system: str
+    method: str | None
+    compression: float
+    error: float
+    unit: str = "weights"
+    note: str = ""
+
+
+DENSE_ERROR = 1.64
+MARKS = (
+    Mark("Han et al. 2015", "threshold", 12, 1.59),
+    Mark("Deep Compression, Han et al. 2016", "deep_compression", 40, 1.58, "bytes"),
+    Mark("dynamic network surgery, Guo et al. 2016", "surgery", 56, 1.99),
+    Mark("sparse variational dropout, Molchanov et al. 2017", "variational_dropout", 68, 1.92),
+    Mark("L-OBS, Dong et al. 2017", "activation_surgeon", 67, 2.0),
+    Mark("L0, Louizos et al. 2018: 266-88-33 pixels and neurons", "l0", 10, 1.8),
+    Mark("VIB, Dai et al. 2018: 97-71-33", None, 27.8, 1.6, note=MANY),
+    Mark("SNIP, Lee et al. 2019", "snip", 20, 1.6),
+    Mark("SNIP, Lee et al. 2019", "snip", 50, 2.4),
+    Mark("RigL, Evci et al. 2020", "rigl", 42, 1.48),
+    Mark("RigL, Evci et al. 2020", "rigl", 87, 1.69),
+)
+# By system and compression: why a figure is thought to be missed, for the page.
+WHY = {}
+# Weights must be pruned this far for the bytes of a mark.
+PRUNED_FOR_BYTES = 12
+
+
+def pruned_to(mark):
+    """Compression in weights at which a method is run for a mark."""
+    return mark.compression if mark.unit == "weights" else PRUNED_FOR_BYTES

@@ -1,0 +1,63 @@
+"""How each method is run: what all have in common, and what is its own."""
+
+from benchmarks.reproduce import runner
+from benchmarks.reproduce.lenet import ALPHA, BATCH, DROPOUT, FADING, RATE, ROUNDS
+from benchmarks.reproduce.training import schedule
+from skactprune import PrunedMLPClassifier
+from skactprune.methods import METHODS
+
+# All weights over those that are left: 80, 90, 95 and 98 % gone.
+COMPRESSIONS = (5, 10, 20, 50)
+FULL = runner.Settings(
+    dataset="mnist",
+    seeds=5,
+    n_rows=None,
+    hidden=(300, 100),
+    epochs=60,
+    compressions=COMPRESSIONS,
+    only=None,
+)
+QUICK = FULL.but(seeds=1, n_rows=6000, epochs=10, compressions=(10, 50))
+DENSE, SEPARATOR = "dense", ", "
+WEIGHTS = {"method__granularity": "weight", "method__scope": "global"}
+NEURONS = {"method__granularity": "neuron", "method__scope": "layer"}
+# Parameters of the estimator, chosen on validation rows by ``python -m benchmarks.methods choose``.
+# A name that is not that of a method has it under "method".
+OWN = {
+    "activation": WEIGHTS | {"method__schedule": "cubic"},
+    "activation_magnitude": WEIGHTS | {"method__schedule": "cubic"},
+    "activation_surgeon": WEIGHTS,
+    "firing_deviation": WEIGHTS | {"method__schedule": "cubic"},
+    "magnitude": WEIGHTS | {"method__schedule": "cubic"},
+    "random": {"method__granularity": "weight", "method__scope": "layer"},
+    "activation_surgeon, neurons": {"method": "activation_surgeon"} | NEURONS,
+    "magnitude, neurons": {"method": "magnitude"} | NEURONS,
+    "random, neurons": {"method": "random"} | NEURONS,
+}
+
+
+def lineup():
+    """Parameters by name: every registered method, and further ways of some."""
+    found = {name: {"method": name} | OWN.get(name, {}) for name in METHODS}
+    return found | {name: params for name, params in OWN.items() if name not in found}
+
+
+def told(params):
+    """Parameters besides the method, as text; rows of other parameters are of other runs."""
+    own = {name: value for name, value in params.items() if name != "method"}
+    return SEPARATOR.join(f"{name}={value!r}" for name, value in sorted(own.items())) or "-"
+
+
+def estimator(settings, fraction, seed, params):
+    """The net as all methods train it; `params` override anything, and may nest."""
+    how = {
+        "prune_fraction": fraction,
+        "n_prune_rounds": ROUNDS,
+        "learning_rate_init": RATE,
+        "alpha": ALPHA,
+        "batch_size": BATCH,
+        "dropout": DROPOUT,
+        "random_state": seed,
+    }
+    how |= schedule(settings.epochs, FADING)
+    return PrunedMLPClassifier(settings.hidden, **how).set_params(**params)

@@ -1,0 +1,165 @@
+"""Which of several nets to take: the smallest that is about as good as the best."""
+
+import re
+
+import numpy as np
+
+from skactprune.inspection.sizes import n_parameters
+
+__all__ = ["SIZE", "smallest_within_one_se", "within_one_se"]
+
+SIZE = n_parameters.__name__
+"""Name of the score that tells sizes."""
+
+
+def within_one_se(scores, sizes):
+    """Index of the smallest candidate whose mean score is within one standard error of the best.
+
+    Parameters
+    ----------
+    scores : array-like of shape (n_candidates, n_folds)
+        Scores, more is better. A candidate with NaN is not taken.
+    sizes : array-like of shape (n_candidates,)
+        Sizes; among equal ones the better mean decides, then the first.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If every candidate has a NaN among its scores.
+
+    See Also
+    --------
+    smallest_within_one_se : The same for a search of scikit-learn.
+
+    Notes
+    -----
+    The standard error is that of the best candidate: the standard deviation of its scores over the
+    folds, with n - 1 below, over the square root of n; 0 for a single fold. Folds share training
+    rows, so that the true one is larger.
+
+    References
+    ----------
+    Breiman, Friedman, Olshen & Stone, "Classification and regression trees", 1984, section 3.4.3.
+    Hastie, Tibshirani & Friedman, "The elements of statistical learning", 2009, section 7.10.
+
+    Examples
+    --------
+    >>> from skactprune.inspection.choosing import within_one_se
+    >>> within_one_se([[0.92, 0.96], [0.91, 0.95], [0.80, 0.84]], [100, 20, 5])
+    1
+    """
+    scores, sizes = np.asarray(scores, float), np.asarray(sizes, float)
+    means = scores.mean(axis=1)
+    if np.isnan(means).all():
+        raise ValueError("scores must be finite for at least one candidate; all have a NaN.")
+    best = int(np.nanargmax(means))
+    n_folds = scores.shape[1]
+    error = scores[best].std(ddof=1) / np.sqrt(n_folds) if n_folds > 1 else 0.0
+    # Rounding must not cut off what lies on the edge.
+    good = np.flatnonzero(means >= means[best] - error - 1e-12)
+    return int(good[np.lexsort((-means[good], sizes[good]))[0]])
+
+
+def smallest_within_one_se(cv_results, score=None, size=None):
+    """Choose the smallest net within one standard error of the best mean score.
+
+    For `refit` of a search of scikit-learn, as in ``GridSearchCV(net, grid, scoring={"accuracy":
+    "accuracy", "n_parameters": n_parameters}, refit=smallest_within_one_se)``. Options are given by
+    `functools.partial`.
+
+    Parameters
+    ----------
+    cv_results : dict
+        ``cv_results_`` of the search.
+    score : str, default=None
+        Name of the score that decides. None is the only one there is, besides "n_parameters".
+    size : str, default=None
+        Column of `cv_results` that tells the size of a net, such as "mean_score_time". None takes
+        the mean of the score "n_parameters" where there is one: `n_parameters` counts what is left
+        of the nets that were fitted. Else "prune_fraction", in pipelines too, stands for the size:
+        more of it is a smaller net. This holds among nets that start from the same layers, so that
+        it is refused where `hidden_layer_sizes` or `init_estimator` are searched, too.
+
+    Returns
+    -------
+    int
+        Index of the candidate, for ``best_index_``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such score, none or several to choose from, no size, or no candidate that was
+        fitted on all folds.
+
+    See Also
+    --------
+    pruning_path : Scores and sizes at many fractions from one training a fold.
+
+    Notes
+    -----
+    See `skactprune.inspection.choosing.within_one_se` for the standard error. Like any choice by
+    the scores of folds, it makes these scores flatter the candidate; nested cross-validation tells
+    how good it is. scikit-learn ranks "n_parameters" as it does any score, more first: its column
+    ``rank_test_n_parameters`` begins with the largest net.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from sklearn.pipeline import Pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skactprune import PrunedMLPClassifier
+    >>> from skactprune.inspection import n_parameters, smallest_within_one_se
+    >>> net = PrunedMLPClassifier((20,), learning_rate_init=0.02, tol=0.001, random_state=0)
+    >>> search = GridSearchCV(
+    ...     Pipeline([("scale", StandardScaler()), ("net", net)]),
+    ...     {"net__prune_fraction": [0, 0.5, 0.8]},
+    ...     scoring={"accuracy": "accuracy", "n_parameters": n_parameters},
+    ...     refit=smallest_within_one_se,
+    ...     cv=3,
+    ... )
+    >>> search.fit(*load_wine(return_X_y=True)).best_params_
+    {'net__prune_fraction': 0.8}
+    """
+    score = _score_of(cv_results, score)
+    column = re.compile(rf"split\d+_test_{re.escape(score)}")
+    folds = sorted(filter(column.fullmatch, cv_results))
+    scores = np.column_stack([cv_results[key] for key in folds])
+    return within_one_se(scores, _sizes(cv_results, size))
+
+
+def _score_of(cv_results, score):
+    known = [key.removeprefix("mean_test_") for key in cv_results if key.startswith("mean_test_")]
+    deciding = [name for name in known if name != SIZE]
+    if score is None and len(deciding) == 1:
+        return deciding[0]
+    if score not in known:
+        raise ValueError(
+            f"score={score!r} must be one of the scores of the search, {deciding}: give it by "
+            "refit=functools.partial(smallest_within_one_se, score=...)."
+        )
+    return score
+
+
+def _sizes(cv_results, size):
+    if size is not None:
+        if size not in cv_results:
+            raise ValueError(f"size={size!r} must be one of the columns {sorted(cv_results)}.")
+        return np.asarray(cv_results[size], float)
+    if f"mean_test_{SIZE}" in cv_results:
+        return np.asarray(cv_results[f"mean_test_{SIZE}"], float)
+    searched = {key.rpartition("__")[2].removeprefix("param_"): key for key in cv_results}
+    fractions = cv_results.get(searched.get("prune_fraction"))
+    start = {"hidden_layer_sizes", "init_estimator"} & set(searched)
+    known = fractions is not None and not np.ma.is_masked(fractions) and None not in list(fractions)
+    if start or not known:
+        why = f"{sorted(start)[0]!r} varies" if start else "not every candidate has prune_fraction"
+        raise ValueError(
+            f"size=None needs the score {SIZE!r} where {why}: add "
+            f"{{{SIZE!r}: skactprune.inspection.{SIZE}}} to scoring, or name a column of sizes."
+        )
+    return 1 - np.asarray(fractions, float)

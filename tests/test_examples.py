@@ -1,0 +1,61 @@
+"""The scripts of the gallery run, with fewer epochs and folds, and show what they say."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+EXAMPLES = sorted((Path(__file__).parents[1] / "docs" / "examples").glob("plot_*.py"))
+# What makes a script quick enough for a test, by its name.
+QUICKER = {
+    "plot_pareto_front": {
+        "max_iter=60": "max_iter=6",
+        "cv=4": "cv=2",
+        "n_jobs=2": "n_jobs=1",
+        "(64, 32)": "(24, 16)",
+        "[0.5, 0.7, 0.8, 0.9, 0.95]": "[0.5, 0.8]",
+    }
+}
+
+
+@pytest.fixture
+def pyplot():
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    yield pyplot
+    pyplot.close("all")
+
+
+def run(path):
+    code = path.read_text(encoding="utf-8")
+    for slow, quick in QUICKER[path.stem].items():
+        assert slow in code
+        code = code.replace(slow, quick)
+    names = {"__name__": "__main__"}
+    exec(compile(code, str(path), "exec"), names)
+    return names
+
+
+@pytest.mark.filterwarnings("ignore:FigureCanvasAgg is non-interactive")
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_runs(path, pyplot, capsys):
+    assert path.read_text(encoding="utf-8").startswith('"""\n===')
+    names = run(path)
+    for number in pyplot.get_fignums():
+        pyplot.figure(number).draw_without_rendering()
+    assert pyplot.get_fignums() and capsys.readouterr().out
+    if path.stem == "plot_pareto_front":
+        nobody_is_better_than_the_front(**names)
+
+
+def nobody_is_better_than_the_front(accuracy, size, front, search, standard_error, **names):
+    pairs = list(zip(accuracy, size, strict=True))
+    for i, (a, s) in enumerate(pairs):
+        dominated = any(b >= a and t <= s and (b, t) != (a, s) for b, t in pairs)
+        assert dominated or i in front or pairs.index((a, s)) in front
+        assert not (dominated and i in front)
+    good = accuracy >= accuracy.max() - standard_error - 1e-12
+    assert size[search.best_index_] == size[good].min()
+    assert np.isfinite(size).all()
