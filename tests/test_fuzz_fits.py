@@ -232,7 +232,7 @@ def test_what_is_zero_goes_before_what_is_not(granularity):
 # -- loops that are called by themselves ------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", sorted(set(METHODS) - {"activation_surgeon"}))
+@pytest.mark.parametrize("method", sorted(METHODS))
 def test_a_loop_without_fit_prunes(method):
     module = torch.nn.Sequential(
         torch.nn.Linear(4, 20), torch.nn.ReLU(), torch.nn.Linear(20, 3), torch.nn.Softmax(-1)
@@ -241,7 +241,12 @@ def test_a_loop_without_fit_prunes(method):
     net = NeuralNetClassifier(
         module, callbacks=[pruner], max_epochs=4, verbose=0, train_split=None
     ).initialize()
-    net.fit_loop(X.astype(np.float32), y)
+    try:
+        net.fit_loop(X.astype(np.float32), y)
+    except ValueError as error:
+        # Some methods are for chains only, and this is none to them.
+        assert "needs to know which layer feeds which" in str(error)
+        return
     assert pruner.masks_.sparsity >= 0.5
     net.fit_loop(X.astype(np.float32), y, epochs=1)
     assert pruner.run_.epoch == 5

@@ -194,7 +194,12 @@ BAD = {
     "init_estimator": [3, "a", MLPClassifier(), PrunedMLPClassifier],
 }
 OPTIONS = {
-    "granularity": ["neuron", "weight"],
+    "granularity": ["neuron", "weight", "block", (2, 3), (np.int64(1), 5)],
+    "block_shape": [(2, 1), (1, 1), (np.int8(3), 2)],
+    "quality": [None, 0.5, 1, np.float32(1.5)],
+    "c": [None, -0.5, 0, np.float32(1.0)],
+    "gamma": [0, 1e-4, np.float32(0.5)],
+    "power": [0, 1, np.float32(0.5)],
     "scope": ["layer", "global"],
     "schedule": ["geometric", "cubic", "linear", "one_shot", Geometric(1), Geometric(3)]
     + [Cubic(), Linear(), OneShot(), square, Geometric(np.float32(0.5))],
@@ -202,6 +207,8 @@ OPTIONS = {
     "reset_counts": [True, False, np.bool_(True)],
     "criterion": ["activation", "activation_magnitude", "magnitude", "random", "movement"],
     "counting": ["training", "sample"],
+    "alpha": [0, 0.5, 1, np.float32(0.3)],
+    "rewind_share": [0.05, 0.5, np.float32(0.1)],
     "n_rows": [1, 5, None, np.int64(3), 10**6],
     "rewind_epoch": [0, 0, 1, np.int64(1)],
     "distribution": ["erdos_renyi", "uniform"],
@@ -210,7 +217,12 @@ OPTIONS = {
     "stop": [0.75, 1, 1e-3, np.float32(0.5)],
 }
 BAD_OPTIONS = {
-    "granularity": [None, "column", 3, ["neuron"], np.array(["neuron", "weight"])],
+    "granularity": [None, "column", 3, ["neuron"], np.array(["neuron", "weight"]), (0, 2)],
+    "block_shape": [None, 0, (2, 0), (1.5, 2), "4", True],
+    "quality": [0, -1, np.nan, "a", True],
+    "c": [np.nan, "a", True],
+    "gamma": [None, -1, np.inf, "a"],
+    "power": [None, -1, np.nan, "a"],
     "scope": [None, "net", 3, np.array(["layer", "global"])],
     "schedule": [None, "cosine", 3, Cubic, lambda done, n_rounds: -1.0]
     + [lambda done, n_rounds: "a", lambda done, n_rounds: np.nan],
@@ -218,6 +230,8 @@ BAD_OPTIONS = {
     "reset_counts": [None, "a"],
     "criterion": [None, "nonsense", 3, lambda layer: "a", lambda layer: np.ones(3)],
     "counting": [None, "all"],
+    "alpha": [None, -1, 2, np.nan, "a"],
+    "rewind_share": [None, 0, 1, np.nan, "a"],
     "n_rows": [0, -1, 2.5, "a", True],
     "rewind_epoch": [-1, 0.5, "a", None, 10**6],
     "distribution": [None, "normal", 3],
@@ -288,6 +302,8 @@ def draw_case(rng):
         draw_init(case, rng)
     if np.min([9, *np.ravel(case.params["hidden_layer_sizes"])]) < 5 and rng.random() < 0.8:
         case.params["prune_fraction"] = float(one_of([0, 0.1, 0.3], rng))
+    if getattr(case.params.get("method"), "own_threshold", None):
+        case.params["prune_fraction"] = None
     if rng.random() < 0.2:
         spoil(case, rng)
     return case
@@ -693,6 +709,8 @@ def check_sparsity(clf, case, caught, folder):
     """What was asked for is gone, or somebody said that it is not."""
     require(len(clf.loss_curve_) == clf.n_iter_, "length of loss_curve_")
     asked = clf.prune_fraction if clf.n_prune_rounds else 0
+    if asked is None:
+        return
     regrows = getattr(clf.method, "regrow", False)
     told = any(w.category is ConvergenceWarning and "round" in str(w.message) for w in caught)
     if not told and not regrows:
