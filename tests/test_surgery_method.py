@@ -68,7 +68,8 @@ def fit(method, prune_fraction=None, **params):
 class Replay:
     """Full matrices that all train, masks, and thresholds; no code of the package in it."""
 
-    def __init__(self, begin):
+    def __init__(self, begin, decay=0.0):
+        self.shrinkage = 1 - 0.1 * decay
         self.parameters = [p.clone().requires_grad_(True) for p in begin]
         self.weights, self.biases = self.parameters[::2], self.parameters[1::2]
         self.masks = [torch.ones_like(w, dtype=torch.bool) for w in self.weights[:-1]]
@@ -93,6 +94,9 @@ class Replay:
         loss.backward()
         for w, inside in zip(self.weights[:-1], masked, strict=True):
             w.grad = inside.grad
+        with torch.no_grad():
+            for w in self.weights:
+                w *= self.shrinkage
         self.optimizer.step()
         if self.resting:
             self.take_out()
@@ -159,10 +163,10 @@ def assert_same(replay, watched):
         np.testing.assert_allclose((w.detach() * mine).numpy(), weight, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("c", [-0.6, 0.1])
-def test_own_threshold_follows_the_algorithm(c):
-    _, watch = fit(Surgery(c, gamma=0, schedule="linear"))
-    replay = Replay(watch.begin)
+@pytest.mark.parametrize(("c", "decay"), [(-0.6, 0), (0.1, 0), (0.1, 0.3)])
+def test_own_threshold_follows_the_algorithm(c, decay):
+    _, watch = fit(Surgery(c, gamma=0, schedule="linear"), weight_decay=decay)
+    replay = Replay(watch.begin, decay)
     n_spliced = 0
     for epoch in range(1, EPOCHS + 1):
         before = [mask.clone() for mask in replay.masks]

@@ -99,7 +99,8 @@ class Surgery(ScoredMethod):
         """Let the step be done with all weights."""
         if run.moving:
             for layer, weight in zip(run.hidden, self.outside_.weights, strict=True):
-                layer.weight.data += layer.weight.new_tensor(weight).reshape(layer.weight.shape)
+                more = layer.weight.new_tensor(weight).reshape(layer.weight.shape)
+                layer.weight.data.add_(more, alpha=run.shrinkage)
 
     def on_step(self, run):
         """Let masks move, and keep what is outside of them; it is taken out after this."""

@@ -625,6 +625,14 @@ class Run:
         weights = [layer.weight for layer in hidden]
         return [matrix(torch.zeros_like(w) if w.grad is None else w.grad) for w in weights]
 
+    @property
+    def shrinkage(self):
+        """What the coming step leaves of a weight by decoupled decay, if it is not the optimizer's.
+
+        In `Method.on_gradient`, the weights of the layers have shrunk already.
+        """
+        return getattr(self.net, "shrinkage", 1.0)
+
     # -- what may be done -------------------------------------------------------------------
 
     def watch(self, probe, name=None):
