@@ -91,7 +91,7 @@ class BaseCompactMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
         Parameters
         ----------
-        dtype : {"float64", "float32", "float16", "int8"}, default=None
+        dtype : {"float64", "float32", "float16", "int8", "codebook"}, default=None
             Type of the weights in pickles and files; None keeps it.
 
         Returns

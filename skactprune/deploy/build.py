@@ -12,9 +12,12 @@ def compact(model, dtype=None):
     ----------
     model : PrunedMLPClassifier, CompactMLPClassifier or Pipeline
         Fitted; a pipeline ends in one of these.
-    dtype : {"float64", "float32", "float16", "int8"}, default=None
-        Type of the weights in pickles and files; None keeps that of the weights. "float16" and
-        "int8", which has a scale for each neuron, are computed with in float32.
+    dtype : {"float64", "float32", "float16", "int8", "codebook"}, default=None
+        Type of the weights in pickles and files; None keeps that of the weights. "int8" has a scale
+        for each neuron. "codebook" is Deep Compression (Han et al. 2016): weights of a layer that
+        are not zero share 64 values, found by k-means, or those that they have if these are 256 at
+        most, as after ``method="deep_compression"``; their indices are Huffman-coded. These two and
+        "float16" are computed with in float32.
         `CompactMLPClassifier.compression_report` tells how much that changes.
 
     Returns

@@ -34,9 +34,9 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
         Activation of the hidden layers.
     out_activation_ : {"logistic", "softmax"}
         Activation of the output.
-    storage_ : {"float64", "float32", "float16", "int8"}
-        Type in which pickles and files hold the weights. "float16" and "int8" are computed
-        with in float32.
+    storage_ : {"float64", "float32", "float16", "int8", "codebook"}
+        Type in which pickles and files hold the weights. The last three are computed with in
+        float32.
     nbytes_ : int
         Size of the arrays in pickles and, before compression, in files.
     transform_layer_ : int or None

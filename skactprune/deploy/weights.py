@@ -1,5 +1,6 @@
 """What is deployed of a net: a value."""
 
+import copy
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -152,7 +153,7 @@ class CompactWeights:
     # -- other weights ----------------------------------------------------------------------
 
     def stored_as(self, storage):
-        """Weights rounded to another type, or to the same again.
+        """Weights rounded to another type; the same where it is that which they have.
 
         Parameters
         ----------
@@ -169,6 +170,8 @@ class CompactWeights:
         ValueError
             If `storage` is unknown or too small for the weights.
         """
+        if get_storage(storage).name == self.storage:
+            return copy.deepcopy(self)
         return self._rounded(
             self.coefs,
             storage,

@@ -477,7 +477,7 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
 
         Parameters
         ----------
-        dtype : {"float64", "float32", "float16", "int8"}, default=None
+        dtype : {"float64", "float32", "float16", "int8", "codebook"}, default=None
             Type of the weights in pickles and files; see :func:`skactprune.compact`.
 
         Returns
