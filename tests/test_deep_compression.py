@@ -203,7 +203,7 @@ def test_layers_that_compute_their_weights_are_refused():
         callbacks=[Pruner("deep_compression", prune_fraction=0.5)],
         verbose=0,
     )
-    with pytest.raises(ValueError, match="method='deep_compression' lets weights share .* '0'"):
+    with pytest.raises(ValueError, match="method='deep_compression' sets weights, .* '0'"):
         net.fit(X.astype("float32"), y)
 
 

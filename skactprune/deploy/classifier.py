@@ -27,7 +27,10 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
     weights_ : skactprune.deploy.weights.CompactWeights
         All that it computes with; the attributes below show parts of it.
     coefs_ : list of ndarray of shape (n_in, n_out)
-        Weights, as computed with.
+        Weights. Those of a hidden layer of low rank are kept and computed with as two factors,
+        where these are fewer numbers; this is their product.
+    kernel_sizes_ : list of int
+        Numbers that the weights of every layer are kept as, zeros not counted.
     intercepts_ : list of ndarray of shape (n_out,)
         Biases.
     activation_ : {"identity", "logistic", "tanh", "relu"}

@@ -72,7 +72,7 @@ class DeepCompression(ScoredMethod):
     def begin(self, run):
         """Train shared weights on, or wait for the last round and share them some time after it."""
         super().begin(run)
-        check_own_weights(run)
+        run.require_own_weights()
         self.shared_ = run.watch(SharedWeights())
         if run.done < len(run.shares):
             self.shared_.labels = None
@@ -182,17 +182,6 @@ def summed(gradient, labels):
     sums = np.bincount(labels.ravel(), gradient.ravel())
     sums[0] = 0
     return sums[labels]
-
-
-def check_own_weights(run):
-    """Raise ValueError for a layer that computes its weight from other parameters."""
-    for layer in run.layers:
-        if "weight" not in dict(layer.named_parameters(recurse=False)):
-            names = {part: name for name, part in run.net.module_.named_modules()}
-            raise ValueError(
-                f"method={run.label} lets weights share values, which those of {names[layer]!r} "
-                "cannot: this layer computes them from other parameters."
-            )
 
 
 def _changed(tensor, change, labels):

@@ -104,6 +104,11 @@ class Outputs(Probe):
         weight = np.asarray(weight, dtype=np.float64)[np.concatenate(batches)]
         return batches, weight if weight.any() else None
 
+    def features(self, run, batches):
+        """What the first layer reads of such rows, a float64 ndarray (n_rows, n_features)."""
+        watched = run.rows.watched
+        return np.concatenate([watched[rows][0] for rows in batches], dtype=np.float64)
+
 
 class OutputMoments(Outputs):
     """Moments of the outputs of the hidden layers of a chain, in evaluation mode.
