@@ -162,7 +162,7 @@ def test_other_compression_is_refused(path, method):
 # -- the digests ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("which", range(6))
+@pytest.mark.parametrize("which", range(7))
 def test_changed_arrays_are_found_where_the_checksum_is_right(path, which):
     meta, arrays = parts(small_models()[which])
     text = text_of(meta, arrays)
