@@ -27,6 +27,7 @@ _HOMES = {
     "ScorePruning": "skactprune.methods",
     "WeightedNuclearNorm": "skactprune.penalties",
     "compact": "skactprune.deploy",
+    "compact_low_rank": "skactprune.deploy",
     "compare_with_pca": "skactprune.inspection",
     "load": "skactprune.deploy",
     "pruning_path": "skactprune.inspection",

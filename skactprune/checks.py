@@ -199,7 +199,10 @@ def assert_consistent(clf):
         assert coef.shape == left.shape
         assert not coef[~left].any(), "a masked weight is not zero"
         assert mask.sum() == left.sum()
-    n_left = sum(int(mask.sum()) for mask in clf.masks_)
+    n_left = sum(
+        int(mask.sum()) if factors is None else sum(map(np.count_nonzero, factors))
+        for mask, factors in zip(clf.masks_, clf.factors_, strict=True)
+    )
     np.testing.assert_allclose(clf.sparsity_, 1 - n_left / sum(mask.size for mask in clf.masks_))
     assert np.isfinite(clf.predict_proba(data()[0])).all()
     np.testing.assert_allclose(

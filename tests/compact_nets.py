@@ -10,6 +10,7 @@ from skactprune.deploy.storages import STORAGES as KNOWN_STORAGES
 from skactprune.deploy.weights import CompactWeights
 from skactprune.nets.activations import ACTIVATIONS as KNOWN_ACTIVATIONS
 from skactprune.nets.inference import logits_of
+from skactprune.spectra import svd_truncate
 
 ACTIVATIONS = tuple(KNOWN_ACTIVATIONS)
 STORAGES = tuple(KNOWN_STORAGES)
@@ -24,6 +25,7 @@ def random_net(
     density=1.0,
     seed=0,
     components=None,
+    rank=None,
 ):
     """Weights, biases and whatever else a compact model is made of; tests may change them."""
     rng = np.random.default_rng(seed)
@@ -31,6 +33,8 @@ def random_net(
     for n_in, n_out in zip(sizes, sizes[1:], strict=False):
         W = rng.normal(size=(n_in, n_out)) / np.sqrt(max(1, n_in * density))
         W[rng.random(W.shape) >= density] = 0
+        if rank is not None and not coefs:
+            W = svd_truncate(W, rank)
         coefs.append(W.astype(dtype))
         intercepts.append(rng.normal(size=n_out).astype(dtype))
     # Every class shall be predicted for some rows.

@@ -162,7 +162,7 @@ def test_other_compression_is_refused(path, method):
 # -- the digests ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("which", range(5))
+@pytest.mark.parametrize("which", range(7))
 def test_changed_arrays_are_found_where_the_checksum_is_right(path, which):
     meta, arrays = parts(small_models()[which])
     text = text_of(meta, arrays)
@@ -319,7 +319,12 @@ def test_no_file_takes_more_memory_than_it_has_room_for(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("storage", "sizes"), [("float32", (9000, 2000, 1)), ("int8", (18_000_000, 1))]
+    ("storage", "sizes"),
+    [
+        ("float32", (9000, 2000, 1)),
+        ("int8", (18_000_000, 1)),
+        ("codebook", (9000, 2000, 1)),
+    ],
 )
 def test_nets_of_nearly_nothing_but_zeros_come_back(path, storage, sizes):
     """They would be as small as files made to do harm, and take more room instead."""

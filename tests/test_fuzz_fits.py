@@ -202,7 +202,7 @@ def test_an_estimator_without_hidden_layers_can_be_shown():
 def test_biases_that_a_smaller_type_cannot_hold():
     clf = make(max_iter=1, prune_fraction=0).fit(X, y)
     clf.intercepts_ = [*clf.intercepts_[:-1], np.full(3, 1e50)]
-    for storage in ("float32", "float16", "int8"):
+    for storage in ("float32", "float16", "int8", "codebook"):
         with pytest.raises(ValueError, match=f"dtype='{storage}' cannot hold the weights.*1e.50"):
             clf.compact(storage)
 

@@ -1,8 +1,8 @@
 """Fitted models for use: torch-free, small on disk, as ONNX; nothing here imports torch."""
 
-from skactprune.deploy.build import compact
+from skactprune.deploy.build import compact, compact_low_rank
 from skactprune.deploy.classifier import CompactMLPClassifier
 from skactprune.deploy.files import load, save
 from skactprune.deploy.onnx import to_onnx
 
-__all__ = ["CompactMLPClassifier", "compact", "load", "save", "to_onnx"]
+__all__ = ["CompactMLPClassifier", "compact", "compact_low_rank", "load", "save", "to_onnx"]

@@ -91,7 +91,7 @@ class BaseCompactMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
         Parameters
         ----------
-        dtype : {"float64", "float32", "float16", "int8"}, default=None
+        dtype : {"float64", "float32", "float16", "int8", "codebook"}, default=None
             Type of the weights in pickles and files; None keeps it.
 
         Returns
@@ -190,6 +190,10 @@ class BaseCompactMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         return self.weights_.coefs
 
     @property
+    def kernel_sizes_(self):
+        return self.weights_.kernel_sizes
+
+    @property
     def intercepts_(self):
         return self.weights_.intercepts
 
@@ -223,7 +227,7 @@ class BaseCompactMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     @property
     def n_layers_(self):
-        return len(self.coefs_) + 1
+        return len(self.intercepts_) + 1
 
     @property
     def n_outputs_(self):

@@ -1,8 +1,11 @@
 """Compact models of fitted estimators and pipelines."""
 
+from numbers import Real
+
 from sklearn.pipeline import Pipeline
 
 from skactprune.deploy.scalers import shift_and_scale, with_steps, without_samplers
+from skactprune.nets.factors import Sparing
 
 
 def compact(model, dtype=None):
@@ -12,9 +15,12 @@ def compact(model, dtype=None):
     ----------
     model : PrunedMLPClassifier, CompactMLPClassifier or Pipeline
         Fitted; a pipeline ends in one of these.
-    dtype : {"float64", "float32", "float16", "int8"}, default=None
-        Type of the weights in pickles and files; None keeps that of the weights. "float16" and
-        "int8", which has a scale for each neuron, are computed with in float32.
+    dtype : {"float64", "float32", "float16", "int8", "codebook"}, default=None
+        Type of the weights in pickles and files; None keeps that of the weights. "int8" has a scale
+        for each neuron. "codebook" is Deep Compression (Han et al. 2016): weights of a layer that
+        are not zero share 64 values, found by k-means, or those that they have if these are 256 at
+        most, as after ``method="deep_compression"``; their indices are Huffman-coded. These two and
+        "float16" are computed with in float32.
         `CompactMLPClassifier.compression_report` tells how much that changes.
 
     Returns
@@ -63,6 +69,67 @@ def compact(model, dtype=None):
     if not isinstance(small, Pipeline):
         before, small = _folded(before, small)
     return with_steps(model, [*before, (name, small)])
+
+
+def compact_low_rank(model, fraction, *, low=0.5, keep=0.5, dtype=None):
+    """Compact model whose hidden layers are two matrices each, of low rank and sparse (SLR).
+
+    The weights of every hidden layer become the product of two factors, by its truncated SVD. The
+    inputs and outputs whose mean abs(w) is less keep less of the rank: their rows of the factors
+    are zero beyond it. Nothing is trained; ``method="slr"`` does the same in training.
+
+    Parameters
+    ----------
+    model : PrunedMLPClassifier, CompactMLPClassifier or Pipeline
+        As for `compact`.
+    fraction : float
+        Share of the hidden weights, zeros counted, that the factors save, in [0, 1).
+    low : float, default=0.5
+        Share of the inputs, and of the outputs, of a layer that keep less of the rank, in [0, 1].
+    keep : float, default=0.5
+        Share of the rank that they keep, in [0, 1], but at least 1.
+    dtype : {"float64", "float32", "float16", "int8", "codebook"}, default=None
+        As for `compact`.
+
+    Returns
+    -------
+    CompactMLPClassifier or Pipeline
+        As of `compact`; ``kernel_sizes_`` tells how many numbers the layers are.
+
+    Raises
+    ------
+    TypeError, NotFittedError
+        As of `compact`.
+    ValueError
+        For numbers out of range, and a `fraction` that cannot be saved.
+
+    References
+    ----------
+    Swaminathan, Garg, Kannan & Andres, "Sparse low rank factorization for deep neural network
+    compression", Neurocomputing 398, 2020.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skactprune import PrunedMLPClassifier, compact_low_rank
+    >>> X, y = load_digits(return_X_y=True)
+    >>> mlp = PrunedMLPClassifier(prune_fraction=0, max_iter=40, tol=0.1, random_state=0)
+    >>> mlp.fit(X / 16, y).compact().kernel_sizes_
+    [6400, 1000]
+    >>> compact_low_rank(mlp, 0.5).kernel_sizes_
+    [3198, 1000]
+    """
+    for name, value in {"fraction": fraction, "low": low, "keep": keep}.items():
+        if not isinstance(value, Real) or not 0 <= value <= 1:
+            raise ValueError(f"{name}={value!r} must be a number in [0, 1].")
+    if isinstance(model, Pipeline):
+        *before, (name, last) = without_samplers(model.steps)
+        small = compact_low_rank(last, fraction, low=low, keep=keep)
+        return compact(with_steps(model, [*before, (name, small)]), dtype)
+    small = compact(model)
+    weights = small.weights_.of_low_rank(fraction, Sparing(float(low), float(keep)))
+    names = getattr(small, "feature_names_in_", None)
+    return small.with_weights(weights, names).compact(dtype)
 
 
 def _folded(steps, model):

@@ -27,16 +27,19 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
     weights_ : skactprune.deploy.weights.CompactWeights
         All that it computes with; the attributes below show parts of it.
     coefs_ : list of ndarray of shape (n_in, n_out)
-        Weights, as computed with.
+        Weights. Those of a hidden layer of low rank are kept and computed with as two factors,
+        where these are fewer numbers; this is their product.
+    kernel_sizes_ : list of int
+        Numbers that the weights of every layer are kept as, zeros not counted.
     intercepts_ : list of ndarray of shape (n_out,)
         Biases.
     activation_ : {"identity", "logistic", "tanh", "relu"}
         Activation of the hidden layers.
     out_activation_ : {"logistic", "softmax"}
         Activation of the output.
-    storage_ : {"float64", "float32", "float16", "int8"}
-        Type in which pickles and files hold the weights. "float16" and "int8" are computed
-        with in float32.
+    storage_ : {"float64", "float32", "float16", "int8", "codebook"}
+        Type in which pickles and files hold the weights. The last three are computed with in
+        float32.
     nbytes_ : int
         Size of the arrays in pickles and, before compression, in files.
     transform_layer_ : int or None

@@ -143,9 +143,9 @@ def _build(meta, arrays, most_bytes):
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise ValueError(f"{name} is not finite")
-    of_weights = {name: meta[name] for name in OF_WEIGHTS}
+    of_weights = {name: meta[name] for name in OF_WEIGHTS} | {"ranks": meta.get("ranks")}
     weights = CompactWeights.from_arrays(arrays, **of_weights, most_bytes=most_bytes)
-    if not all(np.isfinite(W).all() for W in weights.coefs):
+    if not all(np.isfinite(matrix).all() for matrix in weights.matrices):
         raise ValueError("it has weights that are not finite")
     names, prefix = meta["feature_names"], meta["prefix"]
     if not isinstance(prefix, str):

@@ -128,10 +128,13 @@ class _Graph:
 
     def network(self, value, weights):
         operator = get_activation(weights.activation).onnx_operator
-        for i, (W, b) in enumerate(zip(weights.coefs, weights.intercepts, strict=True)):
-            names = [self.constant(f"coef_{i}", W), self.constant(f"intercept_{i}", b)]
+        for i, (kernel, b) in enumerate(zip(weights.kernels, weights.intercepts, strict=True)):
+            if isinstance(kernel, tuple):
+                left, kernel = kernel
+                value = self.add("MatMul", [value, self.constant(f"factor_{i}", left)])
+            names = [self.constant(f"coef_{i}", kernel), self.constant(f"intercept_{i}", b)]
             value = self.add("Gemm", [value, *names])
-            if i < len(weights.coefs) - 1 and operator is not None:
+            if i < len(weights.kernels) - 1 and operator is not None:
                 value = self.add(operator, [value])
         return value
 

@@ -57,21 +57,66 @@ def pack(matrices):
         One array for all layers, because small ones cost more in a file than they hold.
     """
     values = np.concatenate([matrix.ravel() for matrix in matrices])
-    positions = _within_reach(np.flatnonzero(values), len(values))
+    positions = within_reach(np.flatnonzero(values), len(values))
     if len(positions) * (values.itemsize + 1) < values.nbytes:
         gaps = np.diff(positions, prepend=-1) - 1
         return {"values": values[positions], "gaps": gaps.astype(np.uint8)}
     return {"values": values}
 
 
-def _within_reach(positions, total):
-    """Positions with further ones between them, of zeros, so that gaps fit into a byte."""
+def within_reach(positions, total, reach=256):
+    """Positions with further ones between them, so that no gap is longer than allowed.
+
+    Parameters
+    ----------
+    positions : int ndarray of shape (n,)
+        Positions of what is stored, rising.
+    total : int
+        Where the last gap ends.
+    reach : int, default=256
+        All gaps are shorter.
+
+    Returns
+    -------
+    int ndarray
+        Rising.
+    """
     positions = np.append(positions, total)
     gaps = np.diff(positions, prepend=-1) - 1
-    steps = gaps // 256
+    steps = gaps // reach
     nth = np.arange(steps.sum()) - np.repeat(np.cumsum(steps) - steps, steps) + 1
-    between = np.repeat(positions - gaps - 1, steps) + 256 * nth
+    between = np.repeat(positions - gaps - 1, steps) + reach * nth
     return np.sort(np.concatenate([positions[:-1], between]))
+
+
+def spread(values, gaps, total):
+    """Entries with zeros between them.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_stored,)
+        Entries.
+    gaps : ndarray of shape (n_stored,)
+        Zeros before each of them.
+    total : int
+        Entries in all.
+
+    Returns
+    -------
+    ndarray of shape (total,)
+
+    Raises
+    ------
+    ValueError
+        If there are more.
+    """
+    positions = np.cumsum(gaps, dtype=np.int64)
+    positions += np.arange(len(gaps))
+    if len(gaps) and positions[-1] >= total:
+        raise ValueError("the positions of the weights lie outside of the layers")
+    dense = np.zeros(total, values.dtype)
+    dense[positions] = values
+    return dense
 
 
 def unpack(values, gaps, shapes, dtype):
@@ -104,13 +149,7 @@ def unpack(values, gaps, shapes, dtype):
     if gaps is not None:
         if gaps.dtype != np.uint8 or gaps.shape != values.shape or len(gaps) > total:
             raise ValueError("the positions of the weights are malformed")
-        positions = np.cumsum(gaps, dtype=np.int64)
-        positions += np.arange(len(gaps))
-        if len(gaps) and positions[-1] >= total:
-            raise ValueError("the positions of the weights lie outside of the layers")
-        dense = np.zeros(total, values.dtype)
-        dense[positions] = values
-        values = dense
+        values = spread(values, gaps, total)
     if len(values) != total:
         raise ValueError(f"there are {len(values)} weights instead of {total}")
     parts = np.split(values, np.cumsum(sizes)[:-1])

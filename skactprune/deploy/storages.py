@@ -5,7 +5,9 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 from skactprune._register import Register
-from skactprune.deploy.packing import pack, take, unpack
+from skactprune.deploy.huffman import check_lengths, code_lengths, decoded, encoded
+from skactprune.deploy.packing import pack, spread, take, unpack, within_reach
+from skactprune.deploy.sharing import clustered, means_of
 
 STORAGES = Register("dtype")
 
@@ -331,3 +333,136 @@ class Int8(Storage):
     def restored(self, parts):
         W = parts["values"].astype(self.compute_dtype, order="C")
         return np.multiply(W, parts["scales"], out=W)
+
+
+@STORAGES.add("codebook")
+class Codebook(Storage):
+    """Weights that share values, which are in a codebook, as a Huffman code of their indices.
+
+    A layer with more than 256 weights that differ, zeros apart, gets 64 values by k-means; others
+    keep theirs, so that weights which share values already stay as they are. Zeros are left out:
+    what is coded are the indices of the other weights and the numbers of zeros before them, both in
+    canonical Huffman codes of the layer's own. Where 64 or more zeros come together, single ones
+    are coded like weights; a layer of few zeros has all of them coded so, if that takes less. What
+    tells of the codes is 65 bytes a layer and five for every value, so that it takes more than the
+    weights of a layer of some ten neurons.
+
+    References
+    ----------
+    Han, Mao & Dally, "Deep compression: Compressing deep neural networks with pruning, trained
+    quantization and Huffman coding", ICLR 2016.
+    """
+
+    name = "codebook"
+    # Values that k-means finds (6 bits, the authors' choice for LeNet-300-100), and those kept.
+    n_clusters, most = 64, 256
+    # Gaps are shorter. A pair of bits tells of 64 weights at most, 256 bytes in memory, which is
+    # less than files may unfold to.
+    reach = 64
+
+    def describe(self, shape):
+        return {
+            "values": (np.dtype(np.uint16), shape),
+            "codebook": (self.compute_dtype, (self.most,)),
+        }
+
+    def rounded(self, W):
+        with np.errstate(over="ignore"):
+            values = W.astype(self.compute_dtype, order="C")
+        if not np.isfinite(values).all():
+            self.refuse(W)
+        weights = values[values != 0]
+        if len(np.unique(weights)) > self.most:
+            values[values != 0] = means_of(weights, clustered(weights, self.n_clusters))
+        found = np.unique(values[values != 0])
+        codebook = np.zeros(self.most, self.compute_dtype)
+        codebook[: len(found)] = found
+        indices = np.where(values != 0, np.searchsorted(found, values) + 1, 0)
+        return {"values": indices.astype(np.uint16), "codebook": codebook}
+
+    def restored(self, parts):
+        return np.append(np.zeros(1, self.compute_dtype), parts["codebook"])[parts["values"]]
+
+    def check(self, parts):
+        super().check(parts)
+        values, codebook = parts["values"], parts["codebook"]
+        n = int(np.count_nonzero(codebook))
+        if not (codebook[:n].all() and (np.diff(codebook[:n]) > 0).all()):
+            raise ValueError("its codebook is not in order")
+        counts = np.bincount(values.ravel(), minlength=n + 1)
+        if len(counts) > n + 1 or not counts[1:].all():
+            raise ValueError("its codebook is not that of its weights")
+
+    def pack(self, layers):
+        codebooks, counts, lengths, bits = [], [], [], []
+        for parts in layers:
+            n_values = int(np.count_nonzero(parts["codebook"]))
+            streams = self._streams(parts["values"].ravel(), n_values)
+            codebooks.append(parts["codebook"][:n_values])
+            counts += [n_values, len(streams[-1][0])]
+            lengths += [of_code for _, of_code in streams]
+            bits += [encoded(symbols, of_code) for symbols, of_code in streams]
+        arrays = {
+            "codebook": np.concatenate(codebooks),
+            "counts": np.array(counts, dtype=np.uint32),
+            "lengths": np.concatenate(lengths),
+            "code": np.packbits(np.concatenate(bits)),
+        }
+        return {name: array for name, array in arrays.items() if array.size}
+
+    def _streams(self, values, n_values):
+        """Symbols and lengths of their codes: gaps, unless all entries are coded, and indices."""
+
+        def stream(symbols, n_symbols):
+            return symbols, code_lengths(np.bincount(symbols, minlength=n_symbols))
+
+        def n_bits(streams):
+            return sum(8 * len(code) + int(code[symbols].sum()) for symbols, code in streams)
+
+        positions = within_reach(np.flatnonzero(values), len(values), self.reach)
+        gaps = np.diff(positions, prepend=-1) - 1
+        whole = [stream(values, n_values + 1)]
+        sparse = [stream(gaps, self.reach), stream(values[positions], n_values + 1)]
+        is_sparse = len(positions) < len(values) and n_bits(sparse) < n_bits(whole)
+        return sparse if is_sparse else whole
+
+    def unpack(self, arrays, shapes):
+        counts = take(arrays, "counts", np.uint32, (2 * len(shapes),)).reshape(-1, 2)
+        codebook = self._taken(arrays, "codebook", self.compute_dtype)
+        lengths = self._taken(arrays, "lengths", np.uint8)
+        code = self._taken(arrays, "code", np.uint8)
+        layers, end = [], 0
+        for (n_values, n_coded), shape in zip(counts.tolist(), shapes, strict=True):
+            size = shape[0] * shape[1]
+            if n_values > min(self.most, len(codebook)) or n_coded > size:
+                raise ValueError("its counts are not those of its layers")
+            gaps = None
+            if n_coded < size:
+                gaps, end, lengths = self._decoded(code, end, n_coded, lengths, self.reach)
+            values, end, lengths = self._decoded(code, end, n_coded, lengths, n_values + 1)
+            if gaps is not None:
+                values = spread(values, gaps, size)
+            whole = np.zeros(self.most, self.compute_dtype)
+            whole[:n_values], codebook = codebook[:n_values], codebook[n_values:]
+            layers.append({"values": values.reshape(shape), "codebook": whole})
+        if len(codebook) or len(lengths) or len(code) != -(-end // 8):
+            raise ValueError("its codebook and code are not those of its layers")
+        if np.unpackbits(code[-1:])[end % 8 or 8 :].any():
+            raise ValueError("its code does not end where it should")
+        for parts in layers:
+            self.check(parts)
+        return layers
+
+    @staticmethod
+    def _taken(arrays, name, dtype):
+        """An array that is left out where it is empty."""
+        return take(arrays, name, dtype, (None,)) if name in arrays else np.zeros(0, dtype)
+
+    @staticmethod
+    def _decoded(code, start, n, lengths, n_symbols):
+        """Symbols, the bit after them, and lengths without those of their code."""
+        if len(lengths) < n_symbols:
+            raise ValueError("its lengths are not those of its layers")
+        check_lengths(lengths[:n_symbols])
+        symbols, end = decoded(code, start, n, lengths[:n_symbols])
+        return symbols, end, lengths[n_symbols:]

@@ -1,6 +1,8 @@
 """What is deployed of a net: a value."""
 
+import copy
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from scipy.sparse import issparse
@@ -8,6 +10,7 @@ from scipy.sparse import issparse
 from skactprune.deploy.packing import take
 from skactprune.deploy.storages import STORAGES, get_storage
 from skactprune.nets.activations import ACTIVATIONS, HiddenActivation, get_activation
+from skactprune.nets.factors import fewest_numbers, n_nonzero
 from skactprune.nets.inference import hidden_representation, logits_of
 
 # Folding the mean of a feature loses digits when it is many times its scale away from zero. Up to
@@ -28,7 +31,7 @@ class CompactWeights:
     storage : str
         Type in which weights are kept, a name in `skactprune.deploy.storages.STORAGES`.
     stored : list of dict of str to ndarray
-        Weights of every layer as the storage keeps them.
+        Matrices of the layers as the storage keeps them: weights, or two factors of them.
     intercepts : list of ndarray of shape (n_out,)
         Biases.
     input_scale : ndarray of shape (n_features,) or None
@@ -39,8 +42,13 @@ class CompactWeights:
         What `represent` multiplies the hidden representation with.
     projection_offset : ndarray of shape (n_components,) or None
         What `represent` adds to the product.
-    coefs : list of ndarray of shape (n_in, n_out)
-        Weights to compute with. All floating arrays have their type.
+    ranks : tuple of {int, None}
+        For each layer the inner dimension of the two factors that its weights are kept as, and
+        None where they are kept as they are. Empty where all are.
+    matrices : list of ndarray
+        Matrices to compute with, those of `stored`. All floating arrays have their type.
+    kernels : list of {ndarray of shape (n_in, n_out), (ndarray, ndarray)}
+        The same for each layer: weights, or two factors.
     """
 
     activation: str
@@ -51,22 +59,37 @@ class CompactWeights:
     transform_layer: int | None = None
     projection: np.ndarray | None = None
     projection_offset: np.ndarray | None = None
-    coefs: list = field(init=False)
+    ranks: tuple = ()
+    matrices: list = field(init=False)
+    kernels: list = field(init=False)
     _function: HiddenActivation = field(init=False)
     _used: np.ndarray | None = field(init=False)
-    _coefs_of_used: list = field(init=False)
+    _kernels_of_used: list = field(init=False)
 
     def __post_init__(self):
         first, *others = self.stored
         storage = get_storage(self.storage)
-        coefs = [storage.decode(first, self.input_scale), *map(storage.decode, others)]
-        used = np.flatnonzero(coefs[0].any(axis=1))
+        matrices = [storage.decode(first, self.input_scale), *map(storage.decode, others)]
+        used = np.flatnonzero(matrices[0].any(axis=1))
         # Measured: below half, picking the columns costs less than multiplying zeros.
-        few = 2 * len(used) <= len(coefs[0])
-        object.__setattr__(self, "coefs", coefs)
+        few = 2 * len(used) <= len(matrices[0])
+        of_used = [matrices[0][used], *matrices[1:]] if few else matrices
+        object.__setattr__(self, "matrices", matrices)
+        object.__setattr__(self, "kernels", self._paired(matrices))
         object.__setattr__(self, "_function", get_activation(self.activation))
         object.__setattr__(self, "_used", used if few else None)
-        object.__setattr__(self, "_coefs_of_used", [coefs[0][used], *coefs[1:]] if few else coefs)
+        object.__setattr__(self, "_kernels_of_used", self._paired(of_used))
+
+    def _paired(self, matrices):
+        """Matrices, factors of one layer in pairs."""
+        rest = iter(matrices)
+        ranks = self.ranks or [None] * len(matrices)
+        return [next(rest) if rank is None else (next(rest), next(rest)) for rank in ranks]
+
+    @cached_property
+    def coefs(self):
+        """Weights of every layer, ndarrays of shape (n_in, n_out); factors are multiplied out."""
+        return [np.dot(*kernel) if isinstance(kernel, tuple) else kernel for kernel in self.kernels]
 
     @classmethod
     def of(
@@ -79,8 +102,11 @@ class CompactWeights:
         transform_layer=None,
         components=None,
         mean=None,
+        factors=None,
     ):
         """Weights of a trained net.
+
+        Those of a hidden layer are kept as two factors, where they are fewer numbers.
 
         Parameters
         ----------
@@ -98,6 +124,9 @@ class CompactWeights:
             Directions to project the shown layer on; None shows all of it.
         mean : ndarray of shape (n_neurons,), default=None
             What to subtract before; needed with `components`.
+        factors : list of {(ndarray, ndarray), None}, default=None
+            For each hidden layer factors of its weights that are known. Others are found where the
+            weights have a low rank; see `skactprune.nets.factors.fewest_numbers`.
 
         Returns
         -------
@@ -111,9 +140,11 @@ class CompactWeights:
         projection = offset = None
         if components is not None:
             projection, offset = np.ascontiguousarray(components.T), -components @ mean
+        *hidden, last = coefs
+        known = factors or [None] * len(hidden)
         return cls._rounded(
-            coefs,
-            storage or coefs[0].dtype.name,
+            [*map(fewest_numbers, hidden, known), (last,)],
+            storage or last.dtype.name,
             activation=activation,
             intercepts=intercepts,
             input_scale=None,
@@ -124,8 +155,9 @@ class CompactWeights:
 
     @classmethod
     def _rounded(
-        cls, coefs, storage, *, intercepts, input_scale, projection, projection_offset, **others
+        cls, kernels, storage, *, intercepts, input_scale, projection, projection_offset, **others
     ):
+        """Weights rounded to a type; each kernel is a tuple of one matrix or two."""
         storage = get_storage(storage)
 
         def cast(array):
@@ -138,7 +170,8 @@ class CompactWeights:
             return values
 
         input_scale = cast(input_scale)
-        first, *later = coefs
+        first, *later = (matrix for kernel in kernels for matrix in kernel)
+        ranks = tuple(kernel[0].shape[1] if len(kernel) > 1 else None for kernel in kernels)
         return cls(
             storage=storage.name,
             stored=[storage.encode(first, input_scale), *map(storage.encode, later)],
@@ -146,13 +179,14 @@ class CompactWeights:
             input_scale=input_scale,
             projection=cast(projection),
             projection_offset=cast(projection_offset),
+            ranks=ranks if any(ranks) else (),
             **others,
         )
 
     # -- other weights ----------------------------------------------------------------------
 
     def stored_as(self, storage):
-        """Weights rounded to another type, or to the same again.
+        """Weights rounded to another type; the same where it is that which they have.
 
         Parameters
         ----------
@@ -169,8 +203,14 @@ class CompactWeights:
         ValueError
             If `storage` is unknown or too small for the weights.
         """
+        if get_storage(storage).name == self.storage:
+            return copy.deepcopy(self)
+        kernels = [kernel if isinstance(kernel, tuple) else (kernel,) for kernel in self.kernels]
+        return self._with_kernels(kernels, storage)
+
+    def _with_kernels(self, kernels, storage):
         return self._rounded(
-            self.coefs,
+            kernels,
             storage,
             activation=self.activation,
             intercepts=self.intercepts,
@@ -205,11 +245,51 @@ class CompactWeights:
             input_scale *= self.input_scale
         first = get_storage(self.storage).divide_inputs(self.stored[0], scale)
         scaled = replace(self, stored=[first, *self.stored[1:]], input_scale=input_scale)
-        shift = mean @ scaled.coefs[0].astype(np.float64)
+        shift = mean @ scaled.matrices[0].astype(np.float64)
+        if isinstance(scaled.kernels[0], tuple):
+            shift = shift @ scaled.matrices[1]
         intercept = (self.intercepts[0] - shift).astype(dtype)
-        if not all(np.isfinite(a).all() for a in (scaled.coefs[0], intercept, input_scale)):
+        if not all(np.isfinite(a).all() for a in (scaled.matrices[0], intercept, input_scale)):
             return None
         return replace(scaled, intercepts=[intercept, *self.intercepts[1:]])
+
+    def of_low_rank(self, fraction, sparing):
+        """Weights whose hidden layers are kept as two factors of low rank, by their SVD.
+
+        Parameters
+        ----------
+        fraction : float
+            Share of the hidden weights that is saved.
+        sparing : skactprune.nets.factors.Sparing
+            How much less of the rank those inputs and outputs keep whose mean abs(w) is less.
+
+        Returns
+        -------
+        CompactWeights
+
+        Raises
+        ------
+        ValueError
+            If not as many can be saved.
+        """
+        *hidden, last = self.coefs
+        shapes = [W.shape for W in hidden]
+        total = sum(W.size for W in hidden)
+        n_left = int((1 - fraction) * total + 1e-9)
+        if n_left < sparing.fewest(shapes):
+            raise ValueError(
+                f"fraction={fraction!r} cannot be saved: factors of rank 1 of hidden weights of "
+                f"shapes {shapes} are {sparing.fewest(shapes)} numbers of {total}."
+            )
+        kernels = []
+        for W, rank in zip(hidden, sparing.ranks(shapes, n_left), strict=True):
+            found = (W,)
+            if rank is not None:
+                size = np.abs(W)
+                factors = sparing.factors(W, rank, size.mean(axis=1), size.mean(axis=0))
+                found = factors.left, factors.right
+            kernels.append(found)
+        return self._with_kernels([*kernels, (last,)], self.storage)
 
     # -- arrays -----------------------------------------------------------------------------
 
@@ -238,18 +318,28 @@ class CompactWeights:
         Returns
         -------
         dict
-            "activation", "storage", "layer_sizes" and "transform_layer", of types that JSON knows.
+            "activation", "storage", "layer_sizes", "transform_layer" and, where layers are kept as
+            two factors, "ranks", of types that JSON knows.
         """
-        return {
+        metadata = {
             "activation": self.activation,
             "storage": self.storage,
             "layer_sizes": [self.n_features, *map(len, self.intercepts)],
             "transform_layer": self.transform_layer,
         }
+        return metadata | {"ranks": list(self.ranks)} if self.ranks else metadata
 
     @classmethod
     def from_arrays(
-        cls, arrays, *, activation, storage, layer_sizes, transform_layer, most_bytes=None
+        cls,
+        arrays,
+        *,
+        activation,
+        storage,
+        layer_sizes,
+        transform_layer,
+        ranks=None,
+        most_bytes=None,
     ):
         """Weights from what `to_arrays` and `metadata` returned.
 
@@ -265,6 +355,8 @@ class CompactWeights:
             Widths of all layers, input and output included.
         transform_layer : int or None
             Index of the hidden layer to show.
+        ranks : list of {int, None}, default=None
+            As the attribute; None where no layer is kept as two factors.
         most_bytes : int, default=None
             What the weights to compute with may take; None sets no limit.
 
@@ -279,11 +371,12 @@ class CompactWeights:
             If the arrays are not those of such a net.
         """
         _check_metadata(activation, storage, layer_sizes, transform_layer)
+        _check_ranks(ranks, len(layer_sizes) - 1)
         arrays = dict(arrays)
         n_features, *widths = layer_sizes
         kept = get_storage(storage)
         dtype = kept.compute_dtype
-        shapes = list(zip(layer_sizes, widths, strict=False))
+        shapes = _shapes_of(layer_sizes, ranks)
         if most_bytes is not None:
             _check_nbytes(shapes, dtype, most_bytes)
         intercepts = take(arrays, "intercepts", dtype, (sum(widths),))
@@ -308,6 +401,7 @@ class CompactWeights:
             transform_layer=transform_layer,
             projection=projection,
             projection_offset=offset,
+            ranks=tuple(ranks or ()),
         )
 
     def __reduce__(self):
@@ -327,8 +421,8 @@ class CompactWeights:
         -------
         ndarray of shape (n_samples, n_outputs)
         """
-        X, coefs = self._without_unused(X)
-        return logits_of(X, coefs, self.intercepts, self._function)
+        X, kernels = self._without_unused(X)
+        return logits_of(X, kernels, self.intercepts, self._function)
 
     def represent(self, X):
         """Hidden representation: outputs of the shown layer, or their projection.
@@ -348,8 +442,8 @@ class CompactWeights:
             If no layer is shown.
         """
         depth = self.transform_depth
-        X, coefs = self._without_unused(X)
-        hidden = hidden_representation(X, coefs[:depth], self.intercepts[:depth], self._function)
+        X, kernels = self._without_unused(X)
+        hidden = hidden_representation(X, kernels[:depth], self.intercepts[:depth], self._function)
         if self.projection is None:
             return hidden
         hidden = hidden.dot(self.projection)
@@ -358,8 +452,8 @@ class CompactWeights:
 
     def _without_unused(self, X):
         if self._used is None or issparse(X):
-            return X, self.coefs
-        return X.take(self._used, axis=1), self._coefs_of_used
+            return X, self.kernels
+        return X.take(self._used, axis=1), self._kernels_of_used
 
     @property
     def transform_depth(self):
@@ -377,12 +471,12 @@ class CompactWeights:
     @property
     def dtype(self):
         """Type of the weights to compute with."""
-        return self.coefs[0].dtype
+        return self.matrices[0].dtype
 
     @property
     def n_features(self):
         """Number of features."""
-        return len(self.coefs[0])
+        return len(self.matrices[0])
 
     @property
     def n_outputs(self):
@@ -392,12 +486,17 @@ class CompactWeights:
     @property
     def unused_features(self):
         """Indices of the features that have no weight, an ndarray of int."""
-        return np.flatnonzero(~self.coefs[0].any(axis=1))
+        return np.flatnonzero(~self.matrices[0].any(axis=1))
+
+    @property
+    def kernel_sizes(self):
+        """Numbers, zeros not counted, that the weights of every layer are kept as."""
+        return [n_nonzero(k if isinstance(k, tuple) else (k,)) for k in self.kernels]
 
     @property
     def dense_nbytes(self):
         """Size of the weights to compute with."""
-        return sum(W.nbytes for W in self.coefs)
+        return sum(matrix.nbytes for matrix in self.matrices)
 
     @property
     def nbytes(self):
@@ -409,6 +508,24 @@ def _check_nbytes(shapes, dtype, most):
     n_bytes = sum(n_in * n_out for n_in, n_out in shapes) * dtype.itemsize
     if n_bytes > most:
         raise ValueError(f"its layer_sizes demand {n_bytes} bytes, more than such a file can hold")
+
+
+def _shapes_of(layer_sizes, ranks):
+    """Shapes of the matrices that are kept, two for a layer with a rank."""
+    shapes = []
+    for n_in, n_out, rank in zip(
+        layer_sizes, layer_sizes[1:], ranks or [None] * len(layer_sizes), strict=False
+    ):
+        shapes += [(n_in, n_out)] if rank is None else [(n_in, rank), (rank, n_out)]
+    return shapes
+
+
+def _check_ranks(ranks, n_layers):
+    if ranks is None:
+        return
+    right = isinstance(ranks, list) and len(ranks) == n_layers and ranks[-1] is None
+    if not right or not all(r is None or type(r) is int and r > 0 for r in ranks) or not any(ranks):
+        raise ValueError("its ranks are invalid")
 
 
 def _from_state(arrays, metadata):

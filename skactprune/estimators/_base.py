@@ -340,6 +340,7 @@ class BasePrunedMLP(TakesNames, CallbackSupportMixin, HiddenTransformer, BaseEst
         # Those in the layers: between calls of partial_fit, neurons that may regrow stay there.
         self.live_neurons_ = list(masks.live)
         self.sparsity_ = masks.sparsity
+        self.factors_ = _oriented(pruner.run_.factors, self.coefs_)
         used = self.masks_[0].any(axis=1) if self.masks_ else np.ones(self.n_features_in_, bool)
         self.unused_features_ = np.flatnonzero(~used)
         self.activation_counts_ = pruner.activation_counts_
@@ -426,3 +427,11 @@ class BasePrunedMLP(TakesNames, CallbackSupportMixin, HiddenTransformer, BaseEst
 def _new_random_state(seed):
     """Generator of a fit; unlike ``check_random_state(None)`` it is never the global one."""
     return seed if isinstance(seed, np.random.RandomState) else np.random.RandomState(seed)
+
+
+def _oriented(factors, coefs):
+    """Factors of weights (n_out, n_in) as those of ``coefs_``, in their type."""
+    return [
+        pair and tuple(factor.T.astype(coef.dtype) for factor in reversed(pair))
+        for pair, coef in zip(factors, coefs, strict=False)
+    ]

@@ -164,8 +164,11 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         Indices of the neurons that are left, in the original hidden layers.
     unused_features_ : ndarray of int
         Indices of the features that no live path reads.
+    factors_ : list of {(ndarray of shape (n_in, r), ndarray of shape (r, n_out)), None}
+        For each hidden layer two matrices whose product its weights are, where the method keeps
+        them; None elsewhere.
     sparsity_ : float
-        Share of the hidden layers' original weights that is gone.
+        Share of the hidden layers' original weights that is gone, or that `factors_` save.
     activation_counts_ : list of ndarray or None
         For every hidden layer in its original size: how often each neuron fired in training,
         or on `X_unlabeled` until the last round; int64, or float64 where training rows with
@@ -477,7 +480,7 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
 
         Parameters
         ----------
-        dtype : {"float64", "float32", "float16", "int8"}, default=None
+        dtype : {"float64", "float32", "float16", "int8", "codebook"}, default=None
             Type of the weights in pickles and files; see :func:`skactprune.compact`.
 
         Returns
@@ -495,7 +498,12 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         if components is not None or self.n_components is None:
             shown["transform_layer"] = self._shown_depth
         weights = CompactWeights.of(
-            self.coefs_, self.intercepts_, activation=self.activation, storage=dtype, **shown
+            self.coefs_,
+            self.intercepts_,
+            activation=self.activation,
+            storage=dtype,
+            factors=self.factors_,
+            **shown,
         )
         names = getattr(self, "feature_names_in_", None)
         model = CompactMLPClassifier.of(

@@ -7,6 +7,7 @@ from scipy.sparse import issparse
 from sklearn.utils import ClassifierTags, Tags, TargetTags, check_array, gen_batches
 
 from skactprune.inspection.sizes import live_neurons
+from skactprune.nets.factors import fewest_numbers, n_nonzero
 from skactprune.nets.inference import class_indices, hidden_outputs, logits_of
 from skactprune.nets.outputs import output_of_classifier
 from skactprune.spectra import (
@@ -190,19 +191,14 @@ class LowRankNet(ArrayNet):
         super().__init__([*rebuilt, last], net.intercepts_, net.activation, net.classes_)
         self.ranks, self.kind = list(ranks), kind
         self.hidden_ranks_ = [numerical_rank(kernel) for kernel in rebuilt]
-        self.kernel_sizes_ = [
-            *map(self._stored_size, rebuilt, self.hidden_ranks_, self.ranks),
-            int(np.count_nonzero(last)),
-        ]
+        self.kernel_sizes_ = [*map(self._stored_size, rebuilt, self.ranks), n_nonzero([last])]
         self.live_neurons_ = live_neurons(net)
         self.sparsity_ = getattr(net, "sparsity_", np.nan)
 
-    def _stored_size(self, kernel, rank, n_components):
+    def _stored_size(self, kernel, n_components):
         m, n = kernel.shape
-        sizes = [int(np.count_nonzero(kernel)), rank * (m + n)]
-        if self.kind == "pca":
-            sizes.append(n_components * (m + n) + n)
-        return min(sizes)
+        size = n_nonzero(fewest_numbers(kernel))
+        return min(size, n_components * (m + n) + n) if self.kind == "pca" else size
 
 
 def input_moments(net, X):

@@ -9,6 +9,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from skactprune.deploy.scalers import is_sampler
+from skactprune.nets.factors import fewest_numbers, n_nonzero
 from skactprune.spectra import numerical_rank
 
 __all__ = ["hidden_ranks", "live_neurons", "n_parameters", "n_weights"]
@@ -17,7 +18,8 @@ __all__ = ["hidden_ranks", "live_neurons", "n_parameters", "n_weights"]
 def n_parameters(model, X=None, y=None):
     """Numbers that must be stored to predict with a fitted model.
 
-    Weights that are not zero, and biases; of a `LowRankNet`, what its kernels can be stored as.
+    Weights that are not zero, or two factors of a hidden kernel of low rank where these are fewer
+    numbers, as compact models keep them, and biases.
     Before a classifier in a pipeline, PCA and LDA count with their components and mean, NCA with
     its components, and a net with the part of it that `transform` needs. Scalers do not count:
     they can be multiplied into the weights. Nor do samplers, which act in fits only.
@@ -63,7 +65,8 @@ def n_weights(net):
     Parameters
     ----------
     net : estimator
-        A fitted net, with ``coefs_``; of a `LowRankNet`, ``kernel_sizes_`` is what counts.
+        A fitted net, with ``coefs_``; its own ``kernel_sizes_`` count where it has them, as a
+        `LowRankNet` has.
 
     Returns
     -------
@@ -76,11 +79,16 @@ def n_weights(net):
     >>> n_weights(ArrayNet([np.eye(4), np.ones((4, 3))], [np.zeros(4), np.zeros(3)]))
     16
     """
-    return sum(getattr(net, "kernel_sizes_", None) or _dense_sizes(net.coefs_))
+    return sum(_kernel_sizes(net))
 
 
-def _dense_sizes(coefs):
-    return [int(np.count_nonzero(coef)) for coef in coefs]
+def _kernel_sizes(net):
+    own = getattr(net, "kernel_sizes_", None)
+    if own is not None:
+        return own
+    *hidden, last = net.coefs_
+    known = getattr(net, "factors_", None) or [None] * len(hidden)
+    return [n_nonzero(matrices) for matrices in [*map(fewest_numbers, hidden, known), (last,)]]
 
 
 def _n_transform_parameters(step):
@@ -103,7 +111,7 @@ def _n_transform_parameters(step):
 
 def _n_representation_parameters(net):
     stop = net.transform_layer % (len(net.coefs_) - 1) + 1
-    number = sum(_dense_sizes(net.coefs_[:stop])) + sum(b.size for b in net.intercepts_[:stop])
+    number = sum(_kernel_sizes(net)[:stop]) + sum(b.size for b in net.intercepts_[:stop])
     if net.n_components is not None:
         number += net.components_.size + net.components_.shape[1]
     return number

@@ -13,8 +13,8 @@ def hidden_outputs(X, coefs, intercepts, activation):
     ----------
     X : {ndarray, sparse matrix} of shape (n_samples, n_features)
         Input rows, in the dtype of the weights.
-    coefs : list of ndarray of shape (n_in, n_out)
-        Weights of hidden layers, in order.
+    coefs : list of ndarray of shape (n_in, n_out), or of (ndarray, ndarray)
+        Weights of hidden layers, in order; of a pair it is the product.
     intercepts : list of ndarray of shape (n_out,)
         Biases.
     activation : str or HiddenActivation
@@ -27,7 +27,7 @@ def hidden_outputs(X, coefs, intercepts, activation):
     f = get_activation(activation).apply
     h = X
     for coef, intercept in zip(coefs, intercepts, strict=True):
-        h = h.dot(coef)
+        h = _times(h, coef)
         h += intercept
         h = f(h)
         yield h
@@ -56,6 +56,13 @@ def _through(h, coefs, intercepts, activation):
     for output in hidden_outputs(h, coefs, intercepts, activation):
         h = output
     return h
+
+
+def _times(h, coef):
+    if isinstance(coef, tuple):
+        left, right = coef
+        return h.dot(left).dot(right)
+    return h.dot(coef)
 
 
 def _quickest(X):

@@ -19,12 +19,15 @@ class Masks:
         True where a weight is left, in the sizes that the layers have now.
     live : list of int ndarray of shape (n_out,)
         Original indices of the rows of `current`, a layer each.
+    sizes : list of {int, None}
+        Numbers that the weights of each layer are factored into, where they are.
     """
 
     def __init__(self, layout):
         self.layout = layout
         self.current = [np.ones(shape, dtype=bool) for shape in layout.shapes]
         self.live = [np.arange(n_out) for n_out, _ in layout.shapes]
+        self.sizes = [None] * len(self.current)
 
     @property
     def shapes(self):
@@ -38,12 +41,18 @@ class Masks:
 
     @property
     def n_left(self):
-        """Number of hidden weights that are left."""
-        return sum(int(mask.sum()) for mask in self.current)
+        """Number of hidden weights that are left, or of those that they are factored into."""
+        return sum(
+            int(mask.sum()) if size is None else size
+            for mask, size in zip(self.current, self.sizes, strict=True)
+        )
 
     @property
     def sparsity(self):
-        """Share of the weights that is gone, of the layers that are pruned; others do not count."""
+        """Share of the weights that need not be kept, of the layers that are pruned.
+
+        They are gone, or factors of the weights are fewer numbers. Other layers do not count.
+        """
         return 1.0 - self.n_left / self.n_original if self.n_original else 0.0
 
     @property
@@ -61,9 +70,15 @@ class Masks:
         return full
 
     def replaced(self, current):
-        """The same network with other masks of the same sizes."""
+        """The same network with other masks of the same sizes, nothing of it factored."""
         new = Masks(self.layout)
         new.current, new.live = list(current), self.live
+        return new
+
+    def factored(self, sizes):
+        """The same masks of weights that are factored into so many numbers, None where not."""
+        new = self.replaced(self.current)
+        new.sizes = list(sizes)
         return new
 
     def part(self, depths):
@@ -86,12 +101,18 @@ class Masks:
 
     def state(self):
         """What `load` needs, as arrays."""
-        return {"shapes": self.shapes, "current": self.current, "live": self.live}
+        return {
+            "shapes": self.shapes,
+            "current": self.current,
+            "live": self.live,
+            "sizes": self.sizes,
+        }
 
     def load(self, state):
         """Masks of the same layers as they were where `state` was taken."""
         new = Masks(self.layout.of_shapes(state["shapes"]))
         new.current, new.live = list(state["current"]), list(state["live"])
+        new.sizes = list(state.get("sizes", new.sizes))
         return new
 
 

@@ -29,11 +29,14 @@ class Method(TakesNames, BaseEstimator):
         Share of what is asked for that is gone after each round; see `skactprune.schedules`.
     when : {"before training", "while training", "in rounds", "after training"}
         The moment at which it prunes, for `skactprune.methods.available`.
+    keeps_factors : bool
+        Whether weights that an earlier fit has factored stay a product while it trains.
     """
 
     registers = {"schedule": SCHEDULES}
     schedule = "geometric"
     when = "in rounds"
+    keeps_factors = False
 
     @property
     def removes(self):

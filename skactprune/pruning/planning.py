@@ -69,6 +69,8 @@ def planned(net, params, state=None, trace=None):
     run = Run(net, repr(params["method"]), params["random_state"], layout)
     if state is not None:
         run.load(state["run"])
+        if not method.keeps_factors:
+            run.forget_factors()
     elif not is_chain(net.module_):
         run.take_zeros()
     target = fraction if shares else 0.0

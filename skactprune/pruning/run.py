@@ -221,6 +221,12 @@ class Run:
         shares = [asked if own is None else own for own in self.fractions]
         return float(np.average(shares, weights=sizes))
 
+    def forget_factors(self):
+        """Count weights that were factored as they are: training is to make others of them."""
+        if any(self.masks.sizes):
+            self.masks = self.masks.replaced(self.masks.current)
+            self.fraction_done = self.masks.sparsity
+
     def start_schedule(self):
         """Count epochs and rounds from zero; rounds whose target was reached are skipped."""
         self.epoch = self.n_rows_seen = self.done = 0
@@ -461,6 +467,24 @@ class Run:
     def activation(self):
         """What hidden layers apply to their outputs: a `HiddenActivation`, or None if not known."""
         return self.layout.activation(self.net.module_)
+
+    @property
+    def factors(self):
+        """For every hidden layer the two factors of its weights (n_out, n_in), or None."""
+        probe = self.probe("Factors")
+        if probe is None:
+            return [None] * len(self.masks.current)
+        return [found and (found.left, found.right) for found in probe.layers]
+
+    def require_own_weights(self):
+        """Raise ValueError for a layer that computes its weight from other parameters."""
+        for layer in self.layers:
+            if "weight" not in dict(layer.named_parameters(recurse=False)):
+                names = {part: name for name, part in self.net.module_.named_modules()}
+                raise ValueError(
+                    f"method={self.label} sets weights, which those of {names[layer]!r} cannot be: "
+                    "this layer computes them from other parameters."
+                )
 
     def require_chain(self):
         """Raise ValueError where it is not known which layer feeds which."""

@@ -1,6 +1,6 @@
 """Files of compact models, damaged and made up: the same model, or one error that says so.
 
-From the folder of the tests: ``python -m fuzz files --minutes 10 --seed 0``. Every bit of five
+From the folder of the tests: ``python -m fuzz files --minutes 10 --seed 0``. Every bit of seven
 small files is flipped in turn. Then random edits are made: of what is in an archive, with checksums
 that are right again; of the archive around it; and, with digests that are right again too, of what
 the metadata and the arrays say. These last can make other models, but no other exceptions.
@@ -35,7 +35,7 @@ NASTY_NUMBERS = (0, -0.0, 1, -1, 127, -128, 1e-45, 3e38, np.nan, np.inf)
 
 
 def small_models():
-    """Five models that use all that files can hold."""
+    """Seven models that use all that files can hold."""
 
     def model(storage, *sizes, scaled=False, names=False, **options):
         made = model_of(random_net(sizes, **options), storage)
@@ -52,6 +52,8 @@ def small_models():
         model("float16", 4, 3, 3, scaled=True, names=True, classes=[-1.5, 0.0, 2.5]),
         model("float64", 3, 2, 1, dtype=np.float64, classes=[False, True]),
         model("int8", 4, 3, names=True, classes=np.array(["a", "", "\u00e4"], dtype=object)),
+        model("codebook", 9, 8, 4, density=0.2, scaled=True),
+        model("float32", 9, 8, 4, rank=1, names=True),
     ]
 
 

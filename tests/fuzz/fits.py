@@ -773,7 +773,7 @@ def check_compact(clf, case, caught, folder):
     X = rows_of(case)
     expected = clf.predict_proba(X)
     # What does not fit into float32, only the first can take.
-    storages = ("float64", None, "float32", "float16", "int8")
+    storages = ("float64", None, "float32", "float16", "int8", "codebook")
     for storage in storages[: 1 if case.wild else None]:
         try:
             small = clf.compact(storage)

@@ -4,6 +4,7 @@ import importlib
 
 _HOMES = {
     "EarlyWeights": "weights",
+    "Factors": "factors",
     "Features": "features",
     "Firing": "firing",
     "InputNorms": "outputs",

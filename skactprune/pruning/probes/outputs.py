@@ -61,8 +61,25 @@ class Outputs(Probe):
             Weights of the rows; None where all count alike.
         """
         batches, weight = self.sample(run)
+        return self.of(run, batches), weight
+
+    def of(self, run, batches):
+        """Outputs of rows that were drawn before, by the weights of now.
+
+        Parameters
+        ----------
+        run : Run
+            The run.
+        batches : list of int ndarray
+            As from `sample`.
+
+        Returns
+        -------
+        list of ndarray of shape (n_rows, n_out)
+            Of every hidden layer, in float64.
+        """
         layers = zip(*(run.outputs(run.rows.watched[rows][0]) for rows in batches), strict=True)
-        return [np.concatenate(h, dtype=np.float64) for h in layers], weight
+        return [np.concatenate(h, dtype=np.float64) for h in layers]
 
     def sample(self, run):
         """Draw rows.
@@ -86,6 +103,11 @@ class Outputs(Probe):
             return batches, None
         weight = np.asarray(weight, dtype=np.float64)[np.concatenate(batches)]
         return batches, weight if weight.any() else None
+
+    def features(self, run, batches):
+        """What the first layer reads of such rows, a float64 ndarray (n_rows, n_features)."""
+        watched = run.rows.watched
+        return np.concatenate([watched[rows][0] for rows in batches], dtype=np.float64)
 
 
 class OutputMoments(Outputs):
@@ -111,7 +133,7 @@ class OutputMoments(Outputs):
             One for every hidden layer.
         """
         outputs, weight = super().take(run)
-        return [_moments(h, weight) for h in outputs]
+        return [moments_of(h, weight) for h in outputs]
 
 
 class InputNorms(Outputs):
@@ -149,8 +171,20 @@ class InputNorms(Outputs):
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def _moments(h, weight):
-    """Moments of an array, which is overwritten."""
+def moments_of(h, weight):
+    """Moments of the columns of an array, which is overwritten.
+
+    Parameters
+    ----------
+    h : ndarray of shape (n_rows, n_out)
+        Outputs, in float64.
+    weight : ndarray of shape (n_rows,) or None
+        Weights of the rows.
+
+    Returns
+    -------
+    Moments
+    """
     mean = np.average(h, axis=0, weights=weight)
     h -= mean
     weighted = h if weight is None else h * weight[:, None]

@@ -1,0 +1,194 @@
+"""Sparse low rank factors of trained layers (Swaminathan et al., Neurocomputing 2020)."""
+
+import math
+from numbers import Integral, Real
+
+import numpy as np
+
+from skactprune.methods.base import n_weights
+from skactprune.nets.factors import Sparing
+from skactprune.pruning.method import Method, register
+from skactprune.pruning.schedules import cumulative_shares
+
+# Until factors are those of given weights.
+MOST_FITS = 200
+SIGNIFICANCE = ("weight", "activation", "cost")
+
+
+@register("slr")
+class SLR(Method):
+    """Replace hidden weights by a truncated SVD, of less rank for neurons that matter less.
+
+    In every round the weights W of each hidden layer become the product of two matrices,
+    ``U sqrt(S)`` and ``sqrt(S) V^T`` of its SVD with the r largest singular values. The rows of
+    these that belong to the less significant outputs and inputs of the layer are set to zero beyond
+    the rank ``keep * r``. Training goes on with weights that stay such a product, with the same
+    zeros: after every step of the optimizer the factors are fitted to the new weights by least
+    squares, first one and then the other.
+
+    No weight is zero and no neuron leaves. `prune_fraction` is the share of the hidden weights that
+    the factors save: one minus their numbers that are not zero over the weights before. That is
+    what ``sparsity_`` tells, while all of ``masks_`` is True. The factors are ``factors_``; compact
+    models keep them where they are fewer numbers than the weights.
+
+    Parameters
+    ----------
+    significance : {"weight", "activation", "cost"}, default="weight"
+        What matters: the mean of abs(w) of an input or output; of the absolute activations; or what
+        the loss changes, to first order, where the weights of that input or output are zero.
+    low : float, default=0.5
+        Share of the inputs, and of the outputs, of a layer that keep less of the rank, in [0, 1].
+    keep : float, default=0.5
+        Share of the rank that they keep, in [0, 1], but at least 1.
+    n_rows : int, default=2000
+        Size of the sample of training rows, or of unlabelled ones for "activation", of which
+        activation and cost are taken; drawn at each round.
+    schedule : {"geometric", "cubic", "linear", "one_shot"} or callable, default="cubic"
+        Share of `prune_fraction` that is saved after each round.
+
+    Notes
+    -----
+    Ranks are such that about the same share of each layer is saved, where the paper takes them by
+    explained variance or by accuracy. The paper compresses a trained net and trains it no more;
+    give ``trigger=EpochTrigger(1.0, 1.0)`` and ``n_prune_rounds=1`` for that, or take
+    `skactprune.compact_low_rank` of a fitted estimator. It computes the loss anew without each
+    neuron for "cost". Weights that were pruned singly cannot be factored.
+
+    References
+    ----------
+    Swaminathan, Garg, Kannan & Andres, "Sparse low rank factorization for deep neural network
+    compression", Neurocomputing 398, 2020.
+    """
+
+    removes = "ranks"
+    keeps_factors = True
+
+    def __init__(self, significance="weight", low=0.5, keep=0.5, n_rows=2000, schedule="cubic"):
+        self.significance = significance
+        self.low = low
+        self.keep = keep
+        self.n_rows = n_rows
+        self.schedule = schedule
+
+    def validated(self):
+        """Return self after checking the options; see `Method.validated`."""
+        name, n_rows = type(self).__name__, self.n_rows
+        cumulative_shares(self.schedule, 1)
+        if self.significance not in SIGNIFICANCE:
+            raise ValueError(
+                f"significance={self.significance!r} of {name} must be one of {SIGNIFICANCE}."
+            )
+        for option in ("low", "keep"):
+            value = getattr(self, option)
+            if not isinstance(value, Real) or not 0 <= value <= 1:
+                raise ValueError(f"{option}={value!r} of {name} must be a number in [0, 1].")
+        if not isinstance(n_rows, Integral) or isinstance(n_rows, bool) or n_rows < 1:
+            raise ValueError(f"n_rows={n_rows!r} of {name} must be an integer of at least 1.")
+        return self
+
+    def plan(self, run):
+        """Raise ValueError if the target cannot be reached."""
+        n_original = run.masks.n_original
+        highest = 1 - self._sparing.fewest(run.masks.shapes) / n_original
+        if run.target > highest + 1e-9:
+            raise ValueError(
+                f"prune_fraction={run.target!r} cannot be reached: two factors of rank 1 of hidden "
+                f"weights of shapes {run.masks.shapes} save {math.floor(highest * 1e4) / 1e4} of "
+                "them."
+            )
+
+    def begin(self, run):
+        """Go on with the factors that there are."""
+        from skactprune.pruning.probes import Factors, Outputs
+
+        if self.significance == "activation":
+            self.outputs_ = run.watch(Outputs(int(self.n_rows)))
+        run.require_own_weights()
+        if run.shares and not all(mask.all() for mask in run.masks.current):
+            raise ValueError(
+                f"method={run.label} cannot factor weights some of which are pruned singly."
+            )
+        self.factors_ = run.watch(Factors())
+
+    def round(self, run, share):
+        """Factor the weights anew, at lower ranks."""
+        n_original = run.masks.n_original
+        n_left = n_original - n_weights(share * run.target, n_original)
+        weights = run.weights()[:-1]
+        ranks = self._sparing.ranks([weight.shape for weight in weights], n_left)
+        significances = getattr(self, f"_by_{self.significance}")(run)
+        triples = zip(weights, ranks, significances, strict=True)
+        self._put(
+            run, [rank and self._sparing.factors(weight, rank, *of) for weight, rank, of in triples]
+        )
+        run.forget_optimizer()
+
+    def on_step(self, run):
+        """Bring the weights back to what is a product of such factors."""
+        import torch
+
+        self.factors_.layers = self._fitted(run)
+        with torch.no_grad():
+            for layer, factors in zip(run.hidden, self.factors_.layers, strict=True):
+                if factors is not None:
+                    product = torch.from_numpy(factors.product)
+                    layer.weight.copy_(product.reshape(layer.weight.shape))
+
+    def end(self, run):
+        """Have factors of the weights of now, which may be those of an earlier epoch."""
+        layers = self.factors_.layers
+        if not any(layers):
+            return
+        for _ in range(MOST_FITS):
+            before, layers = layers, self._fitted(run, layers)
+            pairs = zip(before, layers, strict=True)
+            if all(old is None or _are_near(old.product, new.product) for old, new in pairs):
+                break
+        self._put(run, layers)
+
+    @property
+    def _sparing(self):
+        return Sparing(float(self.low), float(self.keep))
+
+    def _fitted(self, run, layers=None):
+        """Factors that are fitted to the weights of now, from these or those that there are."""
+        pairs = zip(run.weights(), layers or self.factors_.layers, strict=False)
+        return [factors and factors.fitted_to(weight) for weight, factors in pairs]
+
+    def _put(self, run, layers):
+        """Have weights that are the products of factors."""
+        with run.transaction():
+            self.factors_.layers = layers
+            run.masks = run.masks.factored([found and found.n_numbers for found in layers])
+            weights = run.copied_weights()
+            for depth, factors in enumerate(layers):
+                if factors is not None:
+                    weight, bias = weights[depth]
+                    weights[depth] = factors.product.reshape(weight.shape), bias
+            run.restore(weights)
+
+    def _by_weight(self, run):
+        """Mean abs(w) of every output and input of the hidden layers."""
+        sizes = [np.abs(weight) for weight in run.weights()[:-1]]
+        return [(size.mean(axis=1), size.mean(axis=0)) for size in sizes]
+
+    def _by_cost(self, run):
+        """What the loss changes to first order where an output, or input, has no weights."""
+        n_training = len(run.rows.training)
+        rows = run.random_state.choice(n_training, min(self.n_rows, n_training), replace=False)
+        changes = [w * g for w, g in zip(run.weights(), run.gradients(rows), strict=False)]
+        return [tuple(np.abs(change.sum(axis=axis)) for axis in (1, 0)) for change in changes]
+
+    def _by_activation(self, run):
+        """Mean absolute activation of every output and input of the hidden layers."""
+        batches, weight = self.outputs_.sample(run)
+        features = self.outputs_.features(run, batches)
+        means = [
+            np.average(np.abs(h), axis=0, weights=weight)
+            for h in [features, *self.outputs_.of(run, batches)]
+        ]
+        return list(zip(means[1:], means[:-1], strict=True))
+
+
+def _are_near(one, other):
+    return np.linalg.norm(one - other) <= 1e-9 * np.linalg.norm(one)
