@@ -303,6 +303,7 @@ class BasePrunedMLP(TakesNames, CallbackSupportMixin, HiddenTransformer, BaseEst
             "intercepts_": [intercept.copy() for intercept in intercepts],
             "_shown_depth": self._transform_depth(hidden) if hidden else None,
             "_components": None,
+            "factors_": None,
         }
 
     # -- fitted state -----------------------------------------------------------------------
