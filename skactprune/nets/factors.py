@@ -217,12 +217,11 @@ class SparseFactors:
 
     def _fitted_rows(self, matrix, basis, low):
         """Rows of a factor that, times a basis, come nearest to those of a matrix."""
+        gram, given = basis @ basis.T, basis @ matrix.T
+        gram[np.diag_indices_from(gram)] += RIDGE * np.trace(gram) / len(gram) or 1.0
         rows = np.zeros((len(matrix), len(basis)))
         for some, rank in ((~low, len(basis)), (low, self.reduced)):
-            used = basis[:rank]
-            gram = used @ used.T
-            gram[np.diag_indices(rank)] += RIDGE * np.trace(gram) / rank or 1.0
-            rows[some, :rank] = np.linalg.solve(gram, used @ matrix[some].T).T
+            rows[some, :rank] = np.linalg.solve(gram[:rank, :rank], given[:rank, some]).T
         return rows
 
     def cut(self, rows, columns):
