@@ -11,6 +11,9 @@ from skactprune.nets.factors import Sparing
 def compact(model, dtype=None):
     """Small, frozen, torch-free model of a fitted estimator or pipeline.
 
+    Hidden layers whose weights have a low rank are kept, and computed with, as two matrices where
+    these are fewer numbers that are not zero.
+
     Parameters
     ----------
     model : PrunedMLPClassifier, CompactMLPClassifier or Pipeline
