@@ -108,7 +108,7 @@ def variants(method):
     yield method
     params = method.get_params(deep=False)
     for name, values in (
-        ("granularity", ("neuron", "weight", "block", (5, 1))),
+        ("granularity", ("auto", "neuron", "weight", "block", (5, 1))),
         ("scope", ("layer", "global")),
         ("regrow", (True,)),
     ):

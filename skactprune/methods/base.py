@@ -12,10 +12,15 @@ from skactprune.pruning.method import Method
 from skactprune.pruning.schedules import cumulative_shares
 from skactprune.pruning.selection import GRANULARITIES, SCOPES, select
 
+# A layer with so many neurons, or as many as there are outputs, loses none with "auto": one that
+# is narrower has no room for what single weights could still tell.
+NARROW = 16
 OPTIONS = {
-    "granularity": """{"neuron", "weight", "block"} or (int, int)
-    What leaves together. The score of a neuron is the mean over its incoming weights, that of a
-    block over its weights. Blocks are tiles of so many neurons and inputs, 4 by 4 for "block".""",
+    "granularity": """{"auto", "neuron", "weight", "block"} or (int, int)
+    What leaves together. "auto" is neurons, but single weights where layers have become narrow: 16
+    neurons of each stay, or as many as there are outputs if these are more. The score of a neuron
+    is the mean over its incoming weights, that of a block over its weights. Blocks are tiles of so
+    many neurons and inputs, 4 by 4 for "block".""",
     "scope": """{"layer", "global"}
     The same share of every layer, or the lowest scores of all layers.""",
     "schedule": """{"geometric", "cubic", "linear", "one_shot"} or callable
@@ -68,7 +73,7 @@ class ScoredMethod(Method):
 
     # What holds for a subclass that has no such parameter.
     granularity = "neuron"
-    granularities = GRANULARITIES
+    granularities = ("auto", *GRANULARITIES)
     scope = "layer"
     regrow = False
 
@@ -81,7 +86,7 @@ class ScoredMethod(Method):
     @property
     def removes(self):
         """What leaves together, in the plural."""
-        return "blocks" if is_shape(self.granularity) else f"{self.granularity}s"
+        return "blocks" if is_shape(self.granularity) else super().removes
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -108,6 +113,11 @@ class ScoredMethod(Method):
         cumulative_shares(self.schedule, 1)
         if not is_shape(self.granularity):
             self.check_option("granularity", self.granularities)
+        if self.granularity == "auto" and self.own_threshold is not None:
+            raise ValueError(
+                f"granularity='auto' of {type(self).__name__} is for a prune_fraction, not for "
+                f"{self.own_threshold}; take 'neuron', 'weight' or 'block'."
+            )
         self.check_option("scope", SCOPES)
         self.check_option("regrow", (True, False))
         return self
@@ -120,10 +130,23 @@ class ScoredMethod(Method):
                 f"{name}={value!r} of {type(self).__name__} must be one of {list(allowed)}."
             )
 
-    @property
-    def finest(self):
-        """What leaves together where as much as can be is to go: `granularity`, if it is one."""
-        return self.granularity
+    def weight_scores(self, run):
+        """Scores of single weights, for narrow layers of which neurons are to stay.
+
+        They are those of `scores` and, where it scores neurons, these times abs(w).
+
+        Parameters
+        ----------
+        run : Run
+            The run; `scores` was called before.
+
+        Returns
+        -------
+        list of ndarray of shape (n_out, n_in)
+            One for every hidden layer.
+        """
+        found = zip(self.checked_scores(run, run.masks), run.weights(), strict=False)
+        return [s if s.shape == w.shape else s * np.abs(w) for s, w in found]
 
     def n_counted(self, run):
         """Number of weights that the fraction is taken of: the hidden ones before any round.
@@ -163,9 +186,10 @@ class ScoredMethod(Method):
         """Raise ValueError if the target cannot be reached."""
         if run.target is None:
             return
+        finest = "weight" if self.granularity == "auto" else self.granularity
         for part in run.parts(run.masks):
             layout = part.masks.layout
-            fewest = layout.fewest_weights(self.finest, part.floors)
+            fewest = layout.fewest_weights(finest, part.floors)
             highest = (part.masks.n_original - fewest) / self.n_counted(part)
             if part.target > highest + 1e-9:
                 raise ValueError(
@@ -186,8 +210,8 @@ class ScoredMethod(Method):
     def selected(self, run, masks, share):
         """Masks of what is to be left of `masks`, by scores."""
         scores = self.checked_scores(run, masks)
-        if self.regrow:
-            scores = _zeros_first(scores, run.weights()[:-1], masks, self.granularity)
+        whole = "neuron" if self.granularity == "auto" else self.granularity
+        scores = self._zeros_first(run, scores, masks, whole)
         left = list(masks.current)
         cutoffs = None if run.target is not None else self.cutoffs(run, share)
         for part in run.parts(masks):
@@ -218,14 +242,32 @@ class ScoredMethod(Method):
         -------
         list of bool ndarray of shape (n_out, n_in)
         """
-        return select(
-            scores,
-            part.masks,
-            granularity=self.granularity,
-            scope=self.scope,
-            floors=part.floors,
-            **how,
-        )
+        how = how | {"scope": self.scope}
+        if self.granularity != "auto":
+            floors = part.floors
+            return select(scores, part.masks, granularity=self.granularity, floors=floors, **how)
+        narrow = max(NARROW, len(run.weights()[-1]))
+        live = map(len, part.masks.live_neurons)
+        floors = [min(max(floor, narrow), n) for floor, n in zip(part.floors, live, strict=True)]
+        found = select(scores, part.masks, granularity="neuron", floors=floors, **how)
+        masks = part.masks.replaced(part.masks.layout.cascade(found))
+        if masks.n_left <= how["n_left"]:
+            return found
+        scores = self._zeros_first(run, self.weight_scores(run), masks, "weight")
+        scores = [scores[depth] for depth in part.depths]
+        return select(scores, masks, granularity="weight", floors=part.floors, **how)
+
+    def _zeros_first(self, run, scores, masks, granularity):
+        """Scores by which that leaves first which is zero: to keep it would be to keep nothing."""
+        if not self.regrow:
+            return scores
+        used = [weight != 0 for weight in run.weights()[:-1]]
+        if granularity == "neuron":
+            used = [some.any(axis=1, keepdims=True) for some in used]
+        elif granularity != "weight":
+            numbers = tiles(masks, granularity)
+            used = [np.isin(tile, tile[some]) for tile, some in zip(numbers, used, strict=True)]
+        return [np.where(some, score, -np.inf) for score, some in zip(scores, used, strict=True)]
 
     def amount(self, run, fraction):
         """How much `select` is to take until `fraction` is gone, as its keyword argument.
@@ -397,17 +439,6 @@ class OnSample(BeforeTraining):
         n_training = len(run.rows.training)
         n_rows = n_training if self.n_rows is None else min(self.n_rows, n_training)
         return run.random_state.choice(n_training, n_rows, replace=False)
-
-
-def _zeros_first(scores, weights, masks, granularity):
-    """Scores by which that leaves first which is zero: to keep it would be to keep nothing."""
-    used = [weight != 0 for weight in weights]
-    if granularity == "neuron":
-        used = [some.any(axis=1, keepdims=True) for some in used]
-    elif granularity != "weight":
-        numbers = tiles(masks, granularity)
-        used = [np.isin(tile, tile[some]) for tile, some in zip(numbers, used, strict=True)]
-    return [np.where(some, score, -np.inf) for score, some in zip(scores, used, strict=True)]
 
 
 def n_weights(fraction, whole):

@@ -4,16 +4,12 @@ import numpy as np
 
 from skactprune.methods.base import CountingMethod
 from skactprune.pruning.method import register
-from skactprune.pruning.selection import GRANULARITIES, select
 
 # Rows whose outputs are looked at in a round.
 N_ROWS = 2000
 # Part of the mean variance that is added to the variance of every neuron: few rows overstate how
 # well neurons tell each other.
 RIDGE = 0.1
-# A layer with so many neurons, or as many as there are outputs, loses none: one that is narrower
-# has no room for what single weights could still tell.
-NARROW = 16
 # Neurons that leave before what they change in the others is computed, in one product.
 BLOCK = 32
 # Matrices up to this size are inverted at once.
@@ -37,16 +33,14 @@ class ActivationSurgeon(CountingMethod):
     gets where it fires, which is exact for ReLU. Covariances are of the outputs in evaluation mode
     on up to 2000 of the training rows at hand, or of the unlabelled ones, at each round.
 
-    A layer keeps 16 neurons, or as many as there are outputs if these are more. Where more is to
-    go, single weights leave: their score is the geometric mean of ``abs(w_ij)`` and
+    The score of a single weight, or of those of a block, is the geometric mean of ``abs(w_ij)`` and
     ``abs(w_ij) * s_i * g_j``, where s is the standard deviation of a feature, or of whether a
-    neuron fires, and g the gain of a neuron, up to a factor for each layer.
+    neuron fires, and g the gain of a neuron, up to a factor for each layer. Nothing is refitted
+    where they leave.
 
     Parameters
     ----------
-    granularity : {"auto", "neuron", "weight", "block"} or (int, int), default="auto"
-        What leaves together: neurons and, from narrow layers, single weights; or one of these
-        alone, or blocks, as in `Magnitude`. Nothing is refitted where no neurons leave.
+    {granularity}
     scope : {"layer", "global"}, default="global"
         The same share of every layer, or the lowest scores of all layers; the cost of a neuron
         is then that for each weight that leaves with it. So narrow layers keep what they need.
@@ -68,7 +62,6 @@ class ActivationSurgeon(CountingMethod):
     Pruning of Neural Networks", Algorithms 17(1):48, 2024 (counts).
     """
 
-    granularities = ("auto", *GRANULARITIES)
     regrow = False
 
     def __init__(self, granularity="auto", scope="global", schedule="cubic", reset_counts=False):
@@ -76,16 +69,6 @@ class ActivationSurgeon(CountingMethod):
         self.scope = scope
         self.schedule = schedule
         self.reset_counts = reset_counts
-
-    @property
-    def removes(self):
-        """What leaves together; see `Method.removes`."""
-        return "neurons" if self.granularity == "auto" else super().removes
-
-    @property
-    def finest(self):
-        """Single weights where anything may go."""
-        return "weight" if self.granularity == "auto" else self.granularity
 
     @property
     def refits(self):
@@ -106,30 +89,16 @@ class ActivationSurgeon(CountingMethod):
         self.moments_ = self.outputs_.take(run)
         outgoing = outgoing_weights(run.weights(), self.firing_.rates)
         if not self.refits:
-            return self.scores_of_weights(run, outgoing)
+            return self.weight_scores(run)
         triples = zip(self.moments_, outgoing, run.masks.current, strict=True)
         return [neuron_scores(of.covariance, out, mask) for of, out, mask in triples]
 
-    def scores_of_weights(self, run, outgoing):
-        """Scores of single weights; `outgoing` is that of `outgoing_weights`."""
+    def weight_scores(self, run):
+        """Scores of single weights."""
+        rates, weights = self.firing_.rates, run.weights()
         inputs = run.layout.per_input(self.features_.deviation, self.firing_.deviations)
-        layers = zip(run.weights(), self.firing_.rates, outgoing, inputs, strict=False)
+        layers = zip(weights, rates, outgoing_weights(weights, rates), inputs, strict=False)
         return [weight_scores(*layer) for layer in layers]
-
-    def chosen(self, run, part, scores, how):
-        """Masks without neurons and, if it must be, without weights of narrow layers."""
-        if self.granularity != "auto":
-            return super().chosen(run, part, scores, how)
-        how = how | {"scope": self.scope}
-        narrow = max(NARROW, run.layers[-1].out_features)
-        live = [len(neurons) for neurons in part.masks.live_neurons]
-        floors = [min(max(floor, narrow), n) for floor, n in zip(part.floors, live, strict=True)]
-        found = select(scores, part.masks, granularity="neuron", floors=floors, **how)
-        masks = part.masks.replaced(part.masks.layout.cascade(found))
-        if masks.n_left <= how["n_left"]:
-            return found
-        scores = self.scores_of_weights(run, outgoing_weights(run.weights(), self.firing_.rates))
-        return select(scores, masks, granularity="weight", floors=part.floors, **how)
 
     def remove(self, run, masks):
         """Let the others take over where whole neurons leave, and keep `masks`."""

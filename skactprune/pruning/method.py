@@ -41,7 +41,8 @@ class Method(TakesNames, BaseEstimator):
     @property
     def removes(self):
         """What leaves together, in the plural; a method without granularity may say it itself."""
-        return f"{getattr(self, 'granularity', 'weight')}s"
+        granularity = getattr(self, "granularity", "weight")
+        return "neurons" if granularity == "auto" else f"{granularity}s"
 
     @property
     def own_threshold(self):
