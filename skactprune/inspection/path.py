@@ -118,7 +118,7 @@ def pruning_path(
     >>> from skactprune import PrunedMLPClassifier, pruning_path
     >>> X, y = load_iris(return_X_y=True)
     >>> net = PrunedMLPClassifier((20,), learning_rate_init=0.02, tol=0.001, random_state=0)
-    >>> model = make_pipeline(StandardScaler(), net)
+    >>> model = make_pipeline(StandardScaler(), net.set_params(method="activation"))
     >>> path = pruning_path(model, X, y, fractions=[0, 0.5, 0.8], cv=3)
     >>> path.parameters.mean(axis=1)
     array([163.,  83.,  35.])
