@@ -44,13 +44,10 @@ def pruned_at_random(net):
     -------
     PrunedMLPClassifier
         With the method `skactprune.methods.Random`, whose options (granularity, scope, schedule)
-        are those of the net's own method where that has them; "auto" is "neuron".
+        are those of the net's own method where that has them.
     """
     own, random = get_method(net.method), get_method("random")
     options = {name: getattr(own, name) for name in random.get_params() if hasattr(own, name)}
-    if options.get("granularity") == "auto":
-        # Neurons, as long as layers have enough of them; random weights would take none.
-        options["granularity"] = "neuron"
     asked = net.prune_fraction
     return clone(net).set_params(
         method=random.set_params(**options),
