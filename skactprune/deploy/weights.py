@@ -241,18 +241,15 @@ class CompactWeights:
         """
         if not len(columns):
             raise ValueError("features='used' needs a feature that has weights; there is none.")
-        if np.delete(self.coefs[0], columns, axis=0).any():
+        if np.delete(self.matrices[0], columns, axis=0).any():
             raise ValueError("Features that are to be left out have weights.")
-        first, *others = self.coefs
-        return self._rounded(
-            [first[columns], *others],
-            self.storage,
-            activation=self.activation,
-            intercepts=self.intercepts,
+        copied = copy.deepcopy(self)
+        first, *others = copied.stored
+        return replace(
+            copied,
+            # Not rounded again: those of others are not what is left out.
+            stored=[first | {"values": first["values"][columns]}, *others],
             input_scale=None if self.input_scale is None else self.input_scale[columns],
-            transform_layer=self.transform_layer,
-            projection=self.projection,
-            projection_offset=self.projection_offset,
         )
 
     def with_scaled_input(self, mean, scale):
@@ -269,7 +266,7 @@ class CompactWeights:
             None where digits would be lost: where what is subtracted from a feature that has
             weights is too many times what it is divided by, or numbers leave the range of the type.
         """
-        dtype, used = self.dtype, self.coefs[0].any(axis=1)
+        dtype, used = self.dtype, self.matrices[0].any(axis=1)
         # Nothing is lost of what nothing reads.
         mean, scale = np.where(used, mean, 0.0), np.where(used, scale, 1.0)
         # Outside of these, products with the weights could leave the range of the type.
