@@ -331,6 +331,25 @@ def check_survives_interrupts(method):
 
 
 @one_of_them
+def check_prunes_features(method):
+    """It removes features in its rounds, or refuses to; the fraction is of what they leave."""
+    X, y = data()
+    X[:, 2] = 3.0
+    total = (N_FEATURES - 3) * HIDDEN[0] + HIDDEN[0] * HIDDEN[1]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            clf = estimator(method, prune_features=0.5).fit(X, y)
+    except ValueError as error:
+        assert "prune_features" in str(error), f"the error does not name prune_features: {error}"
+        return
+    assert 2 in clf.unused_features_, "a feature that does not vary has been kept"
+    assert len(clf.unused_features_) >= 3
+    assert sum(int(mask.sum()) for mask in clf.masks_) <= 0.4 * total + 1e-9
+    assert_consistent(clf)
+
+
+@one_of_them
 def check_does_nothing_without_fraction(method):
     """``prune_fraction=0``, or no rounds, is an ordinary multi-layer perceptron."""
     dense = fitted("magnitude", prune_fraction=0)

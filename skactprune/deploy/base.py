@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
+from skactprune._support import FeatureSupport
 from skactprune._validation import check_fitted, map_checked_rows
 from skactprune.deploy.files import save
 from skactprune.deploy.onnx import to_onnx
@@ -18,7 +19,15 @@ def check_holds_model(model):
     )
 
 
-class BaseCompactMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+def check_features(features):
+    """Raise ValueError for something else than "all" or "used"."""
+    if not (isinstance(features, str) and features in ("all", "used")):
+        raise ValueError(f"features={features!r} must be 'all' or 'used'.")
+
+
+class BaseCompactMLP(
+    FeatureSupport, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
     """Frozen model around `CompactWeights`; what it predicts with them is left to subclasses.
 
     Attributes
@@ -86,13 +95,15 @@ class BaseCompactMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     def __sklearn_is_fitted__(self):
         return hasattr(self, "weights_")
 
-    def compact(self, dtype=None):
-        """Same model, its weights stored in another type.
+    def compact(self, dtype=None, *, features="all"):
+        """Same model, its weights stored in another type, or for shorter rows.
 
         Parameters
         ----------
         dtype : {"float64", "float32", "float16", "int8", "codebook"}, default=None
             Type of the weights in pickles and files; None keeps it.
+        features : {"all", "used"}, default="all"
+            What the rows of the new model have: all features, or those of `get_support` alone.
 
         Returns
         -------
@@ -100,8 +111,28 @@ class BaseCompactMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             New model of the same class.
         """
         check_holds_model(self)
+        check_features(features)
         weights = self.weights_.stored_as(dtype or self.storage_)
-        return self.with_weights(weights, getattr(self, "feature_names_in_", None))
+        model = self.with_weights(weights, getattr(self, "feature_names_in_", None))
+        return model if features == "all" else model.with_features(model.get_support(indices=True))
+
+    def with_features(self, columns):
+        """Same model for shorter rows.
+
+        Parameters
+        ----------
+        columns : int ndarray
+            Features that they have; all that are used are among them.
+
+        Returns
+        -------
+        object
+            New model of the same class.
+        """
+        names = getattr(self, "feature_names_in_", None)
+        return self.with_weights(
+            self.weights_.with_features(columns), None if names is None else names[columns]
+        )
 
     # -- hidden representation --------------------------------------------------------------
 

@@ -4,11 +4,12 @@ from numbers import Real
 
 from sklearn.pipeline import Pipeline
 
-from skactprune.deploy.scalers import shift_and_scale, with_steps, without_samplers
+from skactprune.deploy.base import check_features
+from skactprune.deploy.scalers import flat_steps, shift_and_scale, with_steps, without_samplers
 from skactprune.nets.factors import Sparing
 
 
-def compact(model, dtype=None):
+def compact(model, dtype=None, *, features="all"):
     """Small, frozen, torch-free model of a fitted estimator or pipeline.
 
     Hidden layers whose weights have a low rank are kept, and computed with, as two matrices where
@@ -25,6 +26,10 @@ def compact(model, dtype=None):
         most, as after ``method="deep_compression"``; their indices are Huffman-coded. These two and
         "float16" are computed with in float32.
         `CompactMLPClassifier.compression_report` tells how much that changes.
+    features : {"all", "used"}, default="all"
+        What the rows have that the result takes: all features, or only those that `model`, or the
+        last step of the pipeline, uses: the columns of its `get_support`, in the same order, with
+        their names. Of a pipeline that needs all steps in front folded in.
 
     Returns
     -------
@@ -44,7 +49,8 @@ def compact(model, dtype=None):
     NotFittedError
         If it is not fitted.
     ValueError
-        If `dtype` is unknown or too small for the weights.
+        If `dtype` is unknown or too small for the weights, for other `features`, and for "used"
+        with a step in front that cannot be folded.
 
     Examples
     --------
@@ -58,6 +64,26 @@ def compact(model, dtype=None):
     >>> compact(pipeline)
     Pipeline(steps=[('prunedmlpclassifier', CompactMLPClassifier())])
     """
+    check_features(features)
+    small = _compact(model, dtype)
+    return small if features == "all" else _of_used_features(model, small)
+
+
+def _of_used_features(model, small):
+    """The compact model of a model, for rows of the features that this uses."""
+    *before, (name, last) = flat_steps([("", small)])
+    if before:
+        raise ValueError(
+            "features='used' needs a pipeline whose steps can all be folded into the net; "
+            f"{before[-1][0]!r}, a {type(before[-1][1]).__name__}, cannot. Select the columns "
+            "before, or take features='all'."
+        )
+    *_, (_, original) = flat_steps([("", model)])
+    reduced = last.with_features(original.get_support(indices=True))
+    return with_steps(small, [(name, reduced)]) if isinstance(small, Pipeline) else reduced
+
+
+def _compact(model, dtype):
     if not isinstance(model, Pipeline):
         if not hasattr(model, "compact"):
             raise TypeError(
@@ -66,7 +92,7 @@ def compact(model, dtype=None):
             )
         return model.compact(dtype)
     *before, (name, last) = without_samplers(model.steps)
-    small = compact(last, dtype)
+    small = _compact(last, dtype)
     if isinstance(small, Pipeline) and len(small.steps) == 1:
         small = small[-1]
     if not isinstance(small, Pipeline):

@@ -220,6 +220,38 @@ class CompactWeights:
             projection_offset=self.projection_offset,
         )
 
+    def with_features(self, columns):
+        """Weights for rows of some of the features.
+
+        Parameters
+        ----------
+        columns : int ndarray
+            Which, in order; all that have weights are among them.
+
+        Returns
+        -------
+        CompactWeights
+            Shares no memory with this one, and computes of the shorter rows what this one computes
+            of all.
+
+        Raises
+        ------
+        ValueError
+            If there are none, or others have weights.
+        """
+        if not len(columns):
+            raise ValueError("features='used' needs a feature that has weights; there is none.")
+        if np.delete(self.matrices[0], columns, axis=0).any():
+            raise ValueError("Features that are to be left out have weights.")
+        copied = copy.deepcopy(self)
+        first, *others = copied.stored
+        return replace(
+            copied,
+            # Not rounded again: those of others are not what is left out.
+            stored=[first | {"values": first["values"][columns]}, *others],
+            input_scale=None if self.input_scale is None else self.input_scale[columns],
+        )
+
     def with_scaled_input(self, mean, scale):
         """Weights for rows `X` that do with them what these do with ``(X - mean) / scale``.
 
@@ -231,10 +263,12 @@ class CompactWeights:
         Returns
         -------
         CompactWeights or None
-            None where digits would be lost: where what is subtracted is too many times what it is
-            divided by, or the numbers leave the range of the type.
+            None where digits would be lost: where what is subtracted from a feature that has
+            weights is too many times what it is divided by, or numbers leave the range of the type.
         """
-        dtype = self.dtype
+        dtype, used = self.dtype, self.matrices[0].any(axis=1)
+        # Nothing is lost of what nothing reads.
+        mean, scale = np.where(used, mean, 0.0), np.where(used, scale, 1.0)
         # Outside of these, products with the weights could leave the range of the type.
         smallest = np.sqrt(np.finfo(dtype).tiny)
         in_range = ((scale > smallest) & (scale < 1 / smallest)).all()

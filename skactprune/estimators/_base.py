@@ -9,6 +9,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOp
 from sklearn.utils.validation import check_is_fitted
 
 from skactprune._register import TakesNames
+from skactprune._support import FeatureSupport
 from skactprune._validation import check_fitted, map_checked_rows, map_rows
 from skactprune.estimators._checks import hidden_sizes, plain_parameters, weight_decay_of
 from skactprune.estimators._components import HiddenTransformer
@@ -24,6 +25,7 @@ CONSTRAINTS = {
     "activation": [StrOptions({"identity", "logistic", "tanh", "relu"})],
     "method": [str, Method],
     "prune_fraction": [Interval(Real, 0, 1, closed="left"), None],
+    "prune_features": [Interval(Real, 0, 1, closed="left")],
     "n_prune_rounds": [Interval(Integral, 0, None, closed="left")],
     "trigger": [str, HasMethods(["rounds_due", "stops"])],
     "components": [StrOptions({"predictive", "pca"})],
@@ -62,7 +64,9 @@ CONSTRAINTS = {
 }
 
 
-class BasePrunedMLP(TakesNames, CallbackSupportMixin, HiddenTransformer, BaseEstimator):
+class BasePrunedMLP(
+    TakesNames, CallbackSupportMixin, FeatureSupport, HiddenTransformer, BaseEstimator
+):
     """Base class of the pruned multi-layer perceptrons; not for direct use."""
 
     _parameter_constraints: dict = CONSTRAINTS
@@ -239,6 +243,7 @@ class BasePrunedMLP(TakesNames, CallbackSupportMixin, HiddenTransformer, BaseEst
         return Pruner(
             method=self.method,
             prune_fraction=self.prune_fraction,
+            prune_features=self.prune_features,
             n_prune_rounds=self.n_prune_rounds,
             trigger=self.trigger,
             min_neurons=floors,

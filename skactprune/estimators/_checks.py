@@ -86,7 +86,8 @@ def weight_decay_of(params, n_rows):
     if params.weight_decay != "auto":
         return params.weight_decay
     # The steps of "adam" are of one size; with "sgd" it would be an L2 penalty of this strength.
-    prunes = params.prune_fraction != 0 and params.n_prune_rounds
+    asked = params.prune_fraction != 0 or params.prune_features
+    prunes = asked and params.n_prune_rounds
     by_adam = params.solver == "adam" and "optimizer" not in (params.net_params or {})
     return min(MOST_DECAY, DECAY_OF_ROWS / n_rows) if prunes and by_adam else 0.0
 

@@ -25,9 +25,11 @@ def warn_of_collapse(estimator, accuracy, chance):
     if not history:
         return
     sizes = [mask.shape[1] for mask in estimator.masks_]
-    asked = estimator.prune_fraction
+    asked, n_features = estimator.prune_fraction, estimator.n_features_in_
+    if asked is not None:
+        n_features = max(round(n_features * (1 - float(estimator.prune_features))), 1)
     gone = estimator.sparsity_ if asked is None else float(asked)
-    share = _even_share([estimator.n_features_in_, *sizes], gone)
+    share = _even_share([n_features, *sizes], gone)
     left = [len(live) for live in estimator.live_neurons_]
     alike = [round(size * share) for size in sizes]
     advice = (

@@ -52,6 +52,16 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         of the output layer do not count and are not pruned, except that those of removed
         neurons leave with them. 0 is an ordinary multi-layer perceptron. None only, and always,
         where the method has a threshold of its own set, which decides then.
+    prune_features : float, default=0
+        Share of the input features that no weight reads after the last round, in [0, 1), rounded
+        up; at least one stays. They leave in the same rounds, each just before neurons or weights
+        do, and those that never vary go first. The net then computes what it did on rows in which
+        they had their mean, unless other features take over, as with "activation_surgeon". They
+        are counted apart: `prune_fraction` is then the share that is gone of the weights of the
+        features that stay, as if the net had never had the others; `sparsity_` counts these as
+        gone, too. `predict` takes rows with all features; `get_support` tells which are left, and
+        `compact` makes models for rows of these alone. Which go is up to the `method`; those that
+        let weights come back, or count on all weights of the net, refuse.
     n_prune_rounds : int, default=5
         Number of rounds; 0 is an ordinary multi-layer perceptron, too.
     trigger : {"progress", "epoch", "accuracy"} or trigger, default="progress"
@@ -242,6 +252,7 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         *,
         method="activation_surgeon",
         prune_fraction=0.8,
+        prune_features=0,
         n_prune_rounds=5,
         trigger="progress",
         min_neurons=1,
@@ -280,6 +291,7 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         self.activation = activation
         self.method = method
         self.prune_fraction = prune_fraction
+        self.prune_features = prune_features
         self.n_prune_rounds = n_prune_rounds
         self.trigger = trigger
         self.min_neurons = min_neurons
@@ -475,23 +487,27 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         """
         return self._of_rows(lambda rows: self._task.output.log_link(self._logits(rows)), X)
 
-    def compact(self, dtype=None):
+    def compact(self, dtype=None, *, features="all"):
         """Small, frozen model without torch that predicts the same.
 
         Parameters
         ----------
         dtype : {"float64", "float32", "float16", "int8", "codebook"}, default=None
             Type of the weights in pickles and files; see :func:`skactprune.compact`.
+        features : {"all", "used"}, default="all"
+            What the rows of the model have: all features, or those of `get_support` alone.
 
         Returns
         -------
         CompactMLPClassifier
             Model of the net as it is now.
         """
+        from skactprune.deploy.base import check_features
         from skactprune.deploy.classifier import CompactMLPClassifier
         from skactprune.deploy.weights import CompactWeights
 
         check_is_fitted(self)
+        check_features(features)
         shown, components = {}, self._components
         if components is not None:
             shown = {"components": components.components, "mean": components.mean}
@@ -512,6 +528,8 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
             output_prefix=type(self).__name__.lower(),
             feature_names=None if names is None else names.copy(),
         )
+        if features == "used":
+            model = model.with_features(self.get_support(indices=True))
         return model.set_output(**getattr(self, "_sklearn_output_config", {}))
 
     def to_onnx(self, path=None, *, input_dtype=None):

@@ -53,7 +53,7 @@ def compare_with_pca(
     On every fold, these are fitted on the training rows and scored on the held-out rows:
 
     - ``"pruned net"``: `estimator` itself;
-    - ``"unpruned net"``: the same with ``prune_fraction=0``;
+    - ``"unpruned net"``: the same with ``prune_fraction=0`` and ``prune_features=0``;
     - ``"unpruned net, kernel PCA"``: its hidden kernels reconstructed from as many principal
       components as the pruned kernels have ranks, the baseline of the paper;
     - ``"unpruned net, truncated SVD"``: the same with the best approximation of these ranks;
@@ -221,13 +221,17 @@ def _fit_fold(pipeline, net, X, y, train, test, n_components, downstream, scorin
     }
     row = partial(model_row, splits=splits, scoring=scoring)
     pruned, seconds = timed_fit(clone(net), *fit_rows)
-    dense, dense_seconds = timed_fit(clone(net).set_params(prune_fraction=0), *fit_rows)
+    dense, dense_seconds = timed_fit(_unpruned(net), *fit_rows)
     return [
         row(pruned, seconds=seconds, method="pruned net"),
         *_unpruned_rows(dense, dense_seconds, pruned.hidden_ranks_, row),
         *_rival_rows(net, pruned, fit_rows, row),
         *_classifier_rows(pruned, seconds, n_components, downstream, fit_rows, row),
     ]
+
+
+def _unpruned(net):
+    return clone(net).set_params(prune_fraction=0, prune_features=0)
 
 
 def _prefit(estimator, unpruned, n_components):

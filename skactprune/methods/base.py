@@ -10,7 +10,7 @@ import numpy as np
 from skactprune.pruning.blocks import is_shape, tiles
 from skactprune.pruning.method import Method
 from skactprune.pruning.schedules import cumulative_shares
-from skactprune.pruning.selection import GRANULARITIES, SCOPES, select
+from skactprune.pruning.selection import GRANULARITIES, SCOPES, lowest_features, select
 
 # A layer with so many neurons, or as many as there are outputs, loses none with "auto": one that
 # is narrower has no room for what single weights could still tell.
@@ -187,7 +187,7 @@ class ScoredMethod(Method):
         if run.target is None:
             return
         finest = "weight" if self.granularity == "auto" else self.granularity
-        for part in run.parts(run.masks):
+        for part in run.parts(run.counted_in_the_end()):
             layout = part.masks.layout
             fewest = layout.fewest_weights(finest, part.floors)
             highest = (part.masks.n_original - fewest) / self.n_counted(part)
@@ -198,12 +198,22 @@ class ScoredMethod(Method):
                     f"at most {math.floor(highest * 1e4) / 1e4}."
                 )
 
+    def plan_features(self, run):
+        """Raise ValueError where weights may regrow: they would bring features back."""
+        if self.regrow:
+            run.refuse_features("lets weights come back (regrow=True)")
+
     def begin(self, run):
         """Watch what the scores need, if anything; hold pruned weights unless they may regrow."""
         run.hold_masks(not self.regrow)
+        if run.features or run.dropped.any():
+            from skactprune.pruning.probes import Features
+
+            run.watch(Features())
 
     def round(self, run, share):
-        """Remove the lowest scores, until `share` of the target is gone."""
+        """Remove the lowest scores, until `share` of the target is gone; features before that."""
+        self.drop_features(run, run.n_to_drop(share) - int(run.dropped.sum()))
         masks = run.masks.regrown() if self.regrow else run.masks
         self.remove(run, masks.replaced(self.selected(run, masks, share)))
 
@@ -223,6 +233,62 @@ class ScoredMethod(Method):
             for depth, mask in zip(part.depths, found, strict=True):
                 left[depth] = mask
         return left
+
+    def drop_features(self, run, n):
+        """Remove `n` features: at first those that nothing reads, or that never vary.
+
+        Parameters
+        ----------
+        run : Run
+            The run.
+        n : int
+            How many; nothing is done where it is not positive.
+        """
+        if n <= 0:
+            return
+        tell = run.telling_features()
+        scores = self.feature_scores(run)
+        if not np.isfinite(scores[tell]).all():
+            raise ValueError(
+                f"method={run.label} must give finite scores of the features that are left; the "
+                "input data may contain large values and need to be preprocessed."
+            )
+        least = np.finfo(np.float64).min
+        scores = np.where(run.dropped, np.inf, np.where(tell, scores, least))
+        gone = lowest_features(scores, run.masks, run.floors, n)
+        if gone.sum() < n:
+            raise ValueError(
+                f"prune_features={run.features!r} cannot be reached with at least {run.floors} "
+                "neurons left in the hidden layers, which read different features."
+            )
+        self.remove_features(run, gone)
+
+    def feature_scores(self, run):
+        """Scores of the input features; low ones go first.
+
+        They are the sums of what `scores` gives for the weights that are left. Where it scores
+        neurons, they are sums of abs(w), times the standard deviation of the feature.
+
+        Parameters
+        ----------
+        run : Run
+            The run; a round is about to be done.
+
+        Returns
+        -------
+        ndarray of shape (n_features,)
+            Those of features that are read and vary must be finite.
+        """
+        mask = run.masks.current[0]
+        scores = self.checked_scores(run, run.masks)[0]
+        if scores.shape == mask.shape:
+            return np.where(mask, scores, 0.0).sum(axis=0)
+        weight = np.abs(run.weights()[0], dtype=np.float64)
+        return np.where(mask, weight, 0.0).sum(axis=0) * run.probe("Features").deviation
+
+    def remove_features(self, run, gone):
+        """Remove these features, a bool ndarray of shape (n_features,)."""
+        run.drop_features(gone)
 
     def chosen(self, run, part, scores, how):
         """Masks of what is to be left of layers that are chosen from together.
@@ -283,8 +349,8 @@ class ScoredMethod(Method):
         -------
         dict
         """
-        n_original = run.masks.n_original
-        return {"n_left": n_original - n_weights(fraction, n_original)}
+        whole = run.n_counted
+        return {"n_left": whole - n_weights(fraction, whole)}
 
     def remove(self, run, masks):
         """Keep `masks`; neurons leave for good unless they may regrow."""

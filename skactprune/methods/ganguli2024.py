@@ -48,6 +48,10 @@ class Ganguli2024(ScoredMethod):
         self.check_option("counting", ("training", "sample"))
         return super().validated()
 
+    def plan_features(self, run):
+        """Raise ValueError: the fraction is one of the whole net, features included."""
+        run.refuse_features("counts on all weights of the net")
+
     def begin(self, run):
         """Count who fires."""
         from skactprune.pruning.probes import Firing

@@ -163,6 +163,9 @@ class LotteryTicket(ScoredMethod):
         """Rewind, then keep `masks`, so that constants are those of the rewound net."""
         run.restore(self.early_.weights)
         self.others_.put_back(run)
+        if run.dropped.any():
+            # Their weights are there again, at first.
+            run.drop_features(run.dropped)
         run.keep(masks, cut=False)
         run.forget_optimizer()
         # With the constants of dead neurons in its biases: those may leave without being missed.

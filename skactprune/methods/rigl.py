@@ -90,6 +90,10 @@ class RigL(ScoredMethod):
             value = getattr(self, name)
             raise ValueError(f"{name}={value!r} of {type(self).__name__} must be {allowed}.")
 
+    def plan_features(self, run):
+        """Raise ValueError: masks that move bring features back."""
+        run.refuse_features("lets weights come back")
+
     # -- before training --------------------------------------------------------------------
 
     def begin(self, run):

@@ -12,6 +12,8 @@ N_ROWS = 2000
 RIDGE = 0.1
 # Neurons that leave before what they change in the others is computed, in one product.
 BLOCK = 32
+# Features up to which it is asked how well others stand in for them.
+MOST_FEATURES = 2000
 # Matrices up to this size are inverted at once.
 SMALL = 64
 # Part of a number below which a difference from it has lost digits, and one that is all rounding.
@@ -37,6 +39,12 @@ class ActivationSurgeon(CountingMethod):
     ``abs(w_ij) * s_i * g_j``, where s is the standard deviation of a feature, or of whether a
     neuron fires, and g the gain of a neuron, up to a factor for each layer. Nothing is refitted
     where they leave.
+
+    With `prune_features`, features leave one after the other, too, each in units of its standard
+    deviation, and the others take over. Their cost is their whole variance times their weights, as
+    these have become by then, with the gains of the first neurons: nobody could tell the features
+    that a net has only learned noise from, which would stay. Where more than 2000 are left, or no
+    neurons leave, none takes over.
 
     Parameters
     ----------
@@ -99,6 +107,36 @@ class ActivationSurgeon(CountingMethod):
         inputs = run.layout.per_input(self.features_.deviation, self.firing_.deviations)
         layers = zip(weights, rates, outgoing_weights(weights, rates), inputs, strict=False)
         return [weight_scores(*layer) for layer in layers]
+
+    def feature_scores(self, run):
+        """Costs of features."""
+        features, told = run.probe("Features"), np.flatnonzero(run.telling_features())
+        deviation, scores = features.deviation[told], np.zeros(len(features.deviation))
+        outgoing = input_weights(run.weights(), self.firing_.rates)[:, told] * deviation
+        self.inputs_ = None
+        if not 0 < len(told) <= MOST_FEATURES:
+            scores[told] = np.square(outgoing).sum(axis=0)
+            return scores
+        moments = features.moments(run, N_ROWS, told)
+        self.inputs_ = told, deviation, moments
+        scores[told] = elimination_costs(moments.covariance, outgoing, whole=True)
+        return scores
+
+    def remove_features(self, run, gone):
+        """Let the others take over from features, where these are not too many."""
+        if self.inputs_ is None or not self.refits:
+            super().remove_features(run, gone)
+            return
+        told, deviation, moments = self.inputs_
+        mean, mask = run.probe("Features").mean, run.masks.current[0][:, told]
+
+        def refit(gone, weight):
+            new, constant = np.where(gone, 0.0, weight), gone.copy()
+            scaled, change = take_over(moments, gone[told], weight[:, told] * deviation, mask)
+            new[:, told], constant[told] = scaled / deviation, False
+            return new, change + weight[:, constant] @ mean[constant]
+
+        run.drop_features(gone, refit)
 
     def remove(self, run, masks):
         """Let the others take over where whole neurons leave, and keep `masks`."""
@@ -182,8 +220,25 @@ def outgoing_weights(weights, rates):
     return found[::-1]
 
 
+@np.errstate(over="ignore", invalid="ignore")
+def input_weights(weights, rates):
+    """Weights out of the features, each times the gain of its neuron; see `outgoing_weights`.
+
+    Parameters
+    ----------
+    weights, rates : list of ndarray
+        As for `outgoing_weights`.
+
+    Returns
+    -------
+    ndarray of shape (n_first, n_features)
+    """
+    gain = np.sqrt(rates[0] * np.square(outgoing_weights(weights, rates)[0]).sum(axis=0))
+    return gain[:, None] * weights[0].astype(np.float64)
+
+
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")
-def elimination_costs(covariance, outgoing):
+def elimination_costs(covariance, outgoing, whole=False):
     """Cost of removing neurons one after the other, always the one that costs least.
 
     A neuron that leaves is replaced by a linear function of those that stay, whose outgoing weights
@@ -198,6 +253,9 @@ def elimination_costs(covariance, outgoing):
         Covariances C of the outputs of the neurons.
     outgoing : ndarray of shape (n_next, n)
         Their outgoing weights.
+    whole : bool, default=False
+        Whether the cost is that of a whole variance of 1, times the squared norm, whatever the
+        others tell of it.
 
     Returns
     -------
@@ -211,7 +269,7 @@ def elimination_costs(covariance, outgoing):
     system = np.concatenate([_precision(covariance, ridge), outgoing.T], axis=1)
     left, order, costs = np.arange(n), [], []
     while len(left):
-        block = _Block(system, ridge)
+        block = _Block(system, ridge, whole)
         for _ in range(min(BLOCK, len(left))):
             costs.append(block.remove_next())
         order.append(left[block.gone])
@@ -241,6 +299,8 @@ class _Block:
         and its outgoing weights.
     ridge : float
         λ.
+    whole : bool
+        As for `elimination_costs`.
 
     Attributes
     ----------
@@ -248,9 +308,9 @@ class _Block:
         Which have left, in order.
     """
 
-    def __init__(self, system, ridge):
+    def __init__(self, system, ridge, whole):
         n, size = len(system), min(BLOCK, len(system))
-        self._system, self._ridge = system, ridge
+        self._system, self._ridge, self._whole = system, ridge, whole
         self._outgoing = system[:, n:].copy()
         self._diagonal = system.diagonal().copy()
         self._half_norms = 0.5 * np.square(self._outgoing).sum(axis=1)
@@ -263,12 +323,10 @@ class _Block:
     def remove_next(self):
         """Remove the neuron that costs least, and return the cost."""
         diagonal, ridge, n, k = self._diagonal, self._ridge, len(self._work), len(self.gone)
-        cost = np.divide(1, diagonal, out=self._work)
-        cost -= ridge
-        cost *= self._half_norms
+        cost = self._costs()
         j = int(cost.argmin())
         self.gone.append(j)
-        is_told = 1 / diagonal[j] - ridge < ROUNDING * ridge
+        is_told = not self._whole and 1 / diagonal[j] - ridge < ROUNDING * ridge
         found = 0.0 if is_told else 2 * float(cost[j])
         rows, shares = self._rows[: k + 1], self._shares[: k + 1]
         row, share = rows[k], shares[k]
@@ -287,6 +345,17 @@ class _Block:
         self._half_norms[j], diagonal[j] = np.inf, 0.5 / ridge
         self._renew_low_norms()
         return found
+
+    def _costs(self):
+        """Half of the costs, in a place that is written to again."""
+        cost = self._work
+        if self._whole:
+            cost[:] = self._half_norms
+            return cost
+        np.divide(1, self._diagonal, out=cost)
+        cost -= self._ridge
+        cost *= self._half_norms
+        return cost
 
     def _renew_low_norms(self):
         """Compute those norms anew that are differences of much higher ones."""

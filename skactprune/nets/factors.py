@@ -64,10 +64,14 @@ def halves_of_svd(matrix, rank):
     Returns
     -------
     left, right : ndarray of shape (m, rank), (rank, n), dtype float64
+        Rows and columns of zeros are zeros in them, too.
     """
     U, s, Vt = np.linalg.svd(matrix.astype(np.float64), full_matrices=False)
     roots = np.sqrt(s[:rank])
-    return U[:, :rank] * roots, roots[:, None] * Vt[:rank]
+    left, right = U[:, :rank] * roots, roots[:, None] * Vt[:rank]
+    left[~matrix.any(axis=1)] = 0
+    right[:, ~matrix.any(axis=0)] = 0
+    return left, right
 
 
 # -- sparse factors -------------------------------------------------------------------------

@@ -83,6 +83,11 @@ class Method(TakesNames, BaseEstimator):
     def plan(self, run):
         """Raise ValueError where the net cannot be pruned as far as ``run.target`` asks."""
 
+    def plan_features(self, run):
+        """Raise ValueError where features cannot be removed as far as ``run.features`` asks."""
+        if run.features:
+            run.refuse_features("removes no features")
+
     def begin(self, run):
         """Act before the first step, whenever training starts or goes on.
 

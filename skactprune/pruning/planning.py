@@ -17,6 +17,7 @@ from skactprune.pruning.triggers import get_trigger
 MOST_ROUNDS = 10_000
 CONSTRAINTS = {
     "prune_fraction": [Interval(Real, 0, 1, closed="left"), None],
+    "prune_features": [Interval(Real, 0, 1, closed="left")],
     "n_prune_rounds": [Interval(Integral, 0, MOST_ROUNDS, closed="both")],
     "min_neurons": ["array-like", Interval(Integral, 1, None, closed="left")],
     "random_state": ["random_state"],
@@ -62,9 +63,11 @@ def planned(net, params, state=None, trace=None):
     fraction, fractions = params["prune_fraction"], params["layer_fractions"]
     check_one_measure(method, params)
     fraction = None if fraction is None else float(fraction)
+    features = float(params["prune_features"])
+    check_knows_features(net.module_, features)
     n_rounds = int(params["n_prune_rounds"])
     layout = layout_of(net.module_, trace, params["ignored_layers"], fractions)
-    wanted = fraction != 0 or any((fractions or {}).values())
+    wanted = fraction != 0 or features or any((fractions or {}).values())
     shares = cumulative_shares(method.schedule, n_rounds if wanted else 0)
     run = Run(net, repr(params["method"]), params["random_state"], layout)
     if state is not None:
@@ -73,11 +76,22 @@ def planned(net, params, state=None, trace=None):
             run.forget_factors()
     elif not is_chain(net.module_):
         run.take_zeros()
-    target = fraction if shares else 0.0
-    run.ask(target, shares, params["min_neurons"], method.own_threshold)
+    target, features = (fraction, features) if shares else (0.0, 0.0)
+    run.ask(target, shares, params["min_neurons"], method.own_threshold, features)
     if shares:
         method.plan(run)
+    if run.features or run.dropped.any():
+        method.plan_features(run)
     return method, trigger, run
+
+
+def check_knows_features(module, share):
+    """Raise ValueError where a share of the features is to leave that something unknown reads."""
+    if share and not is_chain(module):
+        raise ValueError(
+            f"prune_features={share!r} must be 0 for {type(module).__name__}: only of the nets of "
+            "PrunedMLPClassifier it is known what reads the features."
+        )
 
 
 def check_one_measure(method, params):

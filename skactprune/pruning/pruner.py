@@ -16,7 +16,14 @@ from skactprune.pruning.passes import traced
 from skactprune.pruning.planning import hook_matters, planned, step_tallies, unlabeled_rows
 from skactprune.pruning.triggers import TRIGGERS
 
-STORED_PARAMS = ("method", "prune_fraction", "n_prune_rounds", "trigger", "min_neurons")
+STORED_PARAMS = (
+    "method",
+    "prune_fraction",
+    "n_prune_rounds",
+    "trigger",
+    "min_neurons",
+    "prune_features",
+)
 
 
 class Pruner(TakesNames, Callback):
@@ -68,6 +75,9 @@ class Pruner(TakesNames, Callback):
         Shares of their own for some layers, in [0, 1): names or modules as above, and what is to
         be gone of them in place of `prune_fraction`, whatever the scope of the method. Only for
         methods that choose by scores.
+    prune_features : float, default=0
+        Share of the input features that is gone after the last round, in [0, 1); see
+        `PrunedMLPClassifier`. Only for the multi-layer perceptrons of this package.
 
     Attributes
     ----------
@@ -141,6 +151,7 @@ class Pruner(TakesNames, Callback):
         unlabeled=None,
         ignored_layers=(),
         layer_fractions=None,
+        prune_features=0,
     ):
         self.method = method
         self.prune_fraction = prune_fraction
@@ -152,6 +163,7 @@ class Pruner(TakesNames, Callback):
         self.unlabeled = unlabeled
         self.ignored_layers = ignored_layers
         self.layer_fractions = layer_fractions
+        self.prune_features = prune_features
 
     def initialize(self):
         """Forget earlier training."""
@@ -328,6 +340,8 @@ class Pruner(TakesNames, Callback):
         missed = f"not prune_fraction={self.prune_fraction!r}"
         if run.target is None:
             missed = f"not yet what {run.own_threshold} leaves"
+        if self.prune_features:
+            missed = f"{missed}, with prune_features={self.prune_features!r}"
         self.ending_.tell(net, run, missed)
 
     def _weights(self, batch):

@@ -1,5 +1,6 @@
 """What a method sees of a training run, and what it may do to the net."""
 
+import math
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -38,6 +39,8 @@ class Part:
         Share of their weights that is to be gone in the end, as `Run.target`.
     n_weights : int
         Weights that methods which count all of a net count.
+    n_counted : int
+        Weights that `target` is a share of; see `Run.n_counted`.
     fraction_done : float
         Share of the weights that rounds were asked to remove so far.
     """
@@ -47,6 +50,7 @@ class Part:
     floors: list
     target: float | None
     n_weights: int
+    n_counted: int
     fraction_done: float
 
 
@@ -66,6 +70,7 @@ STATE = (
     "moving",
     "searching",
     "holds",
+    "dropped",
 )
 
 
@@ -94,6 +99,10 @@ class Run:
         None where a threshold of the method's own decides.
     own_threshold : str or None
         That threshold, as `Method.own_threshold`.
+    features : float
+        Share of the input features that is to be gone in the end.
+    dropped : bool ndarray of shape (n_features,)
+        Features that rounds have removed; not those that no weight reads any more by itself.
     layout : Chain or Loose
         Who feeds whom.
     masks : Masks
@@ -158,8 +167,9 @@ class Run:
         self.layout = layout_of(net.module_) if layout is None else layout
         self.masks = Masks(self.layout)
         self.n_weights = sum(layer.weight.numel() for layer in self.layers)
-        self.asked = self.target = 0.0
+        self.asked = self.target = self.features = 0.0
         self.own_threshold, self.reached = None, (None, 0.0)
+        self.dropped = np.zeros(self.layout.shapes[0][1] if self.layout.shapes else 0, dtype=bool)
         self.floors = [1] * len(self.layout.shapes)
         self.shares, self.done, self.fraction_done = [], 0, 0.0
         self.coming = 0
@@ -178,7 +188,7 @@ class Run:
 
     # -- how far ----------------------------------------------------------------------------
 
-    def ask(self, target, shares, min_neurons, own_threshold=None):
+    def ask(self, target, shares, min_neurons, own_threshold=None, features=None):
         """Set what is to be reached, and in which steps; where the run is already, it goes on.
 
         Parameters
@@ -191,17 +201,24 @@ class Run:
             Neurons that every hidden layer, or each of them, keeps at least.
         own_threshold : str, default=None
             What decides instead where `target` is None. Rounds come again when it is another one.
+        features : float, default=None
+            Share of the input features that is to be gone in the end; None leaves it as it is.
 
         Raises
         ------
         ValueError
-            For `min_neurons` that do not fit the layers, and rounds for a net without hidden ones.
+            For `min_neurons` that do not fit the layers, rounds for a net without hidden ones, and
+            a share of the features that leaves none.
         """
         if shares and not self.layout.shapes:
+            name, value = ("prune_fraction", target) if target else ("prune_features", features)
             raise ValueError(
-                f"hidden_layer_sizes=() leaves nothing to prune; prune_fraction={target!r} needs a "
-                "hidden layer (or prune_fraction=0)."
+                f"hidden_layer_sizes=() leaves nothing to prune; {name}={value!r} needs a "
+                f"hidden layer (or {name}=0)."
             )
+        if features is not None:
+            self.features = features
+            self._check_features()
         self.asked, self.target, self.shares = target, self._overall(target), shares
         self.own_threshold = own_threshold
         self.floors = floors_of(self.layout.shapes, min_neurons)
@@ -212,6 +229,14 @@ class Run:
         self.done = min(self.done, len(shares))
         while self.done and not self._is_reached(self.done):
             self.done -= 1
+
+    def _check_features(self):
+        n_features = len(self.dropped)
+        if self.features and self.n_to_drop(1.0) >= n_features:
+            raise ValueError(
+                f"prune_features={self.features!r} must be at most {1 - 1 / n_features:.4g}, so "
+                f"that one of {n_features} features is left."
+            )
 
     def _overall(self, asked):
         """Share of all hidden weights that is to be gone, where layers have shares of their own."""
@@ -270,6 +295,8 @@ class Run:
 
     def _is_reached(self, done):
         """Whether what `done` rounds are to remove is gone already."""
+        if self.dropped.sum() < self.n_to_drop(self.shares[done - 1]):
+            return False
         if self.target is None:
             threshold, share = self.reached
             return threshold == self.own_threshold and self.shares[done - 1] <= share
@@ -282,7 +309,33 @@ class Run:
             self.fraction_done = self.masks.sparsity
             self.reached = self.own_threshold, self.shares[done - 1]
         else:
-            self.fraction_done = self.fraction(done)
+            # Where a round came for features alone, more weights have gone before.
+            self.fraction_done = max(self.fraction_done, self.fraction(done))
+
+    def refuse_features(self, reason):
+        """Raise ValueError: the method ``removes no features``, or whatever the reason is."""
+        raise ValueError(
+            f"method={self.label} {reason}, so that prune_features={self.features!r} must be 0, in "
+            "fits that it goes on from, too."
+        )
+
+    def n_to_drop(self, share):
+        """Number of features that are to be gone where `share` of all that is asked for is."""
+        return math.ceil(share * self.features * len(self.dropped) - 1e-9)
+
+    def counted_in_the_end(self):
+        """Masks of the net before any round, as if it had never had the features that leave."""
+        n_gone = max(self.n_to_drop(1.0), int(self.dropped.sum()))
+        (n_out, n_in), *others = self.layout.shapes
+        return Masks(self.layout.of_shapes([(n_out, n_in - n_gone), *others]))
+
+    @property
+    def n_counted(self):
+        """Number of weights that `target` is a share of: the hidden ones before any round.
+
+        Those of features that rounds have removed do not count.
+        """
+        return self.masks.n_original - self.layout.shapes[0][0] * int(self.dropped.sum())
 
     def needs_accuracy(self, trigger):
         """Whether the accuracy of training is to be taken in the coming epoch."""
@@ -322,6 +375,8 @@ class Run:
                     f"method={self.label} removes its own share of every layer, so that "
                     "layer_fractions must be None."
                 )
+            if self.dropped.sum() < self.n_to_drop(self.shares[done - 1]):
+                self.refuse_features("removes no features")
             if self.epoch:
                 self.layout.renew(self.net, self.rows.training, self.fit_params)
             self._count_as_done(done)
@@ -430,6 +485,7 @@ class Run:
             floors=[self.floors[depth] for depth in depths],
             target=target,
             n_weights=self.n_weights if whole else masks.part(depths).n_original,
+            n_counted=self.n_counted if whole else masks.part(depths).n_original,
             fraction_done=done,
         )
 
@@ -728,6 +784,44 @@ class Run:
                 # What other methods have left is cut by nobody: they would begin anew.
                 self._saved = {}
             self.hold_masks(hold)
+
+    def drop_features(self, gone, refit=None):
+        """Let features go for good: no weight reads them any more.
+
+        What is left of the net puts out, for any row, what it did where these features were at
+        their mean, unless others take over. It is done entirely, or not at all.
+
+        Parameters
+        ----------
+        gone : bool ndarray of shape (n_features,)
+            Features that leave, or have left and may have weights again.
+        refit : callable, optional
+            ``refit(gone, weight)`` says how the others take over: it gets the weights of the first
+            layer in float64, of shape (n_out, n_features), and returns new ones, zero for `gone`,
+            and what is to be added to the biases. Only weights that are left are heeded.
+        """
+        first, mean = self.layers[0], self.probe("Features").mean
+        weight = matrix(first.weight).double().cpu().numpy()
+        if refit is None:
+            new, change = np.where(gone, 0.0, weight), weight[:, gone] @ mean[gone]
+        else:
+            new, change = refit(gone, weight)
+        masks = [self.masks.current[0] & ~gone, *self.masks.current[1:]]
+        with self.transaction(), torch.no_grad():
+            values = [torch.from_numpy(new).to(first.weight)]
+            biases = [first.bias + torch.from_numpy(change).to(first.bias)]
+            surgery.replace([first], self.net.optimizer_, values, biases)
+            self.dropped = self.dropped | gone
+            self.keep(masks, cut=False)
+
+    def telling_features(self):
+        """Which features are read and vary, a bool ndarray of shape (n_features,)."""
+        features = self.probe("Features")
+        if features.deviation is None:
+            raise ValueError(
+                f"prune_features={self.features!r} needs rows that are an array of numbers."
+            )
+        return features.vary & self.masks.current[0].any(axis=0)
 
     def hold_masks(self, holds=True):
         """Hold the masked weights of now at zero after every step, or none of them."""

@@ -78,6 +78,36 @@ def select(scores, masks, *, granularity, scope, floors, n_left=None, n_removed=
     return first_gone(low)
 
 
+def lowest_features(scores, masks, floors, n):
+    """Features that leave, those with the lowest scores.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_features,)
+        Scores; ties are broken by position, and those that have left have infinite ones.
+    masks : Masks
+        What is left of a chain of layers.
+    floors : list of int
+        Neurons that each layer keeps at least, connected to input and output.
+    n : int
+        How many leave.
+
+    Returns
+    -------
+    bool ndarray of shape (n_features,)
+        Fewer than `n` where that many connections would not be left.
+    """
+    order = np.argsort(scores, kind="stable")
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    first, *others = masks.current
+    ranks = [np.where(first, rank, -1), *(np.where(mask, len(rank), -1) for mask in others)]
+    needed = masks.layout.last_paths(ranks, floors)[0].any(axis=0)
+    gone = np.zeros(len(rank), dtype=bool)
+    gone[order[~needed[order] & np.isfinite(scores[order])][:n]] = True
+    return gone
+
+
 def _ranks(scores, masks, granularity, scope, cutoffs):
     """Position of every surviving unit in the order of removal, -1 for what has gone.
 

@@ -1,17 +1,20 @@
-"""How much the features vary, for scores that weigh the inputs of the first layer."""
+"""How the features are distributed, for scores of what reads them, and of themselves."""
 
 import numpy as np
 from scipy import sparse
 from sklearn.preprocessing import StandardScaler
 
 from skactprune.pruning.probes.base import Probe
+from skactprune.pruning.probes.outputs import Moments, moments_of
 
 CHUNK = 2048
+# Part of its mean below which the deviation of a feature is the rounding of a constant.
+ROUNDING = 1e-10
 MOMENTS = ("mean_", "var_", "scale_", "n_samples_seen_")
 
 
 class Features(Probe):
-    """Standard deviations of the features, over the watched rows of all fits that had rounds.
+    """Means and deviations of the features, over the watched rows of all fits that had rounds.
 
     Only in a chain of layers is it known who reads the features; elsewhere nothing is added.
     """
@@ -43,12 +46,54 @@ class Features(Probe):
             for start in range(0, X.shape[0], CHUNK):
                 rows = slice(start, start + CHUNK)
                 some = None if weight is None else weight[rows]
-                self._scaler.partial_fit(X[rows], sample_weight=some)
+                # Of sparse rows it would compute in their type.
+                table = X[rows].astype(np.float64) if sparse.issparse(X) else X[rows]
+                self._scaler.partial_fit(table, sample_weight=some)
 
     @property
     def deviation(self):
         """Standard deviations, of shape (n_features,); None where no rows were added."""
-        return np.sqrt(self._scaler.var_) if hasattr(self._scaler, "var_") else None
+        if not hasattr(self._scaler, "var_"):
+            return None
+        # Of a constant it may be a little less than 0.
+        return np.sqrt(np.maximum(self._scaler.var_, 0.0))
+
+    @property
+    def mean(self):
+        """Means, of shape (n_features,); None where no rows were added."""
+        return getattr(self._scaler, "mean_", None)
+
+    @property
+    def vary(self):
+        """Which features are no constants, a bool ndarray of shape (n_features,)."""
+        # What is not finite is no constant: scores are refused because of it.
+        return ~(self.deviation <= ROUNDING * np.abs(self.mean))
+
+    def moments(self, run, n_rows, columns):
+        """Moments of features in units of their deviations.
+
+        Parameters
+        ----------
+        run : Run
+            The run; covariances are of a sample of its watched rows, which is drawn anew.
+        n_rows : int
+            Size of the sample.
+        columns : int ndarray
+            Which features; they must vary.
+
+        Returns
+        -------
+        Moments
+        """
+        watched, rows = run.rows.watched, run.rows.sample(n_rows)
+        X, weight = watched.X[rows][:, columns], getattr(watched, "sample_weight", None)
+        if weight is not None:
+            weight = weight[rows].astype(np.float64)
+            weight = weight if weight.any() else None
+        scale = self.deviation[columns]
+        with np.errstate(over="ignore", invalid="ignore"):
+            X = (X.toarray() if sparse.issparse(X) else X) / scale
+        return Moments(self.mean[columns] / scale, moments_of(X, weight).covariance)
 
     def state(self):
         """What `load` needs, as arrays; empty where no rows were added."""

@@ -13,7 +13,7 @@ AT_ONCE = 2**21
 
 @dataclass(frozen=True)
 class Moments:
-    """Moments of the outputs of a hidden layer over rows.
+    """Moments of the outputs of a hidden layer, or of features, over rows.
 
     Attributes
     ----------
