@@ -389,6 +389,8 @@ def test_interrupted_in_a_round_it_is_as_before_and_goes_on(monkeypatch):
         ({"prune_features": 0.95}, "prune_features=0.95 must be at most 0.9,.* one of 10"),
         ({"method": Activation(regrow=True)}, "regrow=True.*prune_features=0.5 must be 0"),
         ({"method": RigL()}, "weights come back, so that prune_features=0.5 must be 0"),
+        ({"method": "surgery"}, "weights come back, so that prune_features=0.5 must be 0"),
+        ({"method": "slr"}, "removes no features, so that prune_features=0.5 must be 0"),
         ({"method": "ganguli2024"}, "all weights of the net.*prune_features=0.5 must be 0"),
         ({"prune_fraction": 0.99}, "prune_fraction=0.99 cannot be reached.*8, 5"),
     ],

@@ -108,6 +108,10 @@ class Scratch(Method):
         self.finder_.plan(run)
         run.share_of_epochs = 1 / (1 + self._times_as_long(run))
 
+    def plan_features(self, run):
+        """Raise ValueError where the method that finds the architecture cannot remove features."""
+        get_method(self.finder).plan_features(run)
+
     def _new_finder(self):
         finder = get_method(self.finder)
         return type(finder)(**finder.get_params(deep=False))

@@ -85,6 +85,10 @@ class Surgery(ScoredMethod):
                 raise ValueError(f"{name}={value!r} of {type(self).__name__} must be {allowed}.")
         return super().validated()
 
+    def plan_features(self, run):
+        """Raise ValueError: weights that are spliced bring features back."""
+        run.refuse_features("lets weights come back")
+
     def begin(self, run):
         """Go on with masks that move, or let them rest where no round is to come."""
         super().begin(run)
