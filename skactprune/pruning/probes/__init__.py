@@ -7,10 +7,13 @@ _HOMES = {
     "Factors": "factors",
     "Features": "features",
     "Firing": "firing",
+    "Gates": "trained",
     "InputNorms": "outputs",
+    "Noise": "trained",
     "OutputMoments": "outputs",
     "Outputs": "outputs",
     "Probe": "base",
+    "Trained": "trained",
     "WeightSums": "weights",
     "Zeros": "zeros",
 }
