@@ -2,8 +2,6 @@
 
 import math
 
-import numpy as np
-
 from skactprune.methods.trained import TrainedMethod, n_rows
 from skactprune.pruning.method import register
 
@@ -55,7 +53,7 @@ class L0(TrainedMethod):
 
     granularity = "neuron"
 
-    def __init__(self, strength=0.03, drop_rate=0.5, rate=0.05, scope="layer", schedule="last"):
+    def __init__(self, strength=0.03, drop_rate=0.5, rate=0.05, scope="global", schedule="last"):
         self.strength = strength
         self.drop_rate = drop_rate
         self.rate = rate
@@ -76,7 +74,7 @@ class L0(TrainedMethod):
         return Gates(expected_gate, drawn_gate, self.rate, LIMIT)
 
     def first_values(self, run):
-        """log alpha of the drop rate, and a little noise so that no two are alike."""
+        """Log alpha of the drop rate, and a little noise so that no two are alike."""
         mean = math.log(1 - self.drop_rate) - math.log(self.drop_rate)
         return [run.random_state.normal(mean, 0.01, len(mask)) for mask in run.masks.current]
 
@@ -89,7 +87,7 @@ class L0(TrainedMethod):
         return total * (float(self.strength) / n_rows(run))
 
     def scores(self, run):
-        """log alpha."""
+        """Log alpha."""
         return [value[:, None] for value in self.trained_.arrays()]
 
 

@@ -106,7 +106,7 @@ class VariationalDropout(TrainedMethod):
 
 
 def log_alpha(log_variance, weight):
-    """log sigma^2 - log w^2, a tensor within the limits."""
+    """Log sigma^2 - log w^2, a tensor within the limits."""
     return (log_variance - (weight.square() + SMALL).log()).clamp(-LIMIT, LIMIT)
 
 
