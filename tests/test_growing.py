@@ -34,7 +34,7 @@ class Watch(Callback):
         if training and method.trained_.active:
             values = method.trained_.arrays()
             masks = [method.mask(torch.tensor(value)).numpy() for value in values]
-            self.seen.append((run.done, values, masks, method.budget(run)))
+            self.seen.append((run.done, values, masks, method.wanted_size(run)))
 
 
 def fit(method, watch=None, **params):

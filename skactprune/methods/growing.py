@@ -21,7 +21,7 @@ class Growing(TrainedMethod):
     leave: those into a layer are the sum of its masks times that of the layer before. Added to the
     loss is ``strength / 2 * (size - budget) ** 2``, whose slope opens masks while the net is too
     small and closes them where it is too large. The budget goes from the size in the beginning to
-    ``1 - prune_fraction`` with beta.
+    ``1 - prune_fraction``, or `budget`, with beta.
 
     Parameters
     ----------
@@ -34,6 +34,9 @@ class Growing(TrainedMethod):
         Of the penalty.
     rate : float, default=0.05
         Learning rate of s, whose optimizer is Adam in any case.
+    budget : float or None, default=None
+        In (0, 1): share of the hidden weights that is aimed at; the neurons with negative s leave,
+        however many they are. `prune_fraction` must be None with it, and given without it.
     {scope}
     {schedule}
 
@@ -64,6 +67,7 @@ class Growing(TrainedMethod):
         sharpness=30.0,
         strength=100.0,
         rate=0.05,
+        budget=None,
         scope="global",
         schedule="last",
     ):
@@ -71,8 +75,14 @@ class Growing(TrainedMethod):
         self.sharpness = sharpness
         self.strength = strength
         self.rate = rate
+        self.budget = budget
         self.scope = scope
         self.schedule = schedule
+
+    @property
+    def own_threshold(self):
+        """The budget, if there is one; see `Method.own_threshold`."""
+        return self.own("budget")
 
     def validated(self):
         """Return self after checking the options; see `Method.validated`."""
@@ -80,6 +90,8 @@ class Growing(TrainedMethod):
         self.check_number("sharpness", at_least=1)
         self.check_number("strength", at_least=0)
         self.check_number("rate", above=0)
+        if self.budget is not None:
+            self.check_number("budget", above=0, below=1)
         return super().validated()
 
     def probe(self):
@@ -122,18 +134,23 @@ class Growing(TrainedMethod):
     def penalty(self, run):
         """How far the size is from the budget, squared, times `strength` / 2."""
         found = size(run, [self.mask(value).sum() for value in self.trained_.values])
-        return 0.5 * float(self.strength) * (found - self.budget(run)) ** 2
+        return 0.5 * float(self.strength) * (found - self.wanted_size(run)) ** 2
 
-    def budget(self, run):
+    def wanted_size(self, run):
         """Share of the hidden weights that the masks are to leave now."""
         low, high = 1 / (1 + math.exp(FIRST)), 1 / (1 + math.exp(-FIRST))
         n_open = [(self.n_open(n_out, run), n_out) for n_out in map(len, run.masks.current)]
         first = size(run, [high * n + low * (n_out - n) for n, n_out in n_open])
-        return first + (1 - run.target - first) * annealing(run)
+        last = 1 - run.target if self.budget is None else float(self.budget)
+        return first + (last - first) * annealing(run)
 
     def scores(self, run):
         """The values of s."""
         return [value[:, None] for value in self.trained_.arrays()]
+
+    def cutoffs(self, run, share):
+        """Where masks are open: above 0, once all is to leave."""
+        return [0.0 if share == 1 else -math.inf] * len(run.hidden)
 
 
 def size(run, widths):

@@ -34,16 +34,19 @@ class L0(TrainedMethod):
         Probability, in the beginning, that the underlying gate is closed: sigmoid(-log alpha).
     rate : float, default=0.05
         Learning rate of log alpha, whose optimizer is Adam in any case.
+    threshold : float or None, default=None
+        In (0, 1): neurons whose gate, when the net predicts, is smaller leave. `prune_fraction`
+        must be None with it, and given without it.
     {scope}
     {schedule}
 
     Notes
     -----
-    The paper lets gates close by themselves, and the penalty alone says how many. Here the lowest
-    log alpha go, until `prune_fraction` is met; then gates stay as they are, as part of the
-    weights, and the net is trained on. The paper also has gates for the features, and an L2
-    penalty that counts only where gates are open; that of the estimators counts in any case. Rounds
-    come at the epochs of the trigger, whatever its patience.
+    The paper lets gates close by themselves, and the penalty alone says how many; that is a small
+    `threshold`. With `prune_fraction` the lowest log alpha go until it is met. Then gates stay as
+    they are, as part of the weights, and the net is trained on. The paper also has gates for the
+    features, and an L2 penalty that counts only where gates are open; that of the estimators counts
+    in any case. Rounds come at the epochs of the trigger, whatever its patience.
 
     References
     ----------
@@ -53,18 +56,34 @@ class L0(TrainedMethod):
 
     granularity = "neuron"
 
-    def __init__(self, strength=0.03, drop_rate=0.5, rate=0.05, scope="global", schedule="last"):
+    def __init__(
+        self,
+        strength=0.03,
+        drop_rate=0.5,
+        rate=0.05,
+        threshold=None,
+        scope="global",
+        schedule="last",
+    ):
         self.strength = strength
         self.drop_rate = drop_rate
         self.rate = rate
+        self.threshold = threshold
         self.scope = scope
         self.schedule = schedule
+
+    @property
+    def own_threshold(self):
+        """The threshold, if there is one; see `Method.own_threshold`."""
+        return self.own("threshold")
 
     def validated(self):
         """Return self after checking the options; see `Method.validated`."""
         self.check_number("strength", at_least=0)
         self.check_number("drop_rate", above=0, below=1)
         self.check_number("rate", above=0)
+        if self.threshold is not None:
+            self.check_number("threshold", above=0, below=1)
         return super().validated()
 
     def probe(self):
@@ -89,6 +108,11 @@ class L0(TrainedMethod):
     def scores(self, run):
         """Log alpha."""
         return [value[:, None] for value in self.trained_.arrays()]
+
+    def cutoffs(self, run, share):
+        """The log alpha of a gate, the same for all layers."""
+        gate = (share * self.threshold - GAMMA) / (ZETA - GAMMA)
+        return [math.log(gate / (1 - gate)) if share else -math.inf] * len(run.hidden)
 
 
 def expected_gate(log_alpha):

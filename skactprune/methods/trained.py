@@ -46,6 +46,11 @@ class TrainedMethod(ScoredMethod):
         elif not self.trained_.active:
             self.trained_.start(self.first_values(run))
 
+    def own(self, name):
+        """Option that is a threshold of the method's own, as `Method.own_threshold` gives it."""
+        value = getattr(self, name)
+        return None if value is None else f"{name}={value!r}"
+
     def acts_on(self, hook):
         """Whether a hook does anything: while something is trained; see `Method.acts_on`."""
         return self.trained_.active and super().acts_on(hook)

@@ -34,6 +34,9 @@ class VariationalDropout(TrainedMethod):
         Learning rate of log sigma^2, whose optimizer is Adam in any case.
     strength : float, default=1.0
         What the divergence is multiplied by; 1 is that of a variational bound.
+    threshold : float or None, default=None
+        Positive: weights of a larger log alpha leave, 3 in the paper. `prune_fraction` must be None
+        with it, and given without it.
     {granularity}
     {scope}
     {schedule}
@@ -41,10 +44,12 @@ class VariationalDropout(TrainedMethod):
     Notes
     -----
     As in the paper, the divergence comes in slowly: its weight rises from 0 before the first round
-    to `strength` before the last one, in equal steps from round to round. The paper drops weights
-    of log alpha above 3 in the end. Here the largest log alpha go, until `prune_fraction` is met;
-    then noise and divergence end, and the net is trained on as it is. The output layer, which is
-    not pruned, has no noise. Rounds come at the epochs of the trigger, whatever its patience.
+    to `strength` before the last one, in equal steps from round to round. At the last round weights
+    are dropped, those of the largest log alpha until `prune_fraction` is met, or all beyond
+    `threshold`; then noise and divergence end, and the net is trained on as it is. Rounds before
+    it, if a schedule gives them a share, apply the threshold over that share. The output layer,
+    which is not pruned, has no noise. Rounds come at the epochs of the trigger, whatever its
+    patience.
 
     References
     ----------
@@ -58,6 +63,7 @@ class VariationalDropout(TrainedMethod):
         log_variance=-8.0,
         rate=0.05,
         strength=1.0,
+        threshold=None,
         granularity="weight",
         scope="global",
         schedule="last",
@@ -65,15 +71,23 @@ class VariationalDropout(TrainedMethod):
         self.log_variance = log_variance
         self.rate = rate
         self.strength = strength
+        self.threshold = threshold
         self.granularity = granularity
         self.scope = scope
         self.schedule = schedule
+
+    @property
+    def own_threshold(self):
+        """The threshold, if there is one; see `Method.own_threshold`."""
+        return self.own("threshold")
 
     def validated(self):
         """Return self after checking the options; see `Method.validated`."""
         self.check_number("log_variance", above=-float("inf"))
         self.check_number("rate", above=0)
         self.check_number("strength", at_least=0)
+        if self.threshold is not None:
+            self.check_number("threshold", above=0)
         return super().validated()
 
     def probe(self):
@@ -103,6 +117,11 @@ class VariationalDropout(TrainedMethod):
             np.log(np.square(weight) + SMALL) - log_variance
             for weight, log_variance in zip(weights, self.trained_.arrays(), strict=True)
         ]
+
+    def cutoffs(self, run, share):
+        """The same log alpha for all layers."""
+        cutoff = -float(self.threshold) / share if share else -np.inf
+        return [cutoff] * len(run.hidden)
 
 
 def log_alpha(log_variance, weight):

@@ -2,10 +2,8 @@
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
-from skactprune.nets.matrices import stored_like
 from skactprune.pruning.probes.base import Probe
 
 
@@ -28,7 +26,11 @@ class Trained(Probe):
     ----------
     values : list of torch.Tensor of shape (n_out,) or (n_out, n_in)
         The tensors; empty while none is trained.
+    n_of_layer : int
+        How many of them a layer has.
     """
+
+    n_of_layer = 1
 
     def __init__(self, rate, limit=np.inf):
         self.rate, self.limit = rate, limit
@@ -89,18 +91,23 @@ class Trained(Probe):
         self._handles = self.hooks(self._run)
 
     def _set(self, values, states):
-        like = [self._like(layer.weight) for layer in self._run.hidden]
+        layers = [layer for layer in self._run.hidden for _ in range(self.n_of_layer)]
+        like = [self._like(layer.weight) for layer in layers]
         self._states = [
-            {k: v.to(at["device"]) if v.shape == value.shape else v for k, v in state.items()}
+            {k: v.to(at["device"]) if has_shape(v, value) else v for k, v in state.items()}
             for value, state, at in zip(values, states, like, strict=True)
         ]
         self.values = [
             value.detach().clone().to(**at).requires_grad_()
             for value, at in zip(values, like, strict=True)
         ]
-        self._optimizer = torch.optim.Adam(self.values, lr=float(self.rate))
+        self._optimizer = self.new_optimizer()
         # The same dicts: the optimizer fills them.
         self._optimizer.state.update(zip(self.values, self._states, strict=True))
+
+    def new_optimizer(self):
+        """Optimizer of the values."""
+        return torch.optim.Adam(self.values, lr=float(self.rate))
 
     @staticmethod
     def _like(weight):
@@ -164,7 +171,7 @@ class Trained(Probe):
         return {
             "values": [value.detach().cpu().numpy().copy() for value in self.values],
             "states": [
-                {name: value.cpu().numpy().copy() for name, value in state.items()}
+                {k: v.cpu().numpy().copy() for k, v in state.items() if torch.is_tensor(v)}
                 for state in self._states
             ],
         }
@@ -181,174 +188,9 @@ class Trained(Probe):
         return vars(self) | {"_run": None, "_handles": [], "_generators": {}, "_optimizer": None}
 
 
-class Gates(Trained):
-    """A gate for every hidden neuron of a chain, by which its output is multiplied.
-
-    Between steps a gate is part of the weights that its neuron feeds: the net predicts as if there
-    were none. For a step of training the weights are those without the gates, and gates may be
-    drawn.
-
-    Parameters
-    ----------
-    rate, limit : float
-        As for `Trained`.
-    predicting : callable
-        Gates, a tensor of shape (n_out,), of the values of a layer.
-    training : callable
-        Gates, of shape (n_rows, n_out) or (n_out,), in a step of training. It gets the values,
-        the number of rows and a ``torch.Generator``.
-    """
-
-    def __init__(self, predicting, training, rate, limit=np.inf):
-        super().__init__(rate, limit)
-        self.predicting, self.training = predicting, training
-        # Weights that gated neurons feed, without gates, and the gates that the layers have.
-        self._fed, self._folded, self._in_step = [], [], False
-
-    def attach(self, run):
-        """Raise ValueError where it is not known which layer feeds which."""
-        run.require_chain()
-        super().attach(run)
-
-    def start(self, values):
-        """Train gates from now on; the weights of now are what they multiply."""
-        super().start(values)
-        self._fed = [layer.weight.detach() for layer in self._run.layers[1:]]
-        self._fold()
-
-    def hooks(self, run):
-        """Multiply what layers get by gates."""
-        return [
-            layer.register_forward_pre_hook(_Gating(self, depth))
-            for depth, layer in enumerate(run.layers[1:])
-        ]
-
-    def multiplied(self, depth, h):
-        """Outputs of a hidden layer in training, times its gates."""
-        value = self.values[depth]
-        return h * self.training(value, len(h), self.generator(value.device)).to(h.dtype)
-
-    def begin_batch(self, batch, weight):
-        """Give the layers their weights without the gates."""
-        if not self.active:
-            return
-        self._in_step = True
-        for layer, fed, gate in zip(self._run.layers[1:], self._fed, self._folded, strict=True):
-            held, gate = layer.weight.detach(), gate.to(layer.weight)
-            fed = fed.to(layer.weight.device)
-            # What somebody else has written in the meantime has the gate in it.
-            found = torch.where((held == fed * gate) | (gate == 0), fed, held / gate)
-            layer.weight.data = stored_like(found, held)
-
-    def end_batch(self, batch, pre_activations):
-        """Make a step, and give the layers their weights with the gates."""
-        super().end_batch(batch, pre_activations)
-        self._close()
-
-    def detach(self):
-        """Give the layers their weights with the gates, wherever a step was left."""
-        super().detach()
-        self._close()
-
-    def _close(self):
-        if self._in_step:
-            self._fed = [layer.weight.detach() for layer in self._run.layers[1:]]
-            self._fold()
-            self._in_step = False
-
-    @torch.no_grad()
-    def _fold(self):
-        layers = self._run.layers[1:]
-        self._folded = [self.predicting(value) for value in self.values]
-        for layer, fed, gate in zip(layers, self._fed, self._folded, strict=True):
-            layer.weight.data = stored_like(fed * gate.to(fed), fed)
-
-    def stop(self):
-        """Train no gates any more; those of now stay in the weights."""
-        super().stop()
-        self._fed, self._folded = [], []
-
-    def cut(self, keep):
-        """Forget the neurons that have left."""
-        if not self.active:
-            return
-        super().cut(keep)
-        self._fed = [
-            stored_like(chosen(fed, rows, columns), fed)
-            for fed, rows, columns in zip(self._fed, [*keep[1:], None], keep, strict=True)
-        ]
-        self._folded = [
-            chosen(gate, kept, None) for gate, kept in zip(self._folded, keep, strict=True)
-        ]
-
-    def state(self):
-        """What `load` needs, as arrays."""
-        return super().state() | {
-            name: [tensor.cpu().numpy().copy() for tensor in tensors]
-            for name, tensors in (("fed", self._fed), ("folded", self._folded))
-        }
-
-    def load(self, state):
-        """Go on where `state` was taken."""
-        super().load(state)
-        self._fed = [torch.tensor(fed) for fed in state["fed"]]
-        self._folded = [torch.tensor(gate) for gate in state["folded"]]
-
-
-class _Gating:
-    """Forward pre-hook of a layer that is fed by gated neurons."""
-
-    def __init__(self, gates, depth):
-        self._gates, self._depth = gates, depth
-
-    def __call__(self, layer, inputs):
-        if layer.training:
-            return (self._gates.multiplied(self._depth, inputs[0]), *inputs[1:])
-        return None
-
-
-class Noise(Trained):
-    """Noise of the hidden weights: the logarithm of its variance, for each of them.
-
-    In training, the output of a layer gets noise of the variance that independent noise of its
-    weights would give it, given its input: the local reparametrization trick. Biases have none, nor
-    has a weight that is pruned.
-    """
-
-    def hooks(self, run):
-        """Add noise to what the hidden layers put out."""
-        return [
-            layer.register_forward_hook(_Noising(self, depth))
-            for depth, layer in enumerate(run.hidden)
-        ]
-
-    def noisy(self, depth, layer, h, z):
-        """Output of a hidden layer in training, with noise."""
-        value = self.values[depth]
-        mask = torch.from_numpy(self._run.masks.current[depth]).to(value.device)
-        variance = (value.exp() * mask).reshape(layer.weight.shape).to(h.dtype)
-        # A root has no slope at 0.
-        deviation = _without_bias(layer, h.square(), variance).clamp_min(1e-16).sqrt()
-        drawn = torch.empty_like(z).normal_(generator=self.generator(z.device))
-        return z + deviation * drawn
-
-
-class _Noising:
-    """Forward hook of a hidden layer."""
-
-    def __init__(self, noise, depth):
-        self._noise, self._depth = noise, depth
-
-    def __call__(self, layer, inputs, z):
-        return self._noise.noisy(self._depth, layer, inputs[0], z) if layer.training else None
-
-
-def _without_bias(layer, h, weight):
-    """Output of a linear or convolutional layer with another weight, and without its bias."""
-    if weight.dim() == 2:
-        return F.linear(h, weight)
-    convolution = {3: F.conv1d, 4: F.conv2d, 5: F.conv3d}[weight.dim()]
-    return convolution(h, weight, None, layer.stride, layer.padding, layer.dilation, layer.groups)
+def has_shape(value, other):
+    """Whether a piece of an optimizer's state has an entry for each of a tensor."""
+    return torch.is_tensor(value) and value.shape == other.shape
 
 
 def chosen(tensor, rows, columns):
