@@ -8,6 +8,8 @@ from skactprune.pruning.method import register
 GAMMA, ZETA, BETA = -0.1, 1.1, 2.0 / 3.0
 # Of log alpha, as in the authors' code.
 LIMIT = math.log(100.0)
+# At which a gate that predicts is all but 1.
+OPEN = math.log((1 - GAMMA) / (ZETA - 1))
 
 
 @register("l0")
@@ -44,7 +46,8 @@ class L0(TrainedMethod):
     -----
     The paper lets gates close by themselves, and the penalty alone says how many; that is a small
     `threshold`. With `prune_fraction` the lowest log alpha go until it is met. Then gates stay as
-    they are, as part of the weights, and the net is trained on. The paper also has gates for the
+    they are, as part of the weights, and the net is trained on. A net that has been pruned before
+    starts with open gates, whatever `drop_rate`. The paper also has gates for the
     features, and an L2 penalty that counts only where gates are open; that of the estimators counts
     in any case. Rounds come at the epochs of the trigger, whatever its patience.
 
@@ -95,6 +98,8 @@ class L0(TrainedMethod):
     def first_values(self, run):
         """Log alpha of the drop rate, and a little noise so that no two are alike."""
         mean = math.log(1 - self.drop_rate) - math.log(self.drop_rate)
+        if run.fraction_done:
+            mean = OPEN
         return [run.random_state.normal(mean, 0.01, len(mask)) for mask in run.masks.current]
 
     def penalty(self, run):

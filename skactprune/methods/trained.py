@@ -67,6 +67,9 @@ class TrainedMethod(ScoredMethod):
 
     def round(self, run, share):
         """Remove the lowest scores; when all is gone, train the rest as it is."""
+        if not self.trained_.active:
+            # Some schedules have all of it gone before the last round.
+            return
         super().round(run, share)
         if share == 1:
             self.trained_.stop()

@@ -28,7 +28,8 @@ class Gates(Trained):
     def __init__(self, predicting, training, rate, limit=np.inf):
         super().__init__(rate, limit)
         self.predicting, self.training = predicting, training
-        # Weights that gated neurons feed, without gates, and the gates that the layers have.
+        # Weights that gated neurons feed, without gates, which in a step the layers have
+        # themselves, and the gates that are in those of the layers.
         self._fed, self._folded, self._in_step = [], [], False
 
     def attach(self, run):
@@ -59,12 +60,16 @@ class Gates(Trained):
         if not self.active:
             return
         self._in_step = True
+        found = []
         for layer, fed, gate in zip(self._run.layers[1:], self._fed, self._folded, strict=True):
             held, gate = layer.weight.detach(), gate.to(layer.weight)
             fed = fed.to(layer.weight.device)
             # What somebody else has written in the meantime has the gate in it.
-            found = torch.where((held == fed * gate) | (gate == 0), fed, held / gate)
-            layer.weight.data = stored_like(found, held)
+            ours = (held == fed * gate) | (gate == 0)
+            found.append(stored_like(torch.where(ours, fed, held / gate), held))
+        for layer, weight in zip(self._run.layers[1:], found, strict=True):
+            layer.weight.data = weight
+        self._fed = None
 
     def end_batch(self, batch, pre_activations):
         """Make a step, and give the layers their weights with the gates."""
@@ -77,8 +82,10 @@ class Gates(Trained):
         self._close()
 
     def _close(self):
+        # An interrupt may have come anywhere, here too.
         if self._in_step:
-            self._fed = [layer.weight.detach() for layer in self._run.layers[1:]]
+            if self._fed is None:
+                self._fed = [layer.weight.detach() for layer in self._run.layers[1:]]
             self._fold()
             self._in_step = False
 
