@@ -1,5 +1,5 @@
 """How much: the share of `prune_fraction` that is gone after each round."""
 
-from skactprune.pruning.schedules import Cubic, Geometric, Linear, OneShot
+from skactprune.pruning.schedules import Cubic, Geometric, Last, Linear, OneShot
 
-__all__ = ["Cubic", "Geometric", "Linear", "OneShot"]
+__all__ = ["Cubic", "Geometric", "Last", "Linear", "OneShot"]

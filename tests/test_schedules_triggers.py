@@ -45,6 +45,7 @@ def test_geometric_rounds_shrink_by_a_fifth():
         ("linear", [0.25, 0.5, 0.75, 1.0]),
         ("cubic", [1 - 0.75**3, 1 - 0.5**3, 1 - 0.25**3, 1.0]),
         ("one_shot", [1.0] * 4),
+        ("last", [0.0] * 3 + [1.0]),
         (Geometric(ratio=1), [0.25, 0.5, 0.75, 1.0]),
         (Geometric(ratio=2), [1 / 15, 3 / 15, 7 / 15, 1.0]),
         (lambda done, n_rounds: (done / n_rounds) ** 2, [1 / 16, 1 / 4, 9 / 16, 1.0]),
@@ -58,14 +59,14 @@ def test_shares(schedule, expected):
 def test_shares_never_decrease_and_end_at_one(schedule, n_rounds):
     shares = cumulative_shares(schedule, n_rounds)
     assert len(shares) == n_rounds
-    assert all(0 < a <= b <= 1 for a, b in zip(shares, shares[1:], strict=False))
+    assert all(0 <= a <= b <= 1 for a, b in zip(shares, shares[1:], strict=False))
     assert not shares or shares[-1] == 1.0
 
 
 @pytest.mark.parametrize(
     ("schedule", "message"),
     [
-        ("exponential", r"schedule='exponential' is unknown.*'cubic', 'geometric', 'linear'"),
+        ("exponential", r"schedule='exponential' is unknown.*'cubic', 'geometric', 'last', "),
         (lambda done, n_rounds: 1 - done / n_rounds, "must not decrease and must end at 1"),
         (lambda done, n_rounds: done / n_rounds / 2, "must not decrease and must end at 1"),
         (3, "schedule=3 must be a name or a callable"),

@@ -23,7 +23,7 @@ OPTIONS = {
     many neurons and inputs, 4 by 4 for "block".""",
     "scope": """{"layer", "global"}
     The same share of every layer, or the lowest scores of all layers.""",
-    "schedule": """{"geometric", "cubic", "linear", "one_shot"} or callable
+    "schedule": """{"geometric", "cubic", "linear", "one_shot", "last"} or callable
     Share of `prune_fraction` that is gone after each round.""",
     "regrow": """bool
     Whether pruned weights, set to zero, may be learned again. What is still zero goes first.""",

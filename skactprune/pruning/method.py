@@ -111,7 +111,7 @@ class Method(TakesNames, BaseEstimator):
         run : Run
             The run.
         share : float
-            Share of ``run.target`` that is to be gone afterwards, in (0, 1]; where that is None,
+            Share of ``run.target`` that is to be gone afterwards, in [0, 1]; where that is None,
             share of what the method's own threshold asks for.
         """
 

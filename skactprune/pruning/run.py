@@ -256,7 +256,9 @@ class Run:
         """Count epochs and rounds from zero; rounds whose target was reached are skipped."""
         self.epoch = self.n_rows_seen = self.done = 0
         self.best, self.idle = np.inf, 0
-        while self.done < len(self.shares) and self._is_reached(self.done + 1):
+        # While nothing is gone, rounds that remove nothing come, too: methods tell time by them.
+        n_rounds = len(self.shares) if self.fraction_done else 0
+        while self.done < n_rounds and self._is_reached(self.done + 1):
             self.done += 1
 
     def take_zeros(self):

@@ -71,12 +71,21 @@ class OneShot(BaseEstimator):
         return float(done > 0)
 
 
+@SCHEDULES.add("last")
+class Last(BaseEstimator):
+    """The last round removes everything, earlier rounds nothing."""
+
+    def __call__(self, done, n_rounds):
+        """Share that is gone after `done` of `n_rounds` rounds."""
+        return float(done == n_rounds)
+
+
 def cumulative_shares(schedule, n_rounds):
     """Shares of `prune_fraction` gone after rounds 1 .. `n_rounds`.
 
     Parameters
     ----------
-    schedule : {"geometric", "cubic", "linear", "one_shot"} or callable
+    schedule : {"geometric", "cubic", "linear", "one_shot", "last"} or callable
         A callable gets ``(done, n_rounds)`` and returns the share that is gone by then.
     n_rounds : int
         Number of rounds.

@@ -203,7 +203,7 @@ OPTIONS = {
     "gamma": [0, 1e-4, np.float32(0.5)],
     "power": [0, 1, np.float32(0.5)],
     "scope": ["layer", "global"],
-    "schedule": ["geometric", "cubic", "linear", "one_shot", Geometric(1), Geometric(3)]
+    "schedule": ["geometric", "cubic", "linear", "one_shot", "last", Geometric(3)]
     + [Cubic(), Linear(), OneShot(), square, Geometric(np.float32(0.5))],
     "regrow": [True, False],
     "reset_counts": [True, False, np.bool_(True)],
@@ -217,6 +217,24 @@ OPTIONS = {
     "update_every": [1, 3, 100, np.int64(2)],
     "drop_fraction": [0.3, 0.01, 0.99, np.float32(0.5)],
     "stop": [0.75, 1, 1e-3, np.float32(0.5)],
+    "log_variance": [-8, -1.0, np.float32(2)],
+    "rate": [1e-3, 1, np.float32(0.1)],
+    "strength": [0, 1e-3, 10, np.float32(1)],
+    "drop_rate": [0.01, 0.99, np.float32(0.5)],
+    "threshold": [None, 0.5, np.float32(0.1)],
+    "budget": [None, 0.2, np.float32(0.9)],
+    "seed_fraction": [0.01, 0.99, np.float32(0.5)],
+    "sharpness": [1, 1000.0, np.float32(10)],
+    "sparsity": ["hoyer", "l1"],
+    "orthogonality": [0, 1, np.float32(100)],
+    "energy": [None, 0.01, np.float32(0.9)],
+    "significance": ["weight", "activation", "cost"],
+    "low": [0, 1, np.float32(0.5)],
+    "keep": [0, 1, np.float32(0.5)],
+    "bits": [1, 4, np.int64(8)],
+    "retrain": [0, 1, np.float32(0.5)],
+    "finder": ["magnitude", "firing_deviation", skactprune.methods.Random()],
+    "n_rounds": [1, 7, np.int64(100)],
 }
 BAD_OPTIONS = {
     "granularity": [None, "column", 3, ["neuron"], np.array(["neuron", "weight"]), (0, 2)],
@@ -240,6 +258,24 @@ BAD_OPTIONS = {
     "update_every": [0, -1, 2.5, None, "a", np.nan],
     "drop_fraction": [0, 1, np.nan, None, "a"],
     "stop": [0, 1.5, np.nan, None, "a"],
+    "log_variance": [None, np.inf, "a"],
+    "rate": [0, -1, np.nan, None, "a"],
+    "strength": [-1, np.inf, None, "a"],
+    "drop_rate": [0, 1, np.nan, None, "a"],
+    "threshold": [0, -1, np.nan, "a", True],
+    "budget": [0, 1, np.nan, "a"],
+    "seed_fraction": [0, 1, None, "a"],
+    "sharpness": [0.5, np.inf, None, "a"],
+    "sparsity": [None, "l2", 3],
+    "orthogonality": [-1, np.nan, None, "a"],
+    "energy": [0, 1, np.nan, "a"],
+    "significance": [None, "loss", 3],
+    "low": [-1, 2, np.nan, None, "a"],
+    "keep": [-1, 2, np.nan, None, "a"],
+    "bits": [0, 9, 2.5, None, "a"],
+    "retrain": [-1, 2, np.nan, None, "a"],
+    "finder": [None, "nonsense", 3],
+    "n_rounds": [0, 2.5, None, "a", True],
 }
 NAMES = {*GOOD, *BAD, *OPTIONS, "X", "y", "sample_weight", "X_unlabeled", "ratio", "start"}
 NAMES |= {"Sample weights", "Input", "array", "classes", "label", "Found", "The input data"}
@@ -702,7 +738,12 @@ def check_shapes(clf, case, caught, folder):
         require(not mask[:, dead].any(), "dead neurons are masked")
     if clf.masks_:
         whole = sum(mask.size for mask in clf.masks_)
-        gone = 1 - sum(int(mask.sum()) for mask in clf.masks_) / whole
+        # Where weights are a product, the numbers of its factors count.
+        left = sum(
+            int(mask.sum()) if pair is None else sum(map(np.count_nonzero, pair))
+            for mask, pair in zip(clf.masks_, clf.factors_, strict=True)
+        )
+        gone = 1 - left / whole
         require(abs(gone - clf.sparsity_) < 1e-9, f"sparsity_ {clf.sparsity_} is {gone}")
     require(len(clf.hidden_ranks_) == len(clf.masks_), "length of hidden_ranks_")
 

@@ -169,7 +169,10 @@ def flaws_of(clf, *, interrupted=True):
             flaws.append("masked weights are not zero")
         if mask.sum() != small.sum():
             flaws.append("masks_ have weights of neurons that have left")
-    left = sum(mask.sum() for mask in clf.masks_)
+    left = sum(
+        mask.sum() if pair is None else sum(map(np.count_nonzero, pair))
+        for mask, pair in zip(clf.masks_, clf.factors_, strict=True)
+    )
     if not np.isclose(clf.sparsity_, 1 - left / sum(mask.size for mask in clf.masks_)):
         flaws.append("sparsity_ is not that of masks_")
     return flaws + _flaws_of_progress(clf) + _flaws_of_training(clf)

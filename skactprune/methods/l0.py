@@ -1,0 +1,137 @@
+"""L0 regularization by hard concrete gates (Louizos, Welling & Kingma, ICLR 2018)."""
+
+import math
+
+from skactprune.methods.trained import TrainedMethod, n_rows
+from skactprune.pruning.method import register
+
+GAMMA, ZETA, BETA = -0.1, 1.1, 2.0 / 3.0
+# Of log alpha, as in the authors' code.
+LIMIT = math.log(100.0)
+# At which a gate that predicts is all but 1.
+OPEN = math.log((1 - GAMMA) / (ZETA - 1))
+
+
+@register("l0")
+class L0(TrainedMethod):
+    """Remove the neurons whose gates, which are trained to close, are open least.
+
+    The output of every hidden neuron is multiplied by a gate, in training a random one for each
+    row, that is exactly 0 or 1 with some probability::
+
+        gate = clamp(sigmoid((log u - log(1 - u) + log alpha) / beta) * (zeta - gamma) + gamma)
+
+    to [0, 1], with u uniform, gamma = -0.1, zeta = 1.1 and beta = 2 / 3 (equations 10 and 11 of the
+    paper). Added to the loss is, for each gate, the probability that it is not 0,
+    ``sigmoid(log alpha - beta * log(-gamma / zeta))``, times the number of weights that go with its
+    neuron, times ``strength / n_rows``. To predict, a gate is
+    ``clamp(sigmoid(log alpha) * (zeta - gamma) + gamma)``, and part of the weights that its neuron
+    feeds.
+
+    Parameters
+    ----------
+    strength : float, default=0.03
+        Of the penalty; lambda of the paper, for each weight, which takes 0.1 for MNIST.
+    drop_rate : float, default=0.5
+        Probability, in the beginning, that the underlying gate is closed: sigmoid(-log alpha).
+    rate : float, default=0.05
+        Learning rate of log alpha, whose optimizer is Adam in any case.
+    threshold : float or None, default=None
+        In (0, 1): neurons whose gate, when the net predicts, is smaller leave. `prune_fraction`
+        must be None with it, and given without it.
+    {scope}
+    {schedule}
+
+    Notes
+    -----
+    The paper lets gates close by themselves, and the penalty alone says how many; that is a small
+    `threshold`. With `prune_fraction` the lowest log alpha go until it is met. Then gates stay as
+    they are, as part of the weights, and the net is trained on. A net that has been pruned before
+    starts with open gates, whatever `drop_rate`. The paper also has gates for the
+    features, and an L2 penalty that counts only where gates are open; that of the estimators counts
+    in any case. Rounds come at the epochs of the trigger, whatever its patience.
+
+    References
+    ----------
+    Louizos, Welling & Kingma, "Learning sparse neural networks through L0 regularization", ICLR
+    2018.
+    """
+
+    granularity = "neuron"
+
+    def __init__(
+        self,
+        strength=0.03,
+        drop_rate=0.5,
+        rate=0.05,
+        threshold=None,
+        scope="global",
+        schedule="last",
+    ):
+        self.strength = strength
+        self.drop_rate = drop_rate
+        self.rate = rate
+        self.threshold = threshold
+        self.scope = scope
+        self.schedule = schedule
+
+    @property
+    def own_threshold(self):
+        """The threshold, if there is one; see `Method.own_threshold`."""
+        return self.own("threshold")
+
+    def validated(self):
+        """Return self after checking the options; see `Method.validated`."""
+        self.check_number("strength", at_least=0)
+        self.check_number("drop_rate", above=0, below=1)
+        self.check_number("rate", above=0)
+        if self.threshold is not None:
+            self.check_number("threshold", above=0, below=1)
+        return super().validated()
+
+    def probe(self):
+        """Gates of the neurons."""
+        from skactprune.pruning.probes import Gates
+
+        return Gates(expected_gate, drawn_gate, self.rate, LIMIT)
+
+    def first_values(self, run):
+        """Log alpha of the drop rate, and a little noise so that no two are alike."""
+        mean = math.log(1 - self.drop_rate) - math.log(self.drop_rate)
+        if run.fraction_done:
+            mean = OPEN
+        return [run.random_state.normal(mean, 0.01, len(mask)) for mask in run.masks.current]
+
+    def penalty(self, run):
+        """Expected number of weights that are used, times `strength` / `n_rows`."""
+        layers = run.layers
+        total = 0.0
+        for layer, following, value in zip(layers, layers[1:], self.trained_.values, strict=False):
+            total += probability_open(value).sum() * (layer.in_features + following.out_features)
+        return total * (float(self.strength) / n_rows(run))
+
+    def scores(self, run):
+        """Log alpha."""
+        return [value[:, None] for value in self.trained_.arrays()]
+
+    def cutoffs(self, run, share):
+        """The log alpha of a gate, the same for all layers."""
+        gate = (share * self.threshold - GAMMA) / (ZETA - GAMMA)
+        return [math.log(gate / (1 - gate)) if share else -math.inf] * len(run.hidden)
+
+
+def expected_gate(log_alpha):
+    """Gate that predicts; see `L0`."""
+    return (log_alpha.sigmoid() * (ZETA - GAMMA) + GAMMA).clamp(0, 1)
+
+
+def drawn_gate(log_alpha, n_rows, generator):
+    """Random gates of training, a tensor of shape (n_rows, n_out); see `L0`."""
+    u = log_alpha.new_empty((n_rows, len(log_alpha))).uniform_(1e-6, 1 - 1e-6, generator=generator)
+    concrete = ((u.logit() + log_alpha) / BETA).sigmoid()
+    return (concrete * (ZETA - GAMMA) + GAMMA).clamp(0, 1)
+
+
+def probability_open(log_alpha):
+    """Probability that a gate of training is not 0; see `L0`."""
+    return (log_alpha - BETA * math.log(-GAMMA / ZETA)).sigmoid()

@@ -1,0 +1,146 @@
+"""Sparse variational dropout (Molchanov, Ashukha & Vetrov, ICML 2017)."""
+
+import numpy as np
+
+from skactprune.methods.trained import TrainedMethod, annealing, n_rows
+from skactprune.pruning.method import register
+
+K1, K2, K3 = 0.63576, 1.87320, 1.48695
+# Of log alpha, beyond which the authors' code has no slope.
+LIMIT = 8.0
+SMALL = 1e-8
+
+
+@register("variational_dropout")
+class VariationalDropout(TrainedMethod):
+    """Remove the weights that noise drowns most: those of the largest log alpha.
+
+    Every hidden weight is a normal variable of mean w and variance sigma^2, which are both trained:
+    in training, the output of a layer, given its input h, gets noise of the variance
+    ``h^2 @ sigma^2`` (the local reparametrization trick; biases have no noise). Added to the loss
+    is the divergence from a log-uniform prior, divided by the number of rows, of which the negative
+    is, for each weight, up to a constant ::
+
+        k1 * sigmoid(k2 + k3 * log alpha) - 0.5 * log(1 + 1 / alpha) - k1
+
+    with log alpha = log sigma^2 - log w^2 (equation 14 of the paper). The net that predicts has the
+    means for weights.
+
+    Parameters
+    ----------
+    log_variance : float, default=-8.0
+        log sigma^2 of all weights in the beginning.
+    rate : float, default=0.05
+        Learning rate of log sigma^2, whose optimizer is Adam in any case.
+    strength : float, default=1.0
+        What the divergence is multiplied by; 1 is that of a variational bound.
+    threshold : float or None, default=None
+        Positive: weights of a larger log alpha leave, 3 in the paper. `prune_fraction` must be None
+        with it, and given without it.
+    {granularity}
+    {scope}
+    {schedule}
+
+    Notes
+    -----
+    As in the paper, the divergence comes in slowly: its weight rises from 0 before the first round
+    to `strength` before the last one, in equal steps from round to round. At the last round weights
+    are dropped, those of the largest log alpha until `prune_fraction` is met, or all beyond
+    `threshold`; then noise and divergence end, and the net is trained on as it is. Rounds before
+    it, if a schedule gives them a share, apply the threshold over that share. The output layer,
+    which is not pruned, has no noise. Rounds come at the epochs of the trigger, whatever its
+    patience.
+
+    References
+    ----------
+    Molchanov, Ashukha & Vetrov, "Variational dropout sparsifies deep neural networks", ICML 2017.
+    Kingma, Salimans & Welling, "Variational dropout and the local reparameterization trick",
+    NeurIPS 2015.
+    """
+
+    def __init__(
+        self,
+        log_variance=-8.0,
+        rate=0.05,
+        strength=1.0,
+        threshold=None,
+        granularity="weight",
+        scope="global",
+        schedule="last",
+    ):
+        self.log_variance = log_variance
+        self.rate = rate
+        self.strength = strength
+        self.threshold = threshold
+        self.granularity = granularity
+        self.scope = scope
+        self.schedule = schedule
+
+    @property
+    def own_threshold(self):
+        """The threshold, if there is one; see `Method.own_threshold`."""
+        return self.own("threshold")
+
+    def validated(self):
+        """Return self after checking the options; see `Method.validated`."""
+        self.check_number("log_variance", above=-float("inf"))
+        self.check_number("rate", above=0)
+        self.check_number("strength", at_least=0)
+        if self.threshold is not None:
+            self.check_number("threshold", above=0)
+        return super().validated()
+
+    def probe(self):
+        """Noise of the weights."""
+        from skactprune.pruning.probes import Noise
+
+        return Noise(self.rate)
+
+    def first_values(self, run):
+        """The same log sigma^2 for all weights."""
+        return [np.full(mask.shape, float(self.log_variance)) for mask in run.masks.current]
+
+    def penalty(self, run):
+        """Divergence from the prior, of the weights that are left."""
+        total = sum(
+            divergence(log_alpha(value, layer.weight.reshape(value.shape)))[mask].sum()
+            for layer, value, mask in zip(
+                run.hidden, self.trained_.values, run.masks.current, strict=True
+            )
+        )
+        return total * (float(self.strength) * annealing(run) / n_rows(run))
+
+    def scores(self, run):
+        """-log alpha."""
+        weights = (weight.astype(np.float64) for weight in run.weights()[:-1])
+        return [
+            np.log(np.square(weight) + SMALL) - log_variance
+            for weight, log_variance in zip(weights, self.trained_.arrays(), strict=True)
+        ]
+
+    def cutoffs(self, run, share):
+        """The same log alpha for all layers."""
+        cutoff = -float(self.threshold) / share if share else -np.inf
+        return [cutoff] * len(run.hidden)
+
+
+def log_alpha(log_variance, weight):
+    """Log sigma^2 - log w^2, a tensor within the limits."""
+    return (log_variance - (weight.square() + SMALL).log()).clamp(-LIMIT, LIMIT)
+
+
+def divergence(log_alpha):
+    """Divergence of a weight from a log-uniform prior, approximately, without its constant.
+
+    Parameters
+    ----------
+    log_alpha : torch.Tensor
+        Logarithms of alpha.
+
+    Returns
+    -------
+    torch.Tensor
+        Of the same shape; 0 where alpha is infinite.
+    """
+    # log(1 + 1 / alpha) is -log sigmoid(log alpha).
+    return K1 - K1 * (K2 + K3 * log_alpha).sigmoid() - 0.5 * log_alpha.sigmoid().log()

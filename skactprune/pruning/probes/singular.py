@@ -1,0 +1,84 @@
+"""Singular values and vectors that are trained in place of weights."""
+
+import torch
+
+from skactprune.nets.matrices import stored_like
+from skactprune.pruning.probes.trained import Trained
+
+
+class Singular(Trained):
+    """Factors U, s and V of every hidden layer, whose weights are ``U diag(s) V^T``.
+
+    They are trained in place of the weights, by an optimizer of the same kind. `values` has the
+    three of the first layer, of shapes (n_out, r), (r,) and (n_in, r), then those of the next.
+    """
+
+    n_of_layer = 3
+
+    def __init__(self):
+        super().__init__(None)
+
+    def new_optimizer(self):
+        """Optimizer of the kind of the net's."""
+        own = self._run.net.optimizer_
+        # Fused ones want their states elsewhere.
+        options = {name: value for name, value in own.defaults.items() if name != "fused"}
+        return type(own)(self.values, **options)
+
+    def hooks(self, run):
+        """No hooks: what takes part in a forward pass is the product."""
+        return []
+
+    def triples(self):
+        """U, s and V of every layer."""
+        return list(zip(self.values[::3], self.values[1::3], self.values[2::3], strict=True))
+
+    @torch.no_grad()
+    def products(self):
+        """Weights of every layer, of shape (n_out, n_in)."""
+        return [(U * s) @ V.T for U, s, V in self.triples()]
+
+    def are_factors(self):
+        """Whether the weights of now are the products, but for rounding."""
+        pairs = zip(self._run.hidden, self.products(), strict=True)
+        return all(_are_near(layer.weight.detach(), product) for layer, product in pairs)
+
+    @torch.no_grad()
+    def take_gradients(self):
+        """Hand the gradients of the weights on to the factors."""
+        layers = zip(self._run.hidden, self._run.step_gradients(), self.triples(), strict=True)
+        for layer, gradient, (U, s, V) in layers:
+            G = gradient.to(s)
+            U.grad, V.grad = G @ (V * s), G.T @ (U * s)
+            s.grad = (U * (G @ V)).sum(dim=0)
+            # So that the optimizer of the net leaves the weight alone.
+            layer.weight.grad = None
+
+    @torch.no_grad()
+    def end_batch(self, batch, pre_activations):
+        """Make a step; the weights become the products."""
+        if not self.active:
+            return
+        net = self._run.net
+        for _, s, _ in self.triples():
+            s.mul_(getattr(net, "shrinkage", 1.0))
+        for group in self._optimizer.param_groups:
+            group["lr"] = net.optimizer_.param_groups[0]["lr"]
+        super().end_batch(batch, pre_activations)
+        self.put()
+
+    @torch.no_grad()
+    def put(self):
+        """Give the layers the products for weights."""
+        for layer, product in zip(self._run.hidden, self.products(), strict=True):
+            weight = layer.weight
+            weight.data = stored_like(product.reshape(weight.shape).to(weight), weight)
+
+    def cut(self, keep):
+        """Train nothing more: no neuron leaves a net that trains factors."""
+        self.stop()
+
+
+def _are_near(weight, product):
+    difference = (weight.reshape(product.shape) - product).norm()
+    return bool(difference <= torch.finfo(product.dtype).eps ** 0.5 * product.norm())
