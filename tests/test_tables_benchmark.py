@@ -10,10 +10,10 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from benchmarks.tables import EXPERIMENTS, __main__, data, models, page, variants
 from benchmarks.tables import statistics as st
-from skactprune.methods import ActivationSurgeon, Magnitude, ScoredMethod
+from skactprune.methods import ActivationSurgeon, Magnitude, Random, ScoredMethod
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-TINY = {"only": ("iris", "wine"), "seeds": 1, "nets": ((8,),), "fractions": (0.8,)}
+TINY = {"only": ("iris", "wine"), "seeds": 1, "nets": ((24,),), "fractions": (0.5,)}
 TINY |= {"components": (2,), "n_tables": 1, "limits": (3,)}
 
 
@@ -130,14 +130,16 @@ class OnlyNeurons(ScoredMethod):
 
 
 def test_every_method_that_can_removes_neurons(monkeypatch):
-    there = {"weights": OnlyWeights, "neurons": OnlyNeurons, "both": Magnitude}
+    there = {"weights": OnlyWeights, "neurons": OnlyNeurons, "both": Magnitude, "random": Random}
     there["default"] = ActivationSurgeon
     monkeypatch.setattr(models, "METHODS", list(there))
     monkeypatch.setattr(models, "get_method", lambda name: there[name]())
     monkeypatch.setattr(models, "ours", lambda *of: SimpleNamespace(method="default"))
     found = models.pruning()
-    assert set(found) == {models.DEFAULT, models.MAGNITUDE, "neurons", "both"}
+    assert set(found) == {models.DEFAULT, models.MAGNITUDE, "random", "weights", "neurons", "both"}
+    assert found["weights"] == {"method": "weights"}
     assert found["neurons"] == {"method": "neurons"}
+    assert found["random"]["method__granularity"] == ActivationSurgeon().granularity
     assert found["both"] == {"method": "both", "method__granularity": "neuron"}
 
 
@@ -178,10 +180,11 @@ def test_a_tiny_run_writes_the_page_and_is_done_once(tmp_path, monkeypatch, caps
     scratch, default = (
         rows[rows["model"] == name].set_index("table") for name in (models.SCRATCH, models.DEFAULT)
     )
-    assert (scratch["weights"] <= default["weights"] + 3).all()
+    # Those that have left narrow layers one by one, it has besides.
+    assert (scratch["weights"] >= default["weights"] - 3).all()
     assert (scratch[["live", "epochs"]] == default[["live", "epochs"]]).all(axis=None)
     text = (tmp_path / "tables.md").read_text()
-    assert "26 variants in all" in text and "neighbours on 2 components" in text
+    assert "41 variants in all" in text and "neighbours on 2 components" in text
     assert not {"nan", "None", "<NA>"} & set(text.replace("|", " ").split())
     before = {file.name: file.read_bytes() for file in tmp_path.glob("*.csv")}
     for experiment in EXPERIMENTS.values():
@@ -193,9 +196,3 @@ def test_a_tiny_run_writes_the_page_and_is_done_once(tmp_path, monkeypatch, caps
 def test_there_is_no_page_without_rows(tmp_path):
     with pytest.raises(FileNotFoundError, match="There are no rows"):
         page.text(EXPERIMENTS, tmp_path)
-
-
-def test_shapes_ask_for_what_can_go():
-    shapes = EXPERIMENTS["shapes"]
-    asked = {(net, fraction) for _, net, _, fraction, _ in shapes.runs(shapes.FULL)}
-    assert ("(6,)", 0.8) in asked and ("(100, 10)", 0.9) in asked and ("(6,)", 0.9) not in asked

@@ -24,7 +24,8 @@ def runs(settings):
             for net in map(str, settings.nets):
                 yield table, net, 0.0, DENSE, seed
                 for fraction in settings.fractions:
-                    yield from ((table, net, fraction, way, seed) for way in models.pruning())
+                    ways = models.pruning() if fraction == settings.fractions[0] else models.CORE
+                    yield from ((table, net, fraction, way, seed) for way in ways)
 
 
 def execute(settings, folder, table, net, fraction, method, seed):

@@ -16,6 +16,8 @@ from skactprune.methods import METHODS, get_method
 
 DEFAULT, DENSE, RANDOM, MAGNITUDE = "default", "dense", "random", "magnitude, weights"
 SCRATCH, SKLEARN = "small from scratch", "small MLPClassifier"
+# At all fractions; other ways of pruning at the first alone.
+CORE = (DEFAULT, RANDOM, MAGNITUDE)
 # Without layers: functions of the seed.
 OTHERS = {
     "logistic regression": lambda seed: LogisticRegression(max_iter=5000, random_state=seed),
@@ -33,23 +35,27 @@ def ours(hidden, fraction, seed, **params):
 def pruning():
     """Parameters of the estimator by name of the way of pruning.
 
-    Methods remove neurons; those that remove nothing but single weights are left out.
+    Methods remove neurons where they have the choice, and random ones leave as those of the default
+    do.
     """
-    found = {DEFAULT: {}, MAGNITUDE: {"method": "magnitude", "method__granularity": "weight"}}
     default = ours(1, 0, 0).method
-    for name in METHODS:
-        method = get_method(name)
-        option = {"granularity": "neuron"} if "granularity" in method.get_params() else {}
-        if name != default and _removes_neurons(method.set_params(**option)):
-            found[name] = {"method": name} | {f"method__{of}": how for of, how in option.items()}
+    found = {DEFAULT: {}, MAGNITUDE: {"method": "magnitude", "method__granularity": "weight"}}
+    for name in [name for name in METHODS if name != default]:
+        found[name] = {"method": name}
+        what = get_method(default).granularity if name == RANDOM else "neuron"
+        if _takes(get_method(name), what):
+            found[name]["method__granularity"] = what
     return found
 
 
-def _removes_neurons(method):
+def _takes(method, granularity):
+    if "granularity" not in method.get_params():
+        return False
     try:
-        return getattr(method.validated(), "granularity", None) == "neuron"
+        method.set_params(granularity=granularity).validated()
     except ValueError:
         return False
+    return True
 
 
 def of_live_size(net, seed):

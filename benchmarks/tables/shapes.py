@@ -21,10 +21,9 @@ def runs(settings):
     for seed in range(settings.seeds):
         for table in [name for name in TABLES if name in there][: settings.n_tables]:
             for net in settings.nets:
-                # An only layer keeps a neuron, that is its share of the weights.
-                reached = [f for f in settings.fractions if len(net) > 1 or f <= 1 - 1 / net[0]]
                 for limit in settings.limits:
-                    yield from ((table, str(net), limit, f, seed) for f in (0.0, *reached))
+                    for fraction in (0.0, *settings.fractions):
+                        yield table, str(net), limit, fraction, seed
 
 
 def execute(settings, folder, table, net, max_iter, fraction, seed):
