@@ -115,7 +115,9 @@ def variants(method):
         ("regrow", (True,)),
     ):
         for value in values:
-            if name in params and params[name] != value:
+            # What leaves by a threshold of the method's own is not chosen by a fraction.
+            refused = value == "auto" and method.own_threshold is not None
+            if name in params and params[name] != value and not refused:
                 yield clone(method).set_params(**{name: value})
 
 

@@ -165,3 +165,33 @@ def test_padding_that_copies_is_refused():
     noise.attach(run)
     with pytest.raises(ValueError, match="method='x'.*padding_mode='circular'"):
         noise.start([np.zeros((2, 3))])
+
+
+@pytest.mark.parametrize("method", [VariationalDropout, L0, Growing])
+def test_all_may_be_gone_before_the_last_round(method):
+    clf = fit(method(schedule="one_shot"), trigger="epoch")
+    assert [row["epoch"] for row in clf.pruning_history_] == [1, 4, 6]
+    assert {row["sparsity"] for row in clf.pruning_history_} == {clf.sparsity_}
+
+
+def test_gates_of_a_pruned_net_begin_open():
+    found = []
+
+    class Seen(L0):
+        def first_values(self, run):
+            found.append(super().first_values(run))
+            return found[-1]
+
+    clf = fit(Seen(), warm_start=True)
+    clf.set_params(prune_fraction=0.7).fit(X, y)
+    new, pruned = (np.concatenate(values) for values in found)
+    assert abs(new).max() < 0.1
+    # sigmoid(log 11) is 11 / 12, which is 1 when it is stretched.
+    assert_allclose(pruned, np.log(11), atol=0.1)
+
+
+@pytest.mark.parametrize("method", ["variational_dropout", "l0", "growing"])
+def test_features_leave_with_the_rest(method):
+    clf = fit(method, prune_features=0.5)
+    assert clf.get_support().sum() == 4
+    assert clf.sparsity_ >= 0.5
