@@ -257,7 +257,8 @@ class Run:
         self.epoch = self.n_rows_seen = self.done = 0
         self.best, self.idle = np.inf, 0
         # While nothing is gone, rounds that remove nothing come, too: methods tell time by them.
-        n_rounds = len(self.shares) if self.fraction_done else 0
+        is_pruned = self.fraction_done or self.dropped.any()
+        n_rounds = len(self.shares) if is_pruned else 0
         while self.done < n_rounds and self._is_reached(self.done + 1):
             self.done += 1
 
