@@ -199,6 +199,13 @@ def test_constants_go_first_and_are_not_missed(method, kind, dtype):
     assert_allclose(clf.predict_proba(X), dense.predict_proba(X), atol=tolerance)
 
 
+def test_weights_of_sparse_rows_may_be_huge():
+    X, y = table()
+    clf = net(method="magnitude", prune_features=0.1)
+    clf.fit(sparse.csr_matrix(X), y, np.full(len(y), 1e30))
+    assert_array_equal(clf.unused_features_, [9])
+
+
 def test_features_none_of_which_varies_leave():
     y = table()[1]
     clf = net(prune_features=0.5).fit(np.ones((len(y), N_FEATURES)), y)

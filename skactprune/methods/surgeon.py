@@ -108,6 +108,7 @@ class ActivationSurgeon(CountingMethod):
         layers = zip(weights, rates, outgoing_weights(weights, rates), inputs, strict=False)
         return [weight_scores(*layer) for layer in layers]
 
+    @np.errstate(over="ignore", invalid="ignore")
     def feature_scores(self, run):
         """Costs of features."""
         features, told = run.probe("Features"), np.flatnonzero(run.telling_features())

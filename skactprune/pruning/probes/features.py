@@ -10,6 +10,8 @@ from skactprune.pruning.probes.outputs import Moments, moments_of
 CHUNK = 2048
 # Part of its mean below which the deviation of a feature is the rounding of a constant.
 ROUNDING = 1e-10
+# Of sparse rows, scikit-learn takes the weight of all for a number of rows, which has 64 bits.
+MOST_WEIGHT = 2.0**60
 MOMENTS = ("mean_", "var_", "scale_", "n_samples_seen_")
 
 
@@ -40,6 +42,8 @@ class Features(Probe):
         X, weight = getattr(data, "X", data), getattr(data, "sample_weight", None)
         if not (isinstance(X, np.ndarray) or sparse.issparse(X)) or X.ndim != 2:
             return
+        if weight is not None and weight.sum(dtype=np.float64) > MOST_WEIGHT:
+            weight = weight / weight.max()
         # In chunks, for it takes several copies of what it gets. Of what overflows, scores are not
         # finite, and refused.
         with np.errstate(over="ignore", invalid="ignore"):
