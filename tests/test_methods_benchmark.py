@@ -1,5 +1,7 @@
 """The benchmark of all methods: what is run, what is measured, what the page says of it."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -46,6 +48,15 @@ def test_a_row_tells_what_the_net_is(tmp_path):
     assert 0 < row["inputs"] < 64 and row["epochs"] == 3 and row["note"] == "-"
     assert row["bytes_int8"] < row["bytes_float32"]
     assert row["error_float32"] == pytest.approx(row["test_error"])
+
+
+def test_factors_count_where_they_are_fewer_operations():
+    first, second, last = np.ones((8, 6)), np.ones((6, 4)), np.ones((4, 3))
+    factors = [(np.ones((8, 1)), np.ones((1, 6))), (np.ones((6, 3)), np.ones((3, 4)))]
+    net = SimpleNamespace(coefs_=[first, second, last], factors_=factors)
+    assert lenet.flops(net) == 2 * (14 + 24 + 12)
+    net.factors_ = [None, None]
+    assert lenet.flops(net) == 2 * (48 + 24 + 12)
 
 
 def test_bytes_are_those_of_a_file(tmp_path):

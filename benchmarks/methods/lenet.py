@@ -88,11 +88,12 @@ def fitted(settings, asked, seed, params, rows):
 def measured(net, rows, sizes):
     """Errors after the last epoch, sizes, and bytes of every storage, of a fitted net."""
     about = describe(net, rows)
-    row = {name: about[name] for name in ("live", "ranks", "weights", "flops")}
+    row = {name: about[name] for name in ("live", "ranks", "weights")}
     row |= {f"{part}_error": 1 - about[f"{part}_accuracy"] for part in ("train", "test")}
     row |= {
         "reached": size(sizes) / about["weights"],
         "parameters": n_parameters(net),
+        "flops": flops(net),
         "inputs": net.n_features_in_ - len(net.unused_features_),
         "epochs": net.n_iter_,
     }
@@ -101,6 +102,14 @@ def measured(net, rows, sizes):
             n_bytes, error = stored(net, name, rows)
             row |= {f"bytes_{name}": n_bytes, f"error_{name}": error}
     return row
+
+
+def flops(net):
+    """Operations for one row by dense products, of two factors where a layer has them."""
+    return 2 * sum(
+        min(coef.size, sum(factor.size for factor in pair)) if pair else coef.size
+        for coef, pair in zip(net.coefs_, [*net.factors_, None], strict=True)
+    )
 
 
 def stored(net, storage, rows):
