@@ -74,8 +74,8 @@ NAMES = "'activation', 'activation_magnitude', .*'ganguli2024', .*'magnitude', .
         ),
         ({"method": ScorePruning(3)}, "criterion=3 must be a callable, or the name of a method"),
         (
-            {"method": Activation(granularity="block")},
-            r"granularity='block' of Activation must be one of \['neuron', 'weight'\]",
+            {"method": Activation(granularity="channel")},
+            r"granularity='channel' of Activation must be one of \['auto', 'neuron', 'weight',",
         ),
         ({"method": Magnitude(scope="net")}, r"scope='net' of Magnitude must be one of \['layer'"),
         (
@@ -106,9 +106,9 @@ NAMES = "'activation', 'activation_magnitude', .*'ganguli2024', .*'magnitude', .
         ({"hidden_layer_sizes": (None,)}, r"hidden_layer_sizes=\(None,\) must be integers > 0"),
         ({"hidden_layer_sizes": [[5, 5]]}, r"hidden_layer_sizes=\[\[5, 5\]\] must be integers > 0"),
         ({"hidden_layer_sizes": 0}, "hidden_layer_sizes.*0"),
-        ({"hidden_layer_sizes": (4,)}, r"prune_fraction=0.8 cannot be reached.*at most 0.75"),
+        ({"hidden_layer_sizes": (4,), "method": "random"}, r"prune_fraction=0.8 cannot be reached.*at most 0.75"),
         (
-            {"hidden_layer_sizes": (10,), "n_components": 5},
+            {"hidden_layer_sizes": (10,), "n_components": 5, "method": "random"},
             r"prune_fraction=0.8 cannot be reached.*at least \[5\] neurons.*at most 0.5",
         ),
         (
@@ -262,7 +262,8 @@ def test_one_class_in_partial_fit():
 
 
 def test_more_components_than_neurons_are_left():
-    clf = PrunedMLPClassifier((10,), max_iter=3, warm_start=True, n_components=2).fit(X, y)
+    clf = PrunedMLPClassifier((10,), method="activation", max_iter=3, warm_start=True)
+    clf.set_params(n_components=2).fit(X, y)
     clf.set_params(n_components=5, prune_fraction=0.5)
     for fit in (clf.fit, clf.partial_fit):
         with pytest.raises(ValueError, match="n_components=5 must be at most 2, the neurons that"):

@@ -51,7 +51,7 @@ def frame():
     [
         ("pruned net", small_net()),
         ("unpruned net", small_net(prune_fraction=0)),
-        ("net pruned at random", small_net(method=Random("neuron", "global", "cubic"))),
+        ("net pruned at random", small_net(method=Random("auto", "global", "cubic"))),
         ("logistic regression", standardized_logistic()),
         ("gradient boosting", HistGradientBoostingClassifier(random_state=0)),
         ("PCA + classifier", pca_classifier(4)),

@@ -168,7 +168,7 @@ POINTS_OF_A_ROUND = [
 ]
 METHODS_OF_A_ROUND = [
     *METHODS,
-    ActivationSurgeon(),
+    ActivationSurgeon("neuron"),
     FiringDeviation(),
     FiringDeviation(granularity="weight"),
 ]

@@ -357,7 +357,7 @@ def test_pruned_weights_may_regrow():
 
 
 def test_wrong_options_are_named():
-    for name, value in (("granularity", "block"), ("scope", "net"), ("regrow", "no")):
+    for name, value in (("granularity", "channel"), ("scope", "net"), ("regrow", "no")):
         with pytest.raises(ValueError, match=f"{name}='{value}' of Movement must be one of"):
             make(Movement(**{name: value}))[0].fit(X, y)
     with pytest.raises(ValueError, match="schedule='never' is unknown"):

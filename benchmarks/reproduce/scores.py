@@ -53,7 +53,7 @@ def runs(settings):
 def method(score):
     """Method of a score: whole neurons of every layer."""
     if score == SURGEON:
-        return ActivationSurgeon(scope="layer")
+        return ActivationSurgeon("neuron", "layer")
     return ScorePruning(lambda layer: SCORES[score](layer)[:, None], schedule="cubic")
 
 

@@ -30,7 +30,7 @@ DENSE, KERNEL_PCA, SCRATCH = "dense", "kernel PCA of the dense net", "small from
 VARIANT = "activation surgeon"
 METHODS = {
     "neuron": {
-        VARIANT: ActivationSurgeon(scope="layer"),
+        VARIANT: ActivationSurgeon("neuron", "layer"),
         "firing deviation": FiringDeviation(schedule="cubic"),
         "count": Activation(schedule="cubic"),
         "count x magnitude": ActivationMagnitude(schedule="cubic"),
