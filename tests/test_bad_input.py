@@ -106,7 +106,10 @@ NAMES = "'activation', 'activation_magnitude', .*'ganguli2024', .*'magnitude', .
         ({"hidden_layer_sizes": (None,)}, r"hidden_layer_sizes=\(None,\) must be integers > 0"),
         ({"hidden_layer_sizes": [[5, 5]]}, r"hidden_layer_sizes=\[\[5, 5\]\] must be integers > 0"),
         ({"hidden_layer_sizes": 0}, "hidden_layer_sizes.*0"),
-        ({"hidden_layer_sizes": (4,), "method": "random"}, r"prune_fraction=0.8 cannot be reached.*at most 0.75"),
+        (
+            {"hidden_layer_sizes": (4,), "method": "random"},
+            r"prune_fraction=0.8 cannot be reached.*at most 0.75",
+        ),
         (
             {"hidden_layer_sizes": (10,), "n_components": 5, "method": "random"},
             r"prune_fraction=0.8 cannot be reached.*at least \[5\] neurons.*at most 0.5",

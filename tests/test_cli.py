@@ -103,8 +103,9 @@ def test_demo_prints_and_writes_table_and_figure(demo):
     assert by_name["dense MLP"]["sparsity"] == "0%"
     live = by_name["activation_surgeon"]["live neurons"]
     for name in ("PCA", "NCA"):
-        rank = by_name[f"{name} + logistic regression"]["rank"]
-        assert rank == by_name["activation_surgeon"]["rank"].split(", ")[-1]
+        # As many as the net of the first seed has, beside the mean over seeds.
+        rank = int(by_name[f"{name} + logistic regression"]["rank"])
+        assert abs(rank - int(live.split(", ")[-1])) <= 1
     assert int(by_name["LDA + logistic regression"]["rank"]) <= 9
     # Four of the 64 pixels are the same in all training rows.
     assert by_name["logistic regression"]["parameters"] == str(60 * 10 + 10)

@@ -35,7 +35,9 @@ def caught(fit):
 
 
 def make(**params):
-    return PrunedMLPClassifier((10,), method="activation", **{"max_iter": 3, "random_state": 0} | params)
+    return PrunedMLPClassifier(
+        (10,), method="activation", **{"max_iter": 3, "random_state": 0} | params
+    )
 
 
 @pytest.mark.parametrize(

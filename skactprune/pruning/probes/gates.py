@@ -16,13 +16,15 @@ class Gates(Trained):
 
     Parameters
     ----------
-    rate, limit : float
-        As for `Trained`.
     predicting : callable
         Gates, a tensor of shape (n_out,), of the values of a layer.
     training : callable
         Gates, of shape (n_rows, n_out) or (n_out,), in a step of training. It gets the values,
         the number of rows and a ``torch.Generator``.
+    rate : float
+        Learning rate of Adam.
+    limit : float, default=inf
+        Largest absolute value.
     """
 
     def __init__(self, predicting, training, rate, limit=np.inf):

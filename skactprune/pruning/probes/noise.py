@@ -12,6 +12,13 @@ class Noise(Trained):
     In training, the output of a layer gets noise of the variance that independent noise of its
     weights would give it, given its input: the local reparametrization trick. Biases have none, nor
     has a weight that is pruned.
+
+    Parameters
+    ----------
+    rate : float
+        Learning rate of Adam.
+    limit : float, default=inf
+        Largest absolute value.
     """
 
     def hooks(self, run):
