@@ -138,7 +138,7 @@ def not_folded():
     return pipeline(*scaled, Oversampler(), net())
 
 
-@pytest.mark.parametrize("make", [*ORDERS.values(), nested, not_folded], ids=str)
+@pytest.mark.parametrize("make", [*ORDERS.values(), nested, not_folded], ids=[*ORDERS, "nested", "not folded"])
 def test_compact_pipelines_have_no_sampler_and_predict_the_same(make):
     model = make().fit(X, y)
     small = compact(model)
@@ -158,7 +158,7 @@ def test_samplers_in_a_nested_pipeline_are_left_out():
     np.testing.assert_array_equal(small.predict(X), model.predict(X))
 
 
-@pytest.mark.parametrize("make", [*ORDERS.values(), nested], ids=str)
+@pytest.mark.parametrize("make", [*ORDERS.values(), nested], ids=[*ORDERS, "nested"])
 def test_onnx_has_no_sampler_and_predicts_the_same(make):
     onnxruntime = pytest.importorskip("onnxruntime")
     model = make().fit(X, y)
