@@ -138,7 +138,9 @@ def not_folded():
     return pipeline(*scaled, Oversampler(), net())
 
 
-@pytest.mark.parametrize("make", [*ORDERS.values(), nested, not_folded], ids=[*ORDERS, "nested", "not folded"])
+@pytest.mark.parametrize(
+    "make", [*ORDERS.values(), nested, not_folded], ids=[*ORDERS, "nested", "not folded"]
+)
 def test_compact_pipelines_have_no_sampler_and_predict_the_same(make):
     model = make().fit(X, y)
     small = compact(model)

@@ -33,8 +33,8 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
     It trains as :class:`sklearn.neural_network.MLPClassifier` does. In `n_prune_rounds` rounds a
     `method` removes neurons, or single weights, until `prune_fraction` of the hidden weights is
     gone, and the net trains on; by default those neurons leave for which the others of their layer
-    can best stand in. What remains is smaller, faster and of lower rank. As a transformer it gives
-    its hidden representation.
+    can best stand in, and single weights where a layer has become narrow. What remains is smaller,
+    faster and of lower rank. As a transformer it gives its hidden representation.
 
     Parameters
     ----------
