@@ -6,11 +6,15 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skactprune import Activation, PrunedMLPClassifier
+from skactprune.methods import METHODS
 
+# A method of every family, those with the same base class.
+FAMILIES = {METHODS.look_up(name).__bases__: name for name in sorted(METHODS, reverse=True)}
 # Nets without rounds are held to MLPClassifier, and methods to each other, by tests of their own.
 ESTIMATORS = [
     PrunedMLPClassifier(),
     PrunedMLPClassifier(method=Activation(granularity="weight", scope="global"), dtype="float32"),
+    *(PrunedMLPClassifier(method=name) for name in FAMILIES.values()),
 ]
 ROUNDING = "float32 sums of weighted rows differ from those of repeated rows by rounding"
 
