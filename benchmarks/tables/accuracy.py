@@ -63,6 +63,8 @@ def by_net(rows):
 
 
 def tables(rows):
-    """Yield for each net and fraction: means over tables, and mean ranks."""
+    """Yield for each net and fraction, of the splits that all models have: means and mean ranks."""
     for net, fraction, of in by_net(rows):
-        yield f"{net}, {100 * fraction:.0f} % of the hidden weights gone", ranks(of)
+        splits = set.intersection(*of.groupby("model")["seed"].agg(set))
+        what = f"{net}, {100 * fraction:.0f} % of the hidden weights gone"
+        yield f"{what} (splits: {len(splits)})", ranks(of[of["seed"].isin(splits)])
