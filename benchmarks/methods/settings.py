@@ -21,7 +21,8 @@ QUICK = FULL.but(seeds=1, n_rows=6000, epochs=10, compressions=(10, 50))
 DENSE, SEPARATOR = "dense", ", "
 WEIGHTS = {"method__granularity": "weight", "method__scope": "global"}
 NEURONS = {"method__granularity": "neuron", "method__scope": "layer"}
-# Parameters of the estimator, chosen on validation rows by ``python -m benchmarks.methods choose``.
+# Parameters of the estimator, those of `benchmarks.reproduce.lenet`. Others are compared on
+# validation rows by ``python -m benchmarks.methods choose``.
 # A name that is not that of a method has it under "method".
 OWN = {
     "activation": WEIGHTS | {"method__schedule": "cubic"},
