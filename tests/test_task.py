@@ -12,7 +12,6 @@ from sklearn.neural_network import MLPRegressor
 from sklearn.utils.validation import validate_data
 from skorch import NeuralNetRegressor
 
-from skactprune import PrunedMLPClassifier
 from skactprune.estimators._base import BasePrunedMLP
 from skactprune.estimators._task import Classification, Task
 from skactprune.nets.net import LeanLoop
@@ -66,9 +65,8 @@ class Regression(Task):
 
 
 class Regressor(RegressorMixin, BasePrunedMLP):
-    """A regressor around that task, with the parameters of the classifier."""
+    """A regressor around that task."""
 
-    __init__ = PrunedMLPClassifier.__init__
     _begin_callbacks = staticmethod(lambda task, incremental: lambda net: False)
 
     @property

@@ -1,76 +1,34 @@
 """What the estimators share: checks, the net they build, their fitted state."""
 
-from numbers import Integral, Real
+from copy import deepcopy
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackSupportMixin
-from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
-from sklearn.utils.validation import check_is_fitted
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    _num_samples,
+    check_is_fitted,
+    validate_data,
+)
 
-from skactprune._register import TakesNames
 from skactprune._support import FeatureSupport
 from skactprune._validation import check_fitted, map_checked_rows, map_rows
-from skactprune.estimators._checks import hidden_sizes, plain_parameters, weight_decay_of
+from skactprune.estimators._checks import check_init_estimator, hidden_sizes, weight_decay_of
 from skactprune.estimators._components import HiddenTransformer
 from skactprune.estimators._outcome import warn_of_collapse
+from skactprune.estimators._parameters import MLPParameters
 from skactprune.estimators._progress import copied, new_progress
 from skactprune.nets.inference import logits_of
-from skactprune.pruning.method import METHODS, Method, know_methods, outside_methods
-from skactprune.pruning.triggers import TRIGGERS
+from skactprune.pruning.method import know_methods, outside_methods
 from skactprune.spectra import numerical_rank
 
-CONSTRAINTS = {
-    "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-    "activation": [StrOptions({"identity", "logistic", "tanh", "relu"})],
-    "method": [str, Method],
-    "prune_fraction": [Interval(Real, 0, 1, closed="left"), None],
-    "prune_features": [Interval(Real, 0, 1, closed="left")],
-    "n_prune_rounds": [Interval(Integral, 0, None, closed="left")],
-    "trigger": [str, HasMethods(["rounds_due", "stops"])],
-    "components": [StrOptions({"predictive", "pca"})],
-    "min_neurons": ["array-like", Interval(Integral, 1, None, closed="left")],
-    "n_components": [None, Interval(Integral, 1, None, closed="left")],
-    "transform_layer": [Integral],
-    "solver": [StrOptions({"sgd", "adam"})],
-    "alpha": [Interval(Real, 0, None, closed="left")],
-    "weight_decay": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
-    "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-    "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
-    "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-    "power_t": [Interval(Real, 0, None, closed="left")],
-    "max_iter": [Interval(Integral, 1, None, closed="left")],
-    "shuffle": ["boolean"],
-    "random_state": ["random_state"],
-    "tol": [Interval(Real, 0, None, closed="left")],
-    "verbose": ["verbose"],
-    "warm_start": ["boolean"],
-    "momentum": [Interval(Real, 0, 1, closed="both")],
-    "nesterovs_momentum": ["boolean"],
-    "early_stopping": ["boolean"],
-    "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-    "beta_1": [Interval(Real, 0, 1, closed="left")],
-    "beta_2": [Interval(Real, 0, 1, closed="left")],
-    "epsilon": [Interval(Real, 0, None, closed="neither")],
-    "n_iter_no_change": [
-        Interval(Integral, 1, None, closed="left"),
-        Options(Real, {np.inf}),
-    ],
-    "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
-    "dtype": [StrOptions({"auto", "float32", "float64"})],
-    "device": [StrOptions({"cpu", "cuda", "auto"})],
-    "net_params": [None, dict],
-    "init_estimator": [None, HasMethods(["predict"])],
-}
 
-
-class BasePrunedMLP(
-    TakesNames, CallbackSupportMixin, FeatureSupport, HiddenTransformer, BaseEstimator
-):
+class BasePrunedMLP(CallbackSupportMixin, FeatureSupport, HiddenTransformer, MLPParameters):
     """Base class of the pruned multi-layer perceptrons; not for direct use."""
 
-    _parameter_constraints: dict = CONSTRAINTS
-    registers = {"method": METHODS, "trigger": TRIGGERS}
+    # What `validate_data` is told of the targets.
+    _targets_allowed: dict = {}
 
     # -- fit --------------------------------------------------------------------------------
 
@@ -78,6 +36,64 @@ class BasePrunedMLP(
     def _task(self):
         """What is learned, a `skactprune.estimators._task.Task`."""
         raise NotImplementedError(f"{type(self).__name__} must define _task.")
+
+    @classmethod
+    def _from_sklearn(cls, mlp, kind, params):
+        """Estimator with the weights and parameters of one of scikit-learn's."""
+        if not isinstance(mlp, kind):
+            raise TypeError(f"mlp must be a fitted {kind.__name__}, not {type(mlp).__name__}.")
+        check_is_fitted(mlp)
+        for name in {"hidden_layer_sizes", "init_estimator"} & set(params):
+            raise ValueError(f"{name}={params[name]!r} must be left out: it follows from mlp.")
+        shared = {k: v for k, v in mlp.get_params().items() if k in cls._get_param_names()}
+        if shared["solver"] == "lbfgs":
+            shared["solver"] = "adam"
+        est = cls(**{**shared, **params, "init_estimator": FrozenEstimator(deepcopy(mlp))})
+        est._take_targets(mlp)
+        est.n_outputs_, est.out_activation_ = mlp.n_outputs_, mlp.out_activation_
+        est.n_features_in_ = mlp.n_features_in_
+        if hasattr(mlp, "feature_names_in_"):
+            est.feature_names_in_ = mlp.feature_names_in_
+        est._load_weights(mlp.coefs_[0].dtype)
+        return est
+
+    def _take_targets(self, mlp):
+        """Take over what a fitted estimator of scikit-learn knows of its targets."""
+        raise NotImplementedError(f"{type(self).__name__} must define _take_targets.")
+
+    def _check_targets(self, X, y, sample_weight, resume, incremental):
+        """Return targets and weights (or None) of rows that are checked; set what `_task` needs."""
+        raise NotImplementedError(f"{type(self).__name__} must define _check_targets.")
+
+    def _compacted(self, weights, *, output_prefix, feature_names):
+        """Compact model around `CompactWeights`."""
+        raise NotImplementedError(f"{type(self).__name__} must define _compacted.")
+
+    def _fit(self, X, y, sample_weight, X_unlabeled, incremental):
+        check_init_estimator(self.init_estimator)
+        resume = self._resumes(incremental)
+        n_rows = None if X_unlabeled is None or incremental else _num_samples(X)
+        X, y, weight = self._check_fit_input(X, y, sample_weight, resume, incremental)
+        X_unlabeled = self._checked_unlabeled(X_unlabeled, X.dtype, n_rows)
+        return self._train(X, y, weight, X_unlabeled, incremental=incremental, resume=resume)
+
+    def _check_fit_input(self, X, y, sample_weight, resume, incremental):
+        """Return X, y and the weights (or None) of the rows that count."""
+        dtype = (np.float64, np.float32) if self.dtype == "auto" else self.dtype
+        if resume and self.dtype == "auto":
+            dtype = self.coefs_[0].dtype
+        how = {"accept_sparse": "csr", "dtype": dtype, "order": "C", "reset": not resume}
+        X, y = validate_data(self, X, y, **how, **self._targets_allowed)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(
+                sample_weight, X, dtype=X.dtype, ensure_non_negative=True, copy=True
+            )
+        y, weight = self._check_targets(X, y, sample_weight, resume, incremental)
+        self.n_outputs_, self.out_activation_ = self._task.n_outputs, self._task.out_activation
+        if weight is not None and not weight.all():
+            kept = np.flatnonzero(weight)
+            X, y, weight = X[kept], y[kept], weight[kept]
+        return X, y, weight
 
     def _train(self, X, y, sample_weight, X_unlabeled, *, incremental, resume):
         """Train on checked rows, and set what `fit` sets."""
@@ -139,10 +155,6 @@ class BasePrunedMLP(
         self.n_iter_, self._progress = control.n_iter_, control.settled()
         self._store(net, pruner)
         self._fit_components(X, y, sample_weight)
-
-    def _plain(self):
-        """The parameters, as Python's own numbers."""
-        return plain_parameters(self, self._parameter_constraints)
 
     # -- nets -------------------------------------------------------------------------------
 
@@ -310,6 +322,70 @@ class BasePrunedMLP(
             "_components": None,
             "factors_": None,
         }
+
+    # -- deployment -------------------------------------------------------------------------
+
+    def compact(self, dtype=None, *, features="all"):
+        """Small, frozen model without torch that predicts the same.
+
+        Parameters
+        ----------
+        dtype : {"float64", "float32", "float16", "int8", "codebook"}, default=None
+            Type of the weights in pickles and files; see :func:`skactprune.compact`.
+        features : {"all", "used"}, default="all"
+            What the rows of the model have: all features, or those of `get_support` alone.
+
+        Returns
+        -------
+        CompactMLPClassifier or the like
+            Model of the net as it is now.
+        """
+        from skactprune.deploy.base import check_features
+        from skactprune.deploy.weights import CompactWeights
+
+        check_is_fitted(self)
+        check_features(features)
+        shown, components = {}, self._components
+        if components is not None:
+            shown = {"components": components.components, "mean": components.mean}
+        if components is not None or self.n_components is None:
+            shown["transform_layer"] = self._shown_depth
+        weights = CompactWeights.of(
+            self.coefs_,
+            self.intercepts_,
+            activation=self.activation,
+            storage=dtype,
+            factors=self.factors_,
+            **shown,
+        )
+        names = getattr(self, "feature_names_in_", None)
+        model = self._compacted(
+            weights,
+            output_prefix=type(self).__name__.lower(),
+            feature_names=None if names is None else names.copy(),
+        )
+        if features == "used":
+            model = model.with_features(self.get_support(indices=True))
+        return model.set_output(**getattr(self, "_sklearn_output_config", {}))
+
+    def to_onnx(self, path=None, *, input_dtype=None):
+        """Convert to ONNX; see :func:`skactprune.to_onnx`.
+
+        Parameters
+        ----------
+        path : str or path-like, default=None
+            File to write; None writes none.
+        input_dtype : {"float32", "float64"}, default=None
+            Type of the input; None takes that of the weights.
+
+        Returns
+        -------
+        onnx.ModelProto
+            The ONNX model.
+        """
+        from skactprune.deploy.onnx import to_onnx
+
+        return to_onnx(self, path, input_dtype=input_dtype)
 
     # -- fitted state -----------------------------------------------------------------------
 

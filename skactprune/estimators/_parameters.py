@@ -1,0 +1,336 @@
+"""Parameters that the estimators share: their constructor, constraints and documentation."""
+
+import re
+from inspect import cleandoc
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
+
+from skactprune._register import TakesNames
+from skactprune.estimators._checks import plain_parameters
+from skactprune.pruning.method import METHODS, Method
+from skactprune.pruning.triggers import TRIGGERS
+
+CONSTRAINTS = {
+    "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+    "activation": [StrOptions({"identity", "logistic", "tanh", "relu"})],
+    "method": [str, Method],
+    "prune_fraction": [Interval(Real, 0, 1, closed="left"), None],
+    "prune_features": [Interval(Real, 0, 1, closed="left")],
+    "n_prune_rounds": [Interval(Integral, 0, None, closed="left")],
+    "trigger": [str, HasMethods(["rounds_due", "stops"])],
+    "components": [StrOptions({"predictive", "pca"})],
+    "min_neurons": ["array-like", Interval(Integral, 1, None, closed="left")],
+    "n_components": [None, Interval(Integral, 1, None, closed="left")],
+    "transform_layer": [Integral],
+    "solver": [StrOptions({"sgd", "adam"})],
+    "alpha": [Interval(Real, 0, None, closed="left")],
+    "weight_decay": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
+    "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+    "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+    "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+    "power_t": [Interval(Real, 0, None, closed="left")],
+    "max_iter": [Interval(Integral, 1, None, closed="left")],
+    "shuffle": ["boolean"],
+    "random_state": ["random_state"],
+    "tol": [Interval(Real, 0, None, closed="left")],
+    "verbose": ["verbose"],
+    "warm_start": ["boolean"],
+    "momentum": [Interval(Real, 0, 1, closed="both")],
+    "nesterovs_momentum": ["boolean"],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+    "beta_1": [Interval(Real, 0, 1, closed="left")],
+    "beta_2": [Interval(Real, 0, 1, closed="left")],
+    "epsilon": [Interval(Real, 0, None, closed="neither")],
+    "n_iter_no_change": [
+        Interval(Integral, 1, None, closed="left"),
+        Options(Real, {np.inf}),
+    ],
+    "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
+    "dtype": [StrOptions({"auto", "float32", "float64"})],
+    "device": [StrOptions({"cpu", "cuda", "auto"})],
+    "net_params": [None, dict],
+    "init_estimator": [None, HasMethods(["predict"])],
+}
+
+SHARED = re.compile(r"^\{([\w, ]+)\}$", re.MULTILINE)
+
+
+def shares_docs(cls):
+    """Fill the names that stand in braces in a class's docstring with what its bases say of them.
+
+    Parameters
+    ----------
+    cls : type
+        Subclass of `MLPParameters`; in the sections of its docstring a line such as
+        ``{alpha, tol}`` stands for these entries.
+
+    Returns
+    -------
+    type
+        The class itself.
+    """
+    if cls.__doc__ is not None:
+        known = {}
+        for base in reversed(cls.__mro__[1:]):
+            known |= _entries(cleandoc(base.__doc__ or ""))
+        cls.__doc__ = SHARED.sub(
+            lambda names: "\n".join(known[name] for name in names[1].split(", ")),
+            cleandoc(cls.__doc__),
+        )
+    return cls
+
+
+class MLPParameters(TakesNames, BaseEstimator):
+    """Base class of the estimators, with what they share of parameters and attributes.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : array-like of int or int, default=(100,)
+        Neurons of every hidden layer before pruning.
+    activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
+        Activation of the hidden layers.
+    method : str or Method, default="activation_surgeon"
+        How to prune: the name of a class in `skactprune.methods`, or of one added with
+        `skactprune.register`, with its default options; or an object with options such as
+        ``Activation(granularity="weight")``, which nest in a grid as ``method__granularity``.
+        The names are those in ``list(skactprune.methods.METHODS)``.
+    prune_fraction : float or None, default=0.8
+        Share of the hidden layers' weights that is gone after the last round, in [0, 1). Weights
+        of the output layer do not count and are not pruned, except that those of removed
+        neurons leave with them. 0 is an ordinary multi-layer perceptron. None only, and always,
+        where the method has a threshold of its own set, which decides then.
+    prune_features : float, default=0
+        Share of the input features that no weight reads after the last round, in [0, 1), rounded
+        up; at least one stays. They leave in the same rounds, each just before neurons or weights
+        do, and those that never vary go first. The net then computes what it did on rows in which
+        they had their mean, unless other features take over, as with "activation_surgeon". They
+        are counted apart: `prune_fraction` is then the share that is gone of the weights of the
+        features that stay, as if the net had never had the others; `sparsity_` counts these as
+        gone, too. `predict` takes rows with all features; `get_support` tells which are left, and
+        `compact` makes models for rows of these alone. Which go is up to the `method`; those that
+        let weights come back, or count on all weights of the net, refuse.
+    n_prune_rounds : int, default=5
+        Number of rounds; 0 is an ordinary multi-layer perceptron, too.
+    min_neurons : int or sequence of int, default=1
+        Neurons that every hidden layer, or each of them, keeps at least.
+    n_components : int, default=None
+        Number of components of the hidden representation that `transform` returns; the layer then
+        keeps at least as many neurons. None returns the neurons themselves.
+    transform_layer : int, default=-1
+        Index of the hidden layer that `transform` shows.
+    solver : {"adam", "sgd"}, default="adam"
+        Optimizer. The "lbfgs" of MLPClassifier has no epochs between which to prune; it is
+        refused, and `max_fun`, which only "lbfgs" reads, is not a parameter here.
+    alpha : float, default=0.0001
+        Strength of the L2 penalty: ½ alpha ‖W‖² over the sum of the sample weights of the batch
+        is added to the loss, weights only.
+    weight_decay : float or "auto", default="auto"
+        Decoupled weight decay (Loshchilov & Hutter, 2019): before every step, weights lose this
+        share of themselves times the learning rate. "auto" is ``min(0.5, 1000 / n_samples)``, for
+        `partial_fit` of all rows so far, where a net is pruned and trained by "adam"; elsewhere
+        it is 0, as in MLPClassifier. What a wide net learns of single rows of a small or noisy
+        table, pruning hands on to a narrow one, which is then sure of what is wrong.
+    batch_size : int or "auto", default="auto"
+        Rows a batch, at most all of them; "auto" is ``min(200, n_samples)``.
+    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
+        As in MLPClassifier; for "sgd" only.
+    learning_rate_init : float, default=0.001
+        Initial learning rate.
+    power_t : float, default=0.5
+        Exponent of ``learning_rate="invscaling"``.
+    max_iter : int, default=200
+        Epochs at most.
+    shuffle : bool, default=True
+        Whether to shuffle the rows before every epoch.
+    random_state : int, RandomState instance or None, default=None
+        Determines initial weights, validation split, shuffling, dropout, random scores, the order
+        of unlabelled rows and samples of rows. None takes a seed from the operating system;
+        numpy's and torch's global generators are neither read nor changed.
+    tol : float, default=1e-4
+        Training stops when loss, or validation score with `early_stopping`, has not improved by
+        `tol` for `n_iter_no_change` epochs after the last pruning round.
+    verbose : bool, default=False
+        Whether to print the loss of every epoch.
+    warm_start : bool, default=False
+        Whether `fit` continues with the fitted net. The fraction refers to the original net, so
+        that nothing is pruned twice.
+    momentum : float, default=0.9
+        Momentum of "sgd".
+    nesterovs_momentum : bool, default=True
+        Whether that momentum is Nesterov's.
+    validation_fraction : float, default=0.1
+        Share of the rows set aside by `early_stopping`.
+    beta_1 : float, default=0.9
+        Decay rate of the first moment in "adam".
+    beta_2 : float, default=0.999
+        Decay rate of the second moment in "adam".
+    epsilon : float, default=1e-8
+        Numerical stability in "adam".
+    n_iter_no_change : int, default=10
+        See `tol`.
+    dropout : float or array-like of float, default=0.0
+        Dropout rate of every hidden layer, or one rate for the input and one for each hidden
+        layer. Firing is counted before dropout.
+    dtype : {"auto", "float32", "float64"}, default="auto"
+        Type of weights and computation; "auto" is that of `X` where it is one of these, else
+        float64. float32 is about twice as fast.
+    device : {"cpu", "cuda", "auto"}, default="cpu"
+        Where to train; "auto" takes CUDA where there is one. Prediction is done in numpy.
+    net_params : dict, default=None
+        Further parameters of the skorch net, such as ``{"callbacks": [...]}`` or
+        ``{"optimizer": torch.optim.AdamW}``.
+
+    Attributes
+    ----------
+    coefs_ : list of ndarray of shape (n_in, n_out)
+        Weights of the compact net.
+    intercepts_ : list of ndarray of shape (n_out,)
+        Biases of the compact net.
+    masks_ : list of bool ndarray of shape (n_in, n_out)
+        For every hidden layer in its original size: which weights are left.
+        ``coefs_[l]`` aligns with ``masks_[l][np.ix_(live_neurons_[l - 1], live_neurons_[l])]``.
+    live_neurons_ : list of int ndarray
+        Indices of the neurons that are left, in the original hidden layers.
+    unused_features_ : ndarray of int
+        Indices of the features that no live path reads.
+    factors_ : list of {(ndarray of shape (n_in, r), ndarray of shape (r, n_out)), None}
+        For each hidden layer two matrices whose product its weights are, where the method keeps
+        them; None elsewhere.
+    sparsity_ : float
+        Share of the hidden layers' original weights that is gone, or that `factors_` save.
+    activation_counts_ : list of ndarray or None
+        For every hidden layer in its original size: how often each neuron fired in training,
+        or on `X_unlabeled` until the last round; int64, or float64 where training rows with
+        sample or class weights were counted. None where the method does not count.
+    pruning_history_ : list of dict
+        One row a round: round, epoch, sparsity, live_neurons, train_score, validation_score.
+    hidden_ranks_ : list of int
+        Numerical rank of every hidden weight matrix; computed on first use.
+    explained_variance_ratio_ : ndarray of shape (n_components,)
+        Share of the variance of the hidden representation that each explains, in their order, by
+        which "predictive" ones are not sorted; only with `n_components`.
+    n_iter_ : int
+        Epochs of the last fit.
+    t_ : int
+        Training rows seen.
+    loss_ : float
+        Loss of the last epoch. The L2 part of it is taken at the end of the epoch.
+    loss_curve_ : list of float
+        Loss of every epoch.
+    best_loss_ : float or None
+        Lowest loss after the last round; None with `early_stopping`, or where the last round ended
+        the fit or did not come.
+    best_validation_score_ : float or None
+        Best of them after the last round; None without `early_stopping`, or where the last round
+        ended the fit or did not come.
+    n_layers_ : int
+        Number of layers, input and output included.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where `X` has names that are all strings.
+    """
+
+    _parameter_constraints: dict = CONSTRAINTS
+    registers = {"method": METHODS, "trigger": TRIGGERS}
+
+    def __init__(
+        self,
+        hidden_layer_sizes=(100,),
+        activation="relu",
+        *,
+        method="activation_surgeon",
+        prune_fraction=0.8,
+        prune_features=0,
+        n_prune_rounds=5,
+        trigger="progress",
+        min_neurons=1,
+        n_components=None,
+        components="predictive",
+        transform_layer=-1,
+        solver="adam",
+        alpha=0.0001,
+        weight_decay="auto",
+        batch_size="auto",
+        learning_rate="constant",
+        learning_rate_init=0.001,
+        power_t=0.5,
+        max_iter=200,
+        shuffle=True,
+        random_state=None,
+        tol=1e-4,
+        verbose=False,
+        warm_start=False,
+        momentum=0.9,
+        nesterovs_momentum=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        n_iter_no_change=10,
+        dropout=0.0,
+        dtype="auto",
+        device="cpu",
+        net_params=None,
+        init_estimator=None,
+    ):
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.method = method
+        self.prune_fraction = prune_fraction
+        self.prune_features = prune_features
+        self.n_prune_rounds = n_prune_rounds
+        self.trigger = trigger
+        self.min_neurons = min_neurons
+        self.n_components = n_components
+        self.components = components
+        self.transform_layer = transform_layer
+        self.solver = solver
+        self.alpha = alpha
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.dropout = dropout
+        self.dtype = dtype
+        self.device = device
+        self.net_params = net_params
+        self.init_estimator = init_estimator
+
+    def _plain(self):
+        """The parameters, as Python's own numbers."""
+        return plain_parameters(self, self._parameter_constraints)
+
+
+def _entries(docstring):
+    """Entries of the sections of a class's docstring, by their names."""
+    found, name = {}, None
+    for line in docstring.splitlines():
+        if entry := re.match(r"(\w+) : ", line):
+            name = entry[1]
+            found[name] = line
+        elif name and line.startswith("    "):
+            found[name] += "\n" + line
+        else:
+            name = None
+    return found
