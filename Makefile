@@ -12,7 +12,7 @@ DEMO_DIR ?= demo
 help:
 	@echo "make demo   compare pruned and dense networks with PCA on digits; results in $(DEMO_DIR)/"
 	@echo "make test   run all tests, docstring examples included"
-	@echo "make lint   check style and format"
+	@echo "make lint   check style, format, docstrings and spelling"
 	@echo "make bench  time, memory and size beside other libraries, about half an hour; results in docs/"
 	@echo "make fuzz   try damaged files and other things drawn at random for MINUTES=10"
 	@echo "make clean  remove the environment, results and caches"
@@ -22,7 +22,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " \
 		+ sys.version.split()[0] + "; set PYTHON=...") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(VENV)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
 	@touch $@
 
 demo: $(STAMP)
@@ -35,6 +36,8 @@ test: $(STAMP)
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/python -m numpydoc lint $$(git ls-files 'skactprune/*.py')
+	$(VENV)/bin/codespell
 
 # Wants idle cores. An interrupted run goes on; BENCH_FLAGS=--fresh begins anew.
 bench: $(STAMP)
