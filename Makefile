@@ -7,12 +7,13 @@ STAMP := $(VENV)/.installed
 DEMO_DIR ?= demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench fuzz clean
+.PHONY: help demo test lint docs bench fuzz clean
 
 help:
 	@echo "make demo   compare pruned and dense networks with PCA on digits; results in $(DEMO_DIR)/"
 	@echo "make test   run all tests, docstring examples included"
 	@echo "make lint   check style, format, docstrings and spelling"
+	@echo "make docs   build the documentation into docs/_build/html"
 	@echo "make bench  time, memory and size beside other libraries, about half an hour; results in docs/"
 	@echo "make fuzz   try damaged files and other things drawn at random for MINUTES=10"
 	@echo "make clean  remove the environment, results and caches"
@@ -39,6 +40,11 @@ lint: $(STAMP)
 	$(VENV)/bin/python -m numpydoc lint $$(git ls-files 'skactprune/*.py')
 	$(VENV)/bin/codespell
 
+# Runs the examples; DOCS_FLAGS='-D plot_gallery=0' leaves them.
+docs: $(STAMP)
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --group docs
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m sphinx --fail-on-warning --keep-going $(DOCS_FLAGS) docs docs/_build/html
+
 # Wants idle cores. An interrupted run goes on; BENCH_FLAGS=--fresh begins anew.
 bench: $(STAMP)
 	$(VENV)/bin/python -m benchmarks $(BENCH_FLAGS)
@@ -49,5 +55,5 @@ fuzz: $(STAMP)
 	cd tests && PYTHONPATH=.. ../$(VENV)/bin/python -m fuzz --minutes $(MINUTES)
 
 clean:
-	rm -rf $(VENV) $(DEMO_DIR) bench build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(DEMO_DIR) bench build dist *.egg-info .pytest_cache .ruff_cache .hypothesis docs/_build docs/auto_examples docs/api/generated
 	find skactprune tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

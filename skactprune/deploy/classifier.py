@@ -56,7 +56,7 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
         Number of outputs; 1 for two classes.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where the original has them.
     output_prefix_ : str
         What the names of the columns of `transform` begin with.

@@ -231,7 +231,7 @@ class MLPParameters(TakesNames, BaseEstimator):
         Number of layers, input and output included.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where `X` has names that are all strings.
     """
 
