@@ -9,6 +9,7 @@ from skactprune import Activation, CompactMLPClassifier, PrunedMLPClassifier
 from skactprune.deploy.storages import STORAGES as KNOWN_STORAGES
 from skactprune.deploy.weights import CompactWeights
 from skactprune.nets.activations import ACTIVATIONS as KNOWN_ACTIVATIONS
+from skactprune.nets.components import HiddenComponents
 from skactprune.nets.inference import logits_of
 from skactprune.spectra import svd_truncate
 
@@ -45,8 +46,8 @@ def random_net(
     if components is not None:
         width = sizes[-2]
         directions = np.linalg.qr(rng.normal(size=(width, width)))[0][:components]
-        shown["components"] = directions.astype(dtype)
-        shown["mean"] = rng.normal(size=width).astype(dtype)
+        mean = rng.normal(size=width)
+        shown["components"] = HiddenComponents(directions.T, mean).mapped(lambda a: a.astype(dtype))
     return SimpleNamespace(
         coefs=coefs,
         intercepts=intercepts,

@@ -384,7 +384,7 @@ def tampered_arrays():
         "missing": lambda a: None,
     }
     not_finite = {"nan": lambda a: poisoned(a, np.nan), "inf": lambda a: poisoned(a, np.inf)}
-    for name in ("values", "gaps", "scales", "intercepts", "projection", "projection_offset"):
+    for name in ("values", "gaps", "scales", "intercepts", "projection", "mean"):
         for kind, change in changes.items():
             if (name, kind) != ("projection", "missing"):
                 yield name, kind, change

@@ -8,6 +8,7 @@ from skactprune._validation import check_fitted, map_checked_rows
 from skactprune.deploy.files import save
 from skactprune.deploy.onnx import to_onnx
 from skactprune.deploy.weights import CompactWeights
+from skactprune.nets.components import ShowsComponents
 
 
 def check_holds_model(model):
@@ -26,7 +27,11 @@ def check_features(features):
 
 
 class BaseCompactMLP(
-    FeatureSupport, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+    FeatureSupport,
+    ShowsComponents,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    BaseEstimator,
 ):
     """Frozen model around `CompactWeights`; what it predicts with them is left to subclasses.
 
@@ -147,7 +152,7 @@ class BaseCompactMLP(
         Returns
         -------
         ndarray of shape (n_samples, n_features_out)
-            Output of the hidden layer `transform_layer_`, or its principal components.
+            Output of the hidden layer `transform_layer_`, or components of it.
         """
         return self._of_rows(lambda rows: self.weights_.represent(rows), X)
 
@@ -164,11 +169,21 @@ class BaseCompactMLP(
         ndarray of str objects
             Those of the original estimator, so that the model can take its place.
         """
-        check_holds_model(self)
-        if self.weights_.transform_layer is None:
-            raise ValueError("There is no hidden layer to transform to.")
+        self._check_transforms()
         names = super().get_feature_names_out(input_features)
         return np.array([f"{self.output_prefix_}{i}" for i in range(len(names))], dtype=object)
+
+    def _check_transforms(self):
+        check_holds_model(self)
+        self.weights_.check_shows()
+
+    @property
+    def _components(self):
+        return self.weights_.components
+
+    @property
+    def _inverse(self):
+        return self.weights_.inverse
 
     # -- files ------------------------------------------------------------------------------
 
@@ -246,11 +261,11 @@ class BaseCompactMLP(
 
     @property
     def projection_(self):
-        return self.weights_.projection
+        return self._components and self._components.projection
 
     @property
     def projection_offset_(self):
-        return self.weights_.projection_offset
+        return self._components and self._components.offset
 
     @property
     def unused_features_(self):

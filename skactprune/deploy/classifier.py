@@ -42,8 +42,15 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
         float32.
     nbytes_ : int
         Size of the arrays in pickles and, before compression, in files.
-    transform_layer_ : int or None
-        Index of the hidden layer that `transform` shows; None without hidden layers.
+    transform_layer_ : int, "all" or None
+        Index of the hidden layer that `transform` shows, or all of them; None without hidden
+        layers.
+    n_components_ : int
+        Number of columns of `transform`.
+    components_, mean_, explained_variance_, explained_variance_ratio_, singular_values_ : ndarray
+        Those of the original, where it has them.
+    inverse_coef_, inverse_intercept_ : ndarray
+        The same, of the features that the rows of this model have.
     projection_ : ndarray of shape (n_neurons, n_components) or None
         What `transform` multiplies the hidden representation with.
     projection_offset_ : ndarray of shape (n_components,) or None

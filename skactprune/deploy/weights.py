@@ -10,8 +10,9 @@ from scipy.sparse import issparse
 from skactprune.deploy.packing import take
 from skactprune.deploy.storages import STORAGES, get_storage
 from skactprune.nets.activations import ACTIVATIONS, HiddenActivation, get_activation
+from skactprune.nets.components import HiddenComponents, LinearInverse
 from skactprune.nets.factors import fewest_numbers, n_nonzero
-from skactprune.nets.inference import hidden_representation, logits_of
+from skactprune.nets.inference import logits_of, shown_representation
 
 # Folding the mean of a feature loses digits when it is many times its scale away from zero. Up to
 # these ratios predictions stay within 1e-5 (float32) and 1e-12 (float64) of the largest logit.
@@ -36,12 +37,12 @@ class CompactWeights:
         Biases.
     input_scale : ndarray of shape (n_features,) or None
         What the features are multiplied with in the first weights, if scalers are folded in.
-    transform_layer : int or None
-        Index of the hidden layer that `represent` shows; None where it shows none.
-    projection : ndarray of shape (n_neurons, n_components) or None
-        What `represent` multiplies the hidden representation with.
-    projection_offset : ndarray of shape (n_components,) or None
-        What `represent` adds to the product.
+    transform_layer : int, "all" or None
+        Index of the hidden layer that `represent` shows, or all of them; None where it shows none.
+    components : skactprune.nets.components.HiddenComponents or None
+        What `represent` shows of it; None where it shows all neurons.
+    inverse : skactprune.nets.components.LinearInverse or None
+        What tells rows by what `represent` returns for them, where that is known.
     ranks : tuple of {int, None}
         For each layer the inner dimension of the two factors that its weights are kept as, and
         None where they are kept as they are. Empty where all are.
@@ -56,9 +57,9 @@ class CompactWeights:
     stored: list
     intercepts: list
     input_scale: np.ndarray | None = None
-    transform_layer: int | None = None
-    projection: np.ndarray | None = None
-    projection_offset: np.ndarray | None = None
+    transform_layer: int | str | None = None
+    components: HiddenComponents | None = None
+    inverse: LinearInverse | None = None
     ranks: tuple = ()
     matrices: list = field(init=False)
     kernels: list = field(init=False)
@@ -101,7 +102,7 @@ class CompactWeights:
         storage=None,
         transform_layer=None,
         components=None,
-        mean=None,
+        inverse=None,
         factors=None,
     ):
         """Weights of a trained net.
@@ -118,12 +119,12 @@ class CompactWeights:
             Activation of the hidden layers.
         storage : str, default=None
             Type in which to keep weights; None takes that of `coefs`.
-        transform_layer : int, default=None
-            Index of the hidden layer to show; None shows none.
-        components : ndarray of shape (n_components, n_neurons), default=None
-            Directions to project the shown layer on; None shows all of it.
-        mean : ndarray of shape (n_neurons,), default=None
-            What to subtract before; needed with `components`.
+        transform_layer : int or "all", default=None
+            Index of the hidden layer to show, or all of them; None shows none.
+        components : skactprune.nets.components.HiddenComponents, default=None
+            What to show of it; None shows all neurons.
+        inverse : skactprune.nets.components.LinearInverse, default=None
+            What tells rows by what is shown.
         factors : list of {(ndarray, ndarray), None}, default=None
             For each hidden layer factors of its weights that are known. Others are found where the
             weights have a low rank; see `skactprune.nets.factors.fewest_numbers`.
@@ -137,9 +138,6 @@ class CompactWeights:
         ValueError
             If `storage` is unknown or too small for the weights.
         """
-        projection = offset = None
-        if components is not None:
-            projection, offset = np.ascontiguousarray(components.T), -components @ mean
         *hidden, last = coefs
         known = factors or [None] * len(hidden)
         return cls._rounded(
@@ -149,14 +147,12 @@ class CompactWeights:
             intercepts=intercepts,
             input_scale=None,
             transform_layer=transform_layer,
-            projection=projection,
-            projection_offset=offset,
+            components=components,
+            inverse=inverse,
         )
 
     @classmethod
-    def _rounded(
-        cls, kernels, storage, *, intercepts, input_scale, projection, projection_offset, **others
-    ):
+    def _rounded(cls, kernels, storage, *, intercepts, input_scale, components, inverse, **others):
         """Weights rounded to a type; each kernel is a tuple of one matrix or two."""
         storage = get_storage(storage)
 
@@ -177,8 +173,8 @@ class CompactWeights:
             stored=[storage.encode(first, input_scale), *map(storage.encode, later)],
             intercepts=[cast(intercept) for intercept in intercepts],
             input_scale=input_scale,
-            projection=cast(projection),
-            projection_offset=cast(projection_offset),
+            components=components and components.mapped(cast),
+            inverse=inverse and inverse.mapped(cast),
             ranks=ranks if any(ranks) else (),
             **others,
         )
@@ -216,8 +212,8 @@ class CompactWeights:
             intercepts=self.intercepts,
             input_scale=self.input_scale,
             transform_layer=self.transform_layer,
-            projection=self.projection,
-            projection_offset=self.projection_offset,
+            components=self.components,
+            inverse=self.inverse,
         )
 
     def with_features(self, columns):
@@ -250,6 +246,7 @@ class CompactWeights:
             # Not rounded again: those of others are not what is left out.
             stored=[first | {"values": first["values"][columns]}, *others],
             input_scale=None if self.input_scale is None else self.input_scale[columns],
+            inverse=copied.inverse and copied.inverse.of_features(columns),
         )
 
     def with_scaled_input(self, mean, scale):
@@ -267,6 +264,7 @@ class CompactWeights:
             weights is too many times what it is divided by, or numbers leave the range of the type.
         """
         dtype, used = self.dtype, self.matrices[0].any(axis=1)
+        inverse = self.inverse and self.inverse.scaled(mean, scale)
         # Nothing is lost of what nothing reads.
         mean, scale = np.where(used, mean, 0.0), np.where(used, scale, 1.0)
         # Outside of these, products with the weights could leave the range of the type.
@@ -283,9 +281,11 @@ class CompactWeights:
         if isinstance(scaled.kernels[0], tuple):
             shift = shift @ scaled.matrices[1]
         intercept = (self.intercepts[0] - shift).astype(dtype)
-        if not all(np.isfinite(a).all() for a in (scaled.matrices[0], intercept, input_scale)):
+        computed = [scaled.matrices[0], intercept, input_scale]
+        computed += inverse.arrays().values() if inverse else []
+        if not all(np.isfinite(a).all() for a in computed):
             return None
-        return replace(scaled, intercepts=[intercept, *self.intercepts[1:]])
+        return replace(scaled, intercepts=[intercept, *self.intercepts[1:]], inverse=inverse)
 
     def of_low_rank(self, fraction, sparing):
         """Weights whose hidden layers are kept as two factors of low rank, by their SVD.
@@ -333,18 +333,15 @@ class CompactWeights:
         Returns
         -------
         dict of str to ndarray
-            "intercepts" of all layers, where they exist "projection", "projection_offset" and
-            "input_scale", and what the storage packs the weights into. With `metadata` they are
-            all that `from_arrays` needs.
+            "intercepts" of all layers, where they exist "input_scale" and the arrays of
+            `components` and `inverse`, and what the storage packs the weights into. With `metadata`
+            they are all that `from_arrays` needs.
         """
         arrays = get_storage(self.storage).pack(self.stored)
         arrays["intercepts"] = np.concatenate(self.intercepts)
-        optional = {
-            "projection": self.projection,
-            "projection_offset": self.projection_offset,
-            "input_scale": self.input_scale,
-        }
-        return arrays | {name: array for name, array in optional.items() if array is not None}
+        for value in (self.components, self.inverse):
+            arrays |= value.arrays() if value else {}
+        return arrays if self.input_scale is None else arrays | {"input_scale": self.input_scale}
 
     def metadata(self):
         """What the arrays of `to_arrays` mean.
@@ -387,8 +384,8 @@ class CompactWeights:
             Type in which weights are kept.
         layer_sizes : list of int
             Widths of all layers, input and output included.
-        transform_layer : int or None
-            Index of the hidden layer to show.
+        transform_layer : int, "all" or None
+            Index of the hidden layer to show, or all of them.
         ranks : list of {int, None}, default=None
             As the attribute; None where no layer is kept as two factors.
         most_bytes : int, default=None
@@ -414,11 +411,12 @@ class CompactWeights:
         if most_bytes is not None:
             _check_nbytes(shapes, dtype, most_bytes)
         intercepts = take(arrays, "intercepts", dtype, (sum(widths),))
-        projection = offset = input_scale = None
-        if "projection" in arrays:
-            width = 0 if transform_layer is None else widths[transform_layer]
-            projection = take(arrays, "projection", dtype, (width, None))
-            offset = take(arrays, "projection_offset", dtype, projection.shape[1:])
+        width = _shown_width(widths, transform_layer)
+        components = _taken_components(arrays, dtype, width)
+        if components is not None:
+            width = components.projection.shape[1]
+        inverse = _taken_inverse(arrays, dtype, (width, n_features))
+        input_scale = None
         if "input_scale" in arrays:
             input_scale = take(arrays, "input_scale", dtype, (n_features,))
             if not (input_scale > 0).all():
@@ -433,8 +431,8 @@ class CompactWeights:
             intercepts=np.split(intercepts, np.cumsum(widths[:-1])),
             input_scale=input_scale,
             transform_layer=transform_layer,
-            projection=projection,
-            projection_offset=offset,
+            components=components,
+            inverse=inverse,
             ranks=tuple(ranks or ()),
         )
 
@@ -475,32 +473,30 @@ class CompactWeights:
         ValueError
             If no layer is shown.
         """
-        depth = self.transform_depth
+        self.check_shows()
         X, kernels = self._without_unused(X)
-        hidden = hidden_representation(X, kernels[:depth], self.intercepts[:depth], self._function)
-        if self.projection is None:
-            return hidden
-        hidden = hidden.dot(self.projection)
-        hidden += self.projection_offset
-        return hidden
+        hidden = shown_representation(
+            X, kernels[:-1], self.intercepts[:-1], self._function, self.transform_layer
+        )
+        return hidden if self.components is None else self.components.project(hidden)
 
     def _without_unused(self, X):
         if self._used is None or issparse(X):
             return X, self.kernels
         return X.take(self._used, axis=1), self._kernels_of_used
 
-    @property
-    def transform_depth(self):
-        """Number of layers that `represent` computes; a ValueError where there are none."""
+    def check_shows(self):
+        """Raise a ValueError where there is no hidden layer that `represent` could show."""
         if self.transform_layer is None:
             raise ValueError("There is no hidden layer to transform to.")
-        return self.transform_layer + 1
 
     @property
     def n_components(self):
         """Number of columns that `represent` returns; a ValueError where it cannot."""
-        depth = self.transform_depth
-        return len(self.intercepts[depth - 1] if self.projection is None else self.projection.T)
+        self.check_shows()
+        if self.components is not None:
+            return self.components.projection.shape[1]
+        return _shown_width([len(b) for b in self.intercepts], self.transform_layer)
 
     @property
     def dtype(self):
@@ -538,6 +534,36 @@ class CompactWeights:
         return sum(array.nbytes for array in self.to_arrays().values())
 
 
+def _shown_width(widths, shown):
+    """Neurons of the hidden layers that are shown, of layers of these widths, output last."""
+    if shown is None:
+        return 0
+    return sum(widths[:-1]) if shown == "all" else widths[shown]
+
+
+def _taken_components(arrays, dtype, width):
+    """Components, their arrays taken out of `arrays`; None where there are none."""
+    if "projection" not in arrays:
+        return None
+    projection = take(arrays, "projection", dtype, (width, None))
+    k = projection.shape[1]
+    # Earlier files have the offset instead of the mean, and do not say what is explained.
+    if "mean" not in arrays:
+        offset = take(arrays, "projection_offset", dtype, (k,))
+        return HiddenComponents(projection, projection_offset=offset)
+    mean = take(arrays, "mean", dtype, (width,))
+    explained = ("explained_variance", "explained_variance_ratio", "singular_values")
+    of_each = {name: take(arrays, name, dtype, (k,)) for name in explained if name in arrays}
+    return HiddenComponents(projection, mean, **of_each)
+
+
+def _taken_inverse(arrays, dtype, shape):
+    if "inverse_coef" not in arrays:
+        return None
+    coef = take(arrays, "inverse_coef", dtype, shape)
+    return LinearInverse(coef, take(arrays, "inverse_intercept", dtype, shape[1:]))
+
+
 def _check_nbytes(shapes, dtype, most):
     n_bytes = sum(n_in * n_out for n_in, n_out in shapes) * dtype.itemsize
     if n_bytes > most:
@@ -570,11 +596,12 @@ def _check_metadata(activation, storage, layer_sizes, transform_layer):
     are_sizes = isinstance(layer_sizes, list) and all(type(n) is int and n > 0 for n in layer_sizes)
     n_hidden = len(layer_sizes) - 2 if are_sizes else -1
     is_layer = type(transform_layer) is int and 0 <= transform_layer < n_hidden
+    shows_all = isinstance(transform_layer, str) and transform_layer == "all" and n_hidden > 0
     valid = {
         "layer_sizes": n_hidden >= 0,
         "activation": activation in ACTIVATIONS,
         "storage": storage in STORAGES,
-        "transform_layer": is_layer or transform_layer is None,
+        "transform_layer": is_layer or transform_layer is None or shows_all,
     }
     for name, is_valid in valid.items():
         if not is_valid:

@@ -14,7 +14,13 @@ from sklearn.utils.validation import (
 
 from skactprune._support import FeatureSupport
 from skactprune._validation import check_fitted, map_checked_rows, map_rows
-from skactprune.estimators._checks import check_init_estimator, hidden_sizes, weight_decay_of
+from skactprune.estimators._checks import (
+    check_init_estimator,
+    check_n_components,
+    hidden_sizes,
+    shown_layer,
+    weight_decay_of,
+)
 from skactprune.estimators._components import HiddenTransformer
 from skactprune.estimators._outcome import warn_of_collapse
 from skactprune.estimators._parameters import MLPParameters
@@ -225,11 +231,7 @@ class BasePrunedMLP(CallbackSupportMixin, FeatureSupport, HiddenTransformer, MLP
                 "training goes on they must have those that they had."
             )
         left = [coef.shape[1] for coef in self.coefs_[:-1]]
-        if self.n_components is not None and self.n_components > left[self._transform_depth(left)]:
-            raise ValueError(
-                f"n_components={self.n_components!r} must be at most "
-                f"{left[self._transform_depth(left)]}, the neurons that the fitted net has left."
-            )
+        check_n_components(self, left, "neurons that are left")
 
     def _new_pruner(self, X_unlabeled=None):
         sizes = hidden_sizes(self)
@@ -238,20 +240,7 @@ class BasePrunedMLP(CallbackSupportMixin, FeatureSupport, HiddenTransformer, MLP
         from skactprune.pruning.pruner import Pruner
 
         floors = floors_of([(size, 0) for size in sizes], self.min_neurons)
-        if sizes:
-            depth = self._transform_depth(sizes)
-            floors[depth] = max(int(self.n_components or 1), floors[depth])
-            if floors[depth] > sizes[depth]:
-                raise ValueError(
-                    f"n_components={self.n_components!r} must be at most {sizes[depth]}, the size "
-                    f"of hidden layer {depth}, which transform_layer={self.transform_layer!r} "
-                    "names."
-                )
-        elif self.n_components is not None:
-            raise ValueError(
-                f"n_components={self.n_components!r} needs a hidden layer; "
-                f"hidden_layer_sizes={self.hidden_layer_sizes!r} has none."
-            )
+        floors = list(map(max, floors, check_n_components(self, sizes, "size")))
         return Pruner(
             method=self.method,
             prune_fraction=self.prune_fraction,
@@ -318,8 +307,9 @@ class BasePrunedMLP(CallbackSupportMixin, FeatureSupport, HiddenTransformer, MLP
         return {
             "coefs_": [coef.copy() for coef in coefs],
             "intercepts_": [intercept.copy() for intercept in intercepts],
-            "_shown_depth": self._transform_depth(hidden) if hidden else None,
+            "_shown_depth": shown_layer(self, len(hidden)) if hidden else None,
             "_components": None,
+            "_inverse": None,
             "factors_": None,
         }
 
@@ -345,18 +335,16 @@ class BasePrunedMLP(CallbackSupportMixin, FeatureSupport, HiddenTransformer, MLP
 
         check_is_fitted(self)
         check_features(features)
-        shown, components = {}, self._components
-        if components is not None:
-            shown = {"components": components.components, "mean": components.mean}
-        if components is not None or self.n_components is None:
-            shown["transform_layer"] = self._shown_depth
+        known = self._components is not None or self.n_components is None
         weights = CompactWeights.of(
             self.coefs_,
             self.intercepts_,
             activation=self.activation,
             storage=dtype,
             factors=self.factors_,
-            **shown,
+            transform_layer=self._shown_depth if known else None,
+            components=self._components,
+            inverse=self._inverse,
         )
         names = getattr(self, "feature_names_in_", None)
         model = self._compacted(
@@ -469,8 +457,7 @@ class BasePrunedMLP(CallbackSupportMixin, FeatureSupport, HiddenTransformer, MLP
         net = self._new_net(pruner, dtype)
         self.n_iter_ = 0
         self._store(net, pruner)
-        self._shown_depth = self._transform_depth(self.coefs_[:-1]) if self.masks_ else None
-        self._components = None
+        self._show(len(self.masks_))
 
     def _of_rows(self, function, X):
         """What `function` returns for rows, which are checked; nor is it called before `fit`."""

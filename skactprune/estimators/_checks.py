@@ -32,6 +32,81 @@ def hidden_sizes(params):
     return [int(size) for size in sizes]
 
 
+def shown_layer(params, n_layers):
+    """Index of the hidden layer that `transform` shows, or "all".
+
+    Parameters
+    ----------
+    params : estimator
+        Its ``transform_layer``.
+    n_layers : int
+        Number of hidden layers.
+
+    Raises
+    ------
+    ValueError
+        If there is no such layer.
+    """
+    layer = params.transform_layer
+    if isinstance(layer, str):
+        return layer
+    if not -n_layers <= layer < n_layers:
+        raise ValueError(
+            f"transform_layer={layer!r} must be in [{-n_layers}, {n_layers - 1}] with {n_layers} "
+            "hidden layers."
+        )
+    return int(layer) % n_layers
+
+
+def check_n_components(params, sizes, sizes_are):
+    """Neurons that each hidden layer must have for the components that are asked for.
+
+    Parameters
+    ----------
+    params : estimator
+        Its ``n_components``, of which a share asks for no more than one neuron, and what goes with
+        it.
+    sizes : list of int
+        Sizes of the hidden layers.
+    sizes_are : str
+        What these are, for the message.
+
+    Returns
+    -------
+    list of int
+        Of layers shown together each has the share that it has of their neurons, rounded up.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many neurons, or no hidden layer, or nothing to whiten.
+    """
+    k = params.n_components
+    if k is None and params.whiten:
+        raise ValueError(f"whiten={params.whiten!r} needs n_components, which is None.")
+    if not sizes:
+        for name in ("n_components", "fit_inverse_transform"):
+            if getattr(params, name):
+                raise ValueError(
+                    f"{name}={getattr(params, name)!r} needs a hidden layer; "
+                    f"hidden_layer_sizes={params.hidden_layer_sizes!r} has none."
+                )
+        return []
+    layer = shown_layer(params, len(sizes))
+    shown = slice(None) if layer == "all" else slice(layer, layer + 1)
+    least = int(k) if isinstance(k, Integral) else 1
+    n_neurons = sum(sizes[shown])
+    if least > n_neurons:
+        raise ValueError(
+            f"n_components={k!r} must be at most {n_neurons}, the {sizes_are} of "
+            f"{'all hidden layers' if layer == 'all' else f'hidden layer {layer}'}, which "
+            f"transform_layer={params.transform_layer!r} names."
+        )
+    least_of = [1] * len(sizes)
+    least_of[shown] = [-(-least * size // n_neurons) for size in sizes[shown]]
+    return least_of
+
+
 def check_init_estimator(init_estimator):
     """Raise ValueError for an `init_estimator` that lacks the attributes of a fitted classifier."""
     if init_estimator is not None and not all(

@@ -1,6 +1,6 @@
-"""The hidden representation as a transformer, and its principal components."""
+"""The hidden representation as a transformer, its principal components, and the way back."""
 
-from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 from scipy import linalg
@@ -8,88 +8,147 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import NotFittedError
 
 from skactprune._validation import check_fitted, map_rows
-from skactprune.nets.inference import hidden_representation
+from skactprune.estimators._checks import shown_layer
+from skactprune.nets.components import HiddenComponents, LinearInverse, ShowsComponents
+from skactprune.nets.inference import shown_representation
 
 EPSILON = np.finfo(np.float64).tiny
 
 
-@dataclass(frozen=True)
-class HiddenComponents:
-    """Directions of a hidden layer; what rows have along them is uncorrelated.
+def learn_components(hidden, sample_weight, n_components, *, predictive=None, whiten=False):
+    """Learn components of a hidden representation from rows.
 
-    Attributes
+    Parameters
     ----------
-    mean : ndarray of shape (n_neurons,)
-        Weighted mean of the rows.
-    components : ndarray of shape (k, n_neurons)
-        Directions of length 1; the largest loading of each is positive.
-    explained_variance_ratio : ndarray of shape (k,)
-        Share of the variance of all neurons that each explains.
+    hidden : ndarray of shape (n_samples, n_neurons)
+        The rows.
+    sample_weight : ndarray of shape (n_samples,) or None
+        Their weights.
+    n_components : int or float
+        How many; or, of all, the first that explain more than this share of the variance.
+    predictive : callable, optional
+        Gets the centred rows, their weights and a number, and returns the first directions, at
+        most so many, as columns. Those after them, or all, are the principal components of what
+        the first leave unexplained.
+    whiten : bool, default=False
+        Whether what rows have along them shall have variance 1.
+
+    Returns
+    -------
+    HiddenComponents
+        The largest loading of each is positive.
+
+    Raises
+    ------
+    ValueError
+        If the rows have no finite covariance.
     """
+    weight = _weights(sample_weight, len(hidden))
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = np.average(hidden.astype(np.float64), axis=0, weights=weight)
+        centred = hidden - mean
+        covariance = (centred * weight[:, None]).T @ centred / weight.sum()
+    if not np.isfinite(covariance).all():
+        raise ValueError(
+            f"n_components={n_components!r} components cannot be computed: the hidden "
+            "representation has values whose squares are not finite. The input data, or the "
+            "sample weights, may contain large values and need to be preprocessed."
+        )
+    is_number = isinstance(n_components, Integral)
+    components = _directions(
+        centred, weight, covariance, int(n_components) if is_number else len(covariance), predictive
+    )
+    crossed = components @ covariance
+    variance = np.einsum("ij,ij->i", crossed, components)
+    # What rounding leaves of no variance, in the type of the rows or in that of the covariance.
+    smallest = max(np.finfo(np.float64).eps, np.finfo(hidden.dtype).eps ** 2) * len(covariance)
+    varies = variance > max(smallest * variance.max(), EPSILON)
+    variance = np.where(varies, variance, 0.0)
+    shares = np.square(crossed).sum(axis=1) / np.maximum(variance, EPSILON)
+    whole = max(np.trace(covariance), EPSILON)
+    ratio = np.where(varies, shares, 0.0) / whole
+    kept = slice(None if is_number else _n_needed(ratio, float(n_components)))
+    unbiased = _unbiased(weight)
+    spread = np.sqrt(variance * unbiased)
+    scale = np.where(spread > 0, spread, 1.0) if whiten else 1.0
+    return HiddenComponents(
+        projection=(components.T / scale)[:, kept],
+        mean=mean,
+        explained_variance=ratio[kept] * whole * unbiased,
+        explained_variance_ratio=ratio[kept],
+        singular_values=np.sqrt(variance * weight.sum())[kept] if predictive is None else None,
+    ).mapped(lambda array: np.ascontiguousarray(array, hidden.dtype))
 
-    mean: np.ndarray
-    components: np.ndarray
-    explained_variance_ratio: np.ndarray
 
-    @classmethod
-    def fit(cls, hidden, sample_weight, k, predictive=None):
-        """Learn from rows.
+def learn_inverse(shown, X, sample_weight, alpha):
+    """Learn to tell rows by what `transform` returns for them, by ridge regression.
 
-        Parameters
-        ----------
-        hidden : ndarray of shape (n_samples, n_neurons)
-            The rows.
-        sample_weight : ndarray of shape (n_samples,) or None
-            Their weights.
-        k : int
-            How many.
-        predictive : callable, optional
-            Gets the centred rows, their weights and k, and returns the first directions, at most
-            k, as columns. Those after them, or all, are the principal components of what the
-            first leave unexplained.
+    With an intercept, in primal form: KernelPCA solves the same problem, without intercept, for a
+    coefficient of every training row, which it keeps.
 
-        Returns
-        -------
-        HiddenComponents
+    Parameters
+    ----------
+    shown : ndarray of shape (n_samples, n_columns)
+        What `transform` returns.
+    X : {ndarray, csr_matrix} of shape (n_samples, n_features)
+        The rows.
+    sample_weight : ndarray of shape (n_samples,) or None
+        Their weights.
+    alpha : float
+        Penalty of squared coefficients, over the sum of the weighted squared errors.
 
-        Raises
-        ------
-        ValueError
-            If the rows have no finite covariance.
-        """
-        weight = np.ones(len(hidden)) if sample_weight is None else sample_weight
-        with np.errstate(over="ignore", invalid="ignore"):
-            mean = np.average(hidden.astype(np.float64), axis=0, weights=weight)
-            centred = hidden - mean
-            covariance = (centred * weight[:, None]).T @ centred / weight.sum(dtype=np.float64)
-        if not np.isfinite(covariance).all():
-            raise ValueError(
-                f"n_components={k} components cannot be computed: the hidden representation has "
-                "values whose squares are not finite. The input data, or the sample weights, may "
-                "contain large values and need to be preprocessed."
-            )
-        first = np.empty((len(covariance), 0))
-        if predictive is not None:
-            first = predictive(centred, weight, k)
-        n, m = len(covariance), k - first.shape[1]
-        if m:
-            told = _regression(covariance, first)
-            left = covariance - covariance @ first @ told
-            rest = linalg.eigh(left, subset_by_index=(n - m, n - 1))[1][:, ::-1]
-            first = np.hstack([first, rest - first @ told @ rest])
-        components = first.T.copy()
-        components /= np.maximum(np.linalg.norm(components, axis=1, keepdims=True), EPSILON)
-        largest = np.abs(components).argmax(axis=1)
-        components *= np.sign(components[np.arange(k), largest])[:, None]
-        crossed = components @ covariance
-        variance = np.einsum("ij,ij->i", crossed, components)
-        shares = np.square(crossed).sum(axis=1) / np.maximum(variance, EPSILON)
-        ratio = np.where(variance > 0, shares, 0) / max(np.trace(covariance), EPSILON)
-        return cls(mean.astype(hidden.dtype), np.ascontiguousarray(components, hidden.dtype), ratio)
+    Returns
+    -------
+    LinearInverse
 
-    def project(self, hidden):
-        """Coordinates of shape (n_samples, k)."""
-        return (hidden - self.mean) @ self.components.T
+    Raises
+    ------
+    ValueError
+        If it would not be finite.
+    """
+    weight = _weights(sample_weight, len(shown))
+    with np.errstate(over="ignore", invalid="ignore"):
+        share = weight / weight.sum()
+        mean = share @ shown
+        centred = shown - mean
+        weighted = centred * weight[:, None]
+        gram, crossed = weighted.T @ centred, (X.T @ weighted).T
+        gram.flat[:: len(gram) + 1] += alpha
+        intercept = X.T @ share
+        if np.isfinite(gram).all() and np.isfinite(crossed).all():
+            # Columns that do not vary have no say, even without a penalty.
+            smallest = len(gram) * np.finfo(shown.dtype).eps
+            coef = linalg.lstsq(gram, crossed, cond=smallest)[0]
+            inverse = LinearInverse(coef, intercept - mean @ coef)
+            inverse = inverse.mapped(lambda array: np.ascontiguousarray(array, shown.dtype))
+            if all(np.isfinite(array).all() for array in inverse.arrays().values()):
+                return inverse
+    raise ValueError(
+        "fit_inverse_transform=True needs data whose squares are finite. The input data, or the "
+        "sample weights, may contain large values and need to be preprocessed."
+    )
+
+
+def _weights(sample_weight, n_rows):
+    return np.ones(n_rows) if sample_weight is None else sample_weight.astype(np.float64)
+
+
+def _directions(centred, weight, covariance, k, predictive):
+    """Directions of length 1, an ndarray of shape (k, n_neurons)."""
+    first = np.empty((len(covariance), 0))
+    if predictive is not None:
+        first = predictive(centred, weight, k)
+    n, m = len(covariance), k - first.shape[1]
+    if m:
+        told = _regression(covariance, first)
+        left = covariance - covariance @ first @ told
+        rest = linalg.eigh(left, subset_by_index=(n - m, n - 1))[1][:, ::-1]
+        first = np.hstack([first, rest - first @ told @ rest])
+    components = first.T.copy()
+    components /= np.maximum(np.linalg.norm(components, axis=1, keepdims=True), EPSILON)
+    largest = np.abs(components).argmax(axis=1)
+    components *= np.sign(components[np.arange(k), largest])[:, None]
+    return components
 
 
 def _regression(covariance, directions):
@@ -98,17 +157,37 @@ def _regression(covariance, directions):
     return np.linalg.pinv(directions.T @ crossed, hermitian=True) @ crossed.T
 
 
-class HiddenTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
-    """Mixin of the estimators: `transform` shows a hidden layer, or components of it."""
+def _n_needed(ratio, share):
+    """How many are needed to explain more than a share; 1 where there is nothing to explain."""
+    if not ratio.any():
+        return 1
+    return min(int(np.searchsorted(np.cumsum(ratio), share, side="right")) + 1, len(ratio))
+
+
+def _unbiased(weight):
+    """What makes of a mean square a variance, with the degrees of freedom of ``numpy.cov``.
+
+    Whole numbers are counts of rows, others tell how much a row counts beside others.
+    """
+    total = weight.sum()
+    lost = 1.0 if np.array_equal(weight, np.rint(weight)) else np.square(weight).sum() / total
+    # One row does not vary.
+    return total / (total - lost) if total - lost > 1e-9 * total else 0.0
+
+
+class HiddenTransformer(ShowsComponents, ClassNamePrefixFeaturesOutMixin, TransformerMixin):
+    """Mixin of the estimators: `transform` shows hidden layers, or components of them."""
 
     @property
     def _n_features_out(self):
-        check_fitted(self)
-        if self._shown_depth is None:
-            raise AttributeError("There is no hidden layer to show.")
+        try:
+            self._check_transforms()
+        except ValueError as error:
+            raise AttributeError(str(error)) from error
         if self._components is not None:
-            return len(self._components.components)
-        return self.coefs_[self._shown_depth].shape[1]
+            return self._components.projection.shape[1]
+        widths = [coef.shape[1] for coef in self.coefs_[:-1]]
+        return sum(widths) if self._shown_depth == "all" else widths[self._shown_depth]
 
     def transform(self, X):
         """Hidden representation of the rows.
@@ -120,7 +199,7 @@ class HiddenTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         Returns
         -------
-        ndarray of shape (n_samples, n_features_out)
+        ndarray of shape (n_samples, n_components_)
             Output of the live neurons of the hidden layer `transform_layer`, or `n_components`
             components of it; see the parameter `components`. In the dtype of the weights.
         """
@@ -144,7 +223,6 @@ class HiddenTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         return super().get_feature_names_out(input_features)
 
     def _check_transforms(self):
-        """Raise an error where there is nothing that `transform` could show."""
         check_fitted(self)
         if self._shown_depth is None:
             raise ValueError(
@@ -161,33 +239,29 @@ class HiddenTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         return hidden if self._components is None else self._components.project(hidden)
 
     def _hidden(self, X):
-        stop = self._shown_depth + 1
-        return hidden_representation(
-            X, self.coefs_[:stop], self.intercepts_[:stop], self.activation
+        return shown_representation(
+            X, self.coefs_[:-1], self.intercepts_[:-1], self.activation, self._shown_depth
         )
 
-    def _transform_depth(self, sizes):
-        """Index of the hidden layer that `transform` shows."""
-        if not -len(sizes) <= self.transform_layer < len(sizes):
-            raise ValueError(
-                f"transform_layer={self.transform_layer!r} must be in [{-len(sizes)}, "
-                f"{len(sizes) - 1}] with {len(sizes)} hidden layers."
-            )
-        return int(self.transform_layer) % len(sizes)
+    def _show(self, n_layers):
+        """Show the neurons of so many hidden layers, as `transform_layer` says."""
+        self._shown_depth = shown_layer(self, n_layers) if n_layers else None
+        self._components = self._inverse = None
 
     def _fit_components(self, X, y, sample_weight):
-        self._shown_depth = self._transform_depth(self.coefs_[:-1]) if self.masks_ else None
-        self._components = None
-        for name in ("components_", "explained_variance_ratio_"):
-            self.__dict__.pop(name, None)
+        self._show(len(self.masks_))
+        if self.n_components is None and not self.fit_inverse_transform:
+            return
+        shown = map_rows(self._hidden, X)
         if self.n_components is not None:
-            predictive = None
+
+            def predictive(hidden, weight, k):
+                return self._task.directions(hidden, y, weight, map_rows(self._logits, X), k)
+
+            how = {"whiten": self.whiten}
             if self.components == "predictive":
-
-                def predictive(hidden, weight, k):
-                    return self._task.directions(hidden, y, weight, map_rows(self._logits, X), k)
-
-            k, hidden = int(self.n_components), map_rows(self._hidden, X)
-            self._components = HiddenComponents.fit(hidden, sample_weight, k, predictive)
-            self.components_ = self._components.components
-            self.explained_variance_ratio_ = self._components.explained_variance_ratio
+                how["predictive"] = predictive
+            self._components = learn_components(shown, sample_weight, self.n_components, **how)
+            shown = self._components.project(shown)
+        if self.fit_inverse_transform:
+            self._inverse = learn_inverse(shown, X, sample_weight, float(self.inverse_alpha))

@@ -23,8 +23,15 @@ CONSTRAINTS = {
     "trigger": [str, HasMethods(["rounds_due", "stops"])],
     "components": [StrOptions({"predictive", "pca"})],
     "min_neurons": ["array-like", Interval(Integral, 1, None, closed="left")],
-    "n_components": [None, Interval(Integral, 1, None, closed="left")],
-    "transform_layer": [Integral],
+    "n_components": [
+        None,
+        Interval(Integral, 1, None, closed="left"),
+        Interval(Real, 0, 1, closed="neither"),
+    ],
+    "transform_layer": [Integral, StrOptions({"all"})],
+    "whiten": ["boolean"],
+    "fit_inverse_transform": ["boolean"],
+    "inverse_alpha": [Interval(Real, 0, None, closed="left")],
     "solver": [StrOptions({"sgd", "adam"})],
     "alpha": [Interval(Real, 0, None, closed="left")],
     "weight_decay": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
@@ -117,11 +124,24 @@ class MLPParameters(TakesNames, BaseEstimator):
         Number of rounds; 0 is an ordinary multi-layer perceptron, too.
     min_neurons : int or sequence of int, default=1
         Neurons that every hidden layer, or each of them, keeps at least.
-    n_components : int, default=None
+    n_components : int or float, default=None
         Number of components of the hidden representation that `transform` returns; the layer then
-        keeps at least as many neurons. None returns the neurons themselves.
-    transform_layer : int, default=-1
-        Index of the hidden layer that `transform` shows.
+        keeps at least as many neurons. Or a share in (0, 1): of all components the first, as many
+        as explain more than this of the variance of the neurons that are left, as in PCA; how many
+        neurons stay it does not say. None returns the neurons themselves.
+    transform_layer : int or "all", default=-1
+        Index of the hidden layer that `transform` shows. "all" shows all of them side by side,
+        first layer first; each then keeps its part of `n_components` neurons.
+    whiten : bool, default=False
+        Whether each component is divided by its standard deviation over the training rows, as in
+        PCA, except those that do not vary; only with `n_components`.
+    fit_inverse_transform : bool, default=False
+        Whether to learn `inverse_transform`, as in KernelPCA: by a ridge regression of the
+        training rows on what `transform` returns for them, here a linear one with an intercept,
+        which needs no more than a coefficient for each of its columns and each feature, and keeps
+        no training row.
+    inverse_alpha : float, default=1.0
+        Strength of its penalty, the `alpha` of KernelPCA and Ridge.
     solver : {"adam", "sgd"}, default="adam"
         Optimizer. The "lbfgs" of MLPClassifier has no epochs between which to prune; it is
         refused, and `max_fun`, which only "lbfgs" reads, is not a parameter here.
@@ -210,9 +230,28 @@ class MLPParameters(TakesNames, BaseEstimator):
         One row a round: round, epoch, sparsity, live_neurons, train_score, validation_score.
     hidden_ranks_ : list of int
         Numerical rank of every hidden weight matrix; computed on first use.
-    explained_variance_ratio_ : ndarray of shape (n_components,)
-        Share of the variance of the hidden representation that each explains, in their order, by
-        which "predictive" ones are not sorted; only with `n_components`.
+    n_components_ : int
+        Number of columns of `transform`, neurons or components.
+    components_ : ndarray of shape (n_components_, n_neurons)
+        Directions of length 1 that `transform` projects on; this and what follows, as far as
+        `singular_values_`, only with `n_components`, and learned by `partial_fit` from its own
+        rows.
+    mean_ : ndarray of shape (n_neurons,)
+        Mean of the hidden representation, which `transform` subtracts.
+    explained_variance_ : ndarray of shape (n_components_,)
+        Variance of the hidden representation that each explains: of all neurons together, what a
+        regression on this component tells. Their order is that of `components_`; "predictive" ones
+        are not sorted by it. Degrees of freedom are those of PCA, and with sample weights those of
+        ``numpy.cov``, where whole numbers count rows and others weigh them.
+    explained_variance_ratio_ : ndarray of shape (n_components_,)
+        Its share of the variance of all neurons.
+    singular_values_ : ndarray of shape (n_components_,)
+        Singular values of the centred hidden representation; only with ``components="pca"``: the
+        others are no singular vectors.
+    inverse_coef_ : ndarray of shape (n_components_, n_features_in_)
+        What `inverse_transform` multiplies with; only with `fit_inverse_transform`.
+    inverse_intercept_ : ndarray of shape (n_features_in_,)
+        What it adds.
     n_iter_ : int
         Epochs of the last fit.
     t_ : int
@@ -252,6 +291,9 @@ class MLPParameters(TakesNames, BaseEstimator):
         n_components=None,
         components="predictive",
         transform_layer=-1,
+        whiten=False,
+        fit_inverse_transform=False,
+        inverse_alpha=1.0,
         solver="adam",
         alpha=0.0001,
         weight_decay="auto",
@@ -290,6 +332,9 @@ class MLPParameters(TakesNames, BaseEstimator):
         self.n_components = n_components
         self.components = components
         self.transform_layer = transform_layer
+        self.whiten = whiten
+        self.fit_inverse_transform = fit_inverse_transform
+        self.inverse_alpha = inverse_alpha
         self.solver = solver
         self.alpha = alpha
         self.weight_decay = weight_decay

@@ -46,9 +46,9 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         the principal components of what these leave unexplained. They are learned from up to
         10 000 evenly spaced rows. "pca": the principal components, which do not look at the
         classes. Along either, rows of training are uncorrelated.
-    {transform_layer, solver, alpha, weight_decay, batch_size, learning_rate, learning_rate_init}
-    {power_t, max_iter, shuffle, random_state, tol, verbose, warm_start, momentum}
-    {nesterovs_momentum}
+    {transform_layer, whiten, fit_inverse_transform, inverse_alpha, solver, alpha, weight_decay}
+    {batch_size, learning_rate, learning_rate_init, power_t, max_iter, shuffle, random_state, tol}
+    {verbose, warm_start, momentum, nesterovs_momentum}
     early_stopping : bool, default=False
         Whether to set validation rows aside, stop on their accuracy, and go back to the weights
         that did best on them after the last pruning round. They are stratified wherever both
@@ -70,10 +70,9 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
     net_ : skorch.NeuralNetClassifier
         The trained net, in its compact size.
     {coefs_, intercepts_, masks_, live_neurons_, unused_features_, factors_, sparsity_}
-    {activation_counts_, pruning_history_, hidden_ranks_}
-    components_ : ndarray of shape (n_components, n_neurons)
-        Directions of length 1 that `transform` projects on; only with `n_components`.
-    {explained_variance_ratio_, n_iter_, t_, loss_, loss_curve_, best_loss_}
+    {activation_counts_, pruning_history_, hidden_ranks_, n_components_, components_, mean_}
+    {explained_variance_, explained_variance_ratio_, singular_values_, inverse_coef_}
+    {inverse_intercept_, n_iter_, t_, loss_, loss_curve_, best_loss_}
     validation_scores_ : list of float or None
         Validation accuracy of every epoch; None without `early_stopping`.
     {best_validation_score_, n_layers_}
@@ -123,6 +122,9 @@ class PrunedMLPClassifier(ClassifierMixin, BasePrunedMLP):
         n_components=None,
         components="predictive",
         transform_layer=-1,
+        whiten=False,
+        fit_inverse_transform=False,
+        inverse_alpha=1.0,
         solver="adam",
         alpha=0.0001,
         weight_decay="auto",

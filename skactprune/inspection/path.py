@@ -12,6 +12,7 @@ from sklearn.utils import Bunch, _safe_indexing, check_scalar
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, indexable
 
+from skactprune.estimators._checks import check_n_components, hidden_sizes
 from skactprune.inspection.choosing import within_one_se
 from skactprune.inspection.preprocessing import fitted_preprocessing, pipeline_and_net, prepared
 from skactprune.inspection.rows import model_row, timed_fit
@@ -139,8 +140,9 @@ def pruning_path(
 
 def _fractions(net):
     """Those of `FRACTIONS` after which all layers have as many neurons as they must keep."""
-    fewest = max(int(np.max(net.min_neurons)), net.n_components or 1)
-    smallest = min(np.ravel(net.hidden_layer_sizes), default=0)
+    sizes = hidden_sizes(net)
+    fewest = max(int(np.max(net.min_neurons)), *check_n_components(net, sizes, "size"), 1)
+    smallest = min(sizes, default=0)
     return [f for f in FRACTIONS if (1 - f) * smallest >= fewest - 1e-9] or [0.0]
 
 

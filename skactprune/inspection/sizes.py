@@ -9,6 +9,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from skactprune.deploy.scalers import is_sampler
+from skactprune.estimators._checks import shown_layer
 from skactprune.nets.factors import fewest_numbers, n_nonzero
 from skactprune.spectra import numerical_rank
 
@@ -110,7 +111,9 @@ def _n_transform_parameters(step):
 
 
 def _n_representation_parameters(net):
-    stop = net.transform_layer % (len(net.coefs_) - 1) + 1
+    n_hidden = len(net.coefs_) - 1
+    shown = shown_layer(net, n_hidden)
+    stop = n_hidden if shown == "all" else shown + 1
     number = sum(_kernel_sizes(net)[:stop]) + sum(b.size for b in net.intercepts_[:stop])
     if net.n_components is not None:
         number += net.components_.size + net.components_.shape[1]

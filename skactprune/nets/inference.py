@@ -38,6 +38,15 @@ def hidden_representation(X, coefs, intercepts, activation):
     return _as_rows(_through(_quickest(X), coefs, intercepts, activation))
 
 
+def shown_representation(X, coefs, intercepts, activation, shown):
+    """Output of the hidden layer of index `shown`, or for "all" of all of them, side by side."""
+    if shown == "all":
+        outputs = hidden_outputs(_quickest(X), coefs, intercepts, activation)
+        return _as_rows(np.concatenate(list(outputs), axis=-1))
+    stop = shown + 1
+    return hidden_representation(X, coefs[:stop], intercepts[:stop], activation)
+
+
 def logits_of(X, coefs, intercepts, activation):
     """Input of the output activation; parameters as above, output layer last."""
     hidden = _through(_quickest(X), coefs[:-1], intercepts[:-1], activation)
