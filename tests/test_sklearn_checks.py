@@ -5,7 +5,7 @@ import warnings
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skactprune import Activation, PrunedMLPClassifier
+from skactprune import Activation, PrunedMLPClassifier, PrunedMLPTransformer
 from skactprune.methods import METHODS
 
 # A method of every family, those with the same base class.
@@ -14,6 +14,13 @@ FAMILIES = {METHODS.look_up(name).__bases__: name for name in sorted(METHODS, re
 ESTIMATORS = [
     PrunedMLPClassifier(),
     PrunedMLPClassifier(method=Activation(granularity="weight", scope="global"), dtype="float32"),
+    PrunedMLPTransformer(
+        n_components=0.9,
+        components="pca",
+        whiten=True,
+        transform_layer="all",
+        fit_inverse_transform=True,
+    ),
     *(PrunedMLPClassifier(method=name) for name in FAMILIES.values()),
 ]
 ROUNDING = "float32 sums of weighted rows differ from those of repeated rows by rounding"

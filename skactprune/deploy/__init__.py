@@ -4,5 +4,14 @@ from skactprune.deploy.build import compact, compact_low_rank
 from skactprune.deploy.classifier import CompactMLPClassifier
 from skactprune.deploy.files import load, save
 from skactprune.deploy.onnx import to_onnx
+from skactprune.deploy.transformer import CompactMLPTransformer
 
-__all__ = ["CompactMLPClassifier", "compact", "compact_low_rank", "load", "save", "to_onnx"]
+__all__ = [
+    "CompactMLPClassifier",
+    "CompactMLPTransformer",
+    "compact",
+    "compact_low_rank",
+    "load",
+    "save",
+    "to_onnx",
+]

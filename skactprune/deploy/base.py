@@ -15,7 +15,7 @@ def check_holds_model(model):
     """Raise a NotFittedError that says what makes compact models, if this one is empty."""
     check_fitted(
         model,
-        msg="This %(name)s holds no model. Get one from PrunedMLPClassifier.compact, "
+        msg="This %(name)s holds no model. Get one from compact of a fitted estimator, "
         "skactprune.compact or skactprune.load.",
     )
 

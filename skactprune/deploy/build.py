@@ -17,7 +17,7 @@ def compact(model, dtype=None, *, features="all"):
 
     Parameters
     ----------
-    model : PrunedMLPClassifier, CompactMLPClassifier or Pipeline
+    model : PrunedMLPClassifier, PrunedMLPTransformer, compact model or Pipeline
         Fitted; a pipeline ends in one of these.
     dtype : {"float64", "float32", "float16", "int8", "codebook"}, default=None
         Type of the weights in pickles and files; None keeps that of the weights. "int8" has a scale
@@ -33,7 +33,7 @@ def compact(model, dtype=None, *, features="all"):
 
     Returns
     -------
-    CompactMLPClassifier or Pipeline
+    CompactMLPClassifier, CompactMLPTransformer or Pipeline
         For a pipeline: a new one with the same steps, not copied, except for the last. A
         StandardScaler or MinMaxScaler (with ``clip=False``) right in front of that, in a nested
         pipeline too, is folded into the weights, and left out, where this is exact: not where
@@ -87,8 +87,8 @@ def _compact(model, dtype):
     if not isinstance(model, Pipeline):
         if not hasattr(model, "compact"):
             raise TypeError(
-                f"model must be a fitted PrunedMLPClassifier, CompactMLPClassifier or a Pipeline "
-                f"that ends in one, got {type(model).__name__}."
+                "model must be a fitted PrunedMLPClassifier or PrunedMLPTransformer, a compact "
+                f"model of one or a Pipeline that ends in one, got {type(model).__name__}."
             )
         return model.compact(dtype)
     *before, (name, last) = without_samplers(model.steps)
@@ -109,7 +109,7 @@ def compact_low_rank(model, fraction, *, low=0.5, keep=0.5, dtype=None):
 
     Parameters
     ----------
-    model : PrunedMLPClassifier, CompactMLPClassifier or Pipeline
+    model : PrunedMLPClassifier, PrunedMLPTransformer, compact model or Pipeline
         As for `compact`.
     fraction : float
         Share of the hidden weights, zeros counted, that the factors save, in [0, 1).
@@ -122,7 +122,7 @@ def compact_low_rank(model, fraction, *, low=0.5, keep=0.5, dtype=None):
 
     Returns
     -------
-    CompactMLPClassifier or Pipeline
+    CompactMLPClassifier, CompactMLPTransformer or Pipeline
         As of `compact`; ``kernel_sizes_`` tells how many numbers the layers are.
 
     Raises

@@ -164,6 +164,23 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
             raise ValueError("its classes is invalid")
         return cls.of(weights, _restored(**classes), output_prefix="")
 
+    def add_to_onnx(self, graph, rows):
+        """Add what is predicted for rows to an ONNX graph.
+
+        Parameters
+        ----------
+        graph : skactprune.deploy.onnx.Graph
+            Graph.
+        rows : str
+            Name of the rows in it.
+
+        Raises
+        ------
+        ValueError
+            If the class labels neither are strings nor have the same value as an int64.
+        """
+        graph.classify(rows, self.weights_, self.classes_)
+
     # -- prediction -------------------------------------------------------------------------
 
     def predict(self, X):

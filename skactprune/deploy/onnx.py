@@ -1,4 +1,6 @@
-"""Fitted classifiers as ONNX graphs."""
+"""Fitted models as ONNX graphs."""
+
+from itertools import islice
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -14,17 +16,17 @@ OPSET, IR_VERSION = 17, 8
 
 
 def to_onnx(model, path=None, *, input_dtype=None):
-    """Convert a fitted classifier to ONNX.
+    """Convert a fitted model to ONNX.
 
     Names and types are those of skl2onnx with ``zipmap=False``: one input "X" of shape (n_rows,
     n_features), any number of rows; the outputs "label", int64 or string, of shape (n_rows,), and
-    "probabilities" of shape (n_rows, n_classes). Labels that are bools, or floats without a
-    fraction, become int64.
+    "probabilities" of shape (n_rows, n_classes); or of a transformer "variable", of shape (n_rows,
+    n_components_). Labels that are bools, or floats without a fraction, become int64.
 
     Parameters
     ----------
-    model : PrunedMLPClassifier, CompactMLPClassifier or Pipeline
-        Fitted. The steps of a pipeline in front of the classifier may be StandardScaler,
+    model : PrunedMLPClassifier, PrunedMLPTransformer, compact model or Pipeline
+        Fitted. The steps of a pipeline in front of the last may be StandardScaler,
         MinMaxScaler with ``clip=False``, "passthrough" and pipelines of these; for others convert
         the pipeline's parts, these with skl2onnx.
     path : str, bytes or path-like, default=None
@@ -70,34 +72,41 @@ def to_onnx(model, path=None, *, input_dtype=None):
             "to_onnx needs the package onnx: pip install 'skactprune[onnx]'"
         ) from error
     *before, (_, last) = flat_steps([("", model)])
-    # Only our own classifiers have this method; scikit-learn's MLPs have other outputs, too.
+    # Only our own estimators have this method; scikit-learn's MLPs have other outputs, too.
     if not hasattr(last, "compact"):
         raise TypeError(
-            f"to_onnx converts PrunedMLPClassifier, CompactMLPClassifier and pipelines that end "
-            f"in one, got {type(last).__name__}."
+            f"to_onnx converts PrunedMLPClassifier, PrunedMLPTransformer, their compact models and "
+            f"pipelines that end in one, got {type(last).__name__}."
         )
     check_is_fitted(last)
     last = last.compact()
-    labels = _labels(last.classes_)
-    weights, dtype = last.weights_, last.weights_.dtype
+    dtype = last.weights_.dtype
     input_dtype = dtype if input_dtype is None else np.dtype(input_dtype)
     if input_dtype.name not in ("float32", "float64"):
         raise ValueError(f"input_dtype={input_dtype.name!r} must be 'float32' or 'float64'.")
-    graph = _Graph(onnx, input_dtype, dtype)
+    graph = Graph(onnx, input_dtype, dtype)
     rows = graph.scale("X", [step for step in before if step[1] not in (None, "passthrough")])
-    graph.classify(graph.network(rows, weights), labels)
-    proto = graph.model(weights.n_features, labels)
+    last.add_to_onnx(graph, rows)
+    proto = graph.model(last.n_features_in_)
     if path is not None:
         write_atomically(path, proto.SerializeToString())
     return proto
 
 
-class _Graph:
-    """Nodes and constants, as they are added; values are known by their names."""
+class Graph:
+    """Nodes and constants, as they are added; values are known by their names.
+
+    Parameters
+    ----------
+    onnx : module
+        The package.
+    input_dtype, dtype : dtype
+        Types of the input and of the net.
+    """
 
     def __init__(self, onnx, input_dtype, dtype):
         self.onnx, self.input_dtype, self.dtype = onnx, input_dtype, dtype
-        self.nodes, self.constants = [], []
+        self.nodes, self.constants, self.outputs = [], [], []
 
     def add(self, operator, inputs, output=None, **attributes):
         output = output or f"{operator.lower()}_{len(self.nodes)}"
@@ -126,7 +135,8 @@ class _Graph:
             value = self.add("Div", [value, self.constant(f"scale_{i}", known[1])])
         return value if dtype == self.dtype else self.cast(value, self.dtype)
 
-    def network(self, value, weights):
+    def layers(self, value, weights):
+        """Add layers, one after the other, as their outputs are asked for."""
         operator = get_activation(weights.activation).onnx_operator
         for i, (kernel, b) in enumerate(zip(weights.kernels, weights.intercepts, strict=True)):
             if isinstance(kernel, tuple):
@@ -136,29 +146,47 @@ class _Graph:
             value = self.add("Gemm", [value, *names])
             if i < len(weights.kernels) - 1 and operator is not None:
                 value = self.add(operator, [value])
-        return value
+            yield value
 
-    def classify(self, logits, labels):
-        """Add the outputs; the label is taken from the logits, as `predict` does."""
+    def classify(self, rows, weights, classes):
+        """Add the outputs of a classifier; the label is taken from the logits, as by `predict`."""
+        labels = _labels(classes)
+        *_, logits = self.layers(rows, weights)
         output = output_for_classes(len(labels))
         output.onnx_link(self, logits, "probabilities")
         index = output.onnx_indices(self, logits)
         self.add("Gather", [self.constant("classes", labels), index], "label")
+        self.show("label", labels.dtype)
+        self.show("probabilities", self.dtype, len(labels))
 
-    def model(self, n_features, labels):
-        helper, types = self.onnx.helper, self.onnx.TensorProto
-        kinds = [helper.np_dtype_to_tensor_dtype(d) for d in (self.input_dtype, self.dtype)]
-        label = types.STRING if labels.dtype == object else types.INT64
-        graph = helper.make_graph(
-            self.nodes,
-            "skactprune",
-            [helper.make_tensor_value_info("X", kinds[0], ["n_rows", n_features])],
-            [
-                helper.make_tensor_value_info("label", label, ["n_rows"]),
-                helper.make_tensor_value_info("probabilities", kinds[1], ["n_rows", len(labels)]),
-            ],
-            self.constants,
-        )
+    def represent(self, rows, weights):
+        """Add the output of a transformer."""
+        shows_all = weights.transform_layer == "all"
+        n_layers = len(weights.kernels) - 1 if shows_all else weights.transform_layer + 1
+        outputs = list(islice(self.layers(rows, weights), n_layers))
+        value = outputs[-1]
+        if shows_all:
+            value = self.add("Concat", outputs, axis=1)
+        if weights.components is not None:
+            projection = self.constant("projection", weights.components.projection)
+            offset = self.constant("projection_offset", weights.components.offset)
+            value = self.add("Gemm", [value, projection, offset])
+        self.add("Identity", [value], "variable")
+        self.show("variable", self.dtype, weights.n_components)
+
+    def show(self, name, dtype, *shape):
+        """Let a value be an output."""
+        self.outputs.append(self._described(name, dtype, "n_rows", *shape))
+
+    def _described(self, name, dtype, *shape):
+        helper, is_number = self.onnx.helper, dtype.kind != "O"
+        kind = helper.np_dtype_to_tensor_dtype(dtype) if is_number else self.onnx.TensorProto.STRING
+        return helper.make_tensor_value_info(name, kind, shape)
+
+    def model(self, n_features):
+        helper = self.onnx.helper
+        rows = self._described("X", self.input_dtype, "n_rows", n_features)
+        graph = helper.make_graph(self.nodes, "skactprune", [rows], self.outputs, self.constants)
         proto = helper.make_model(
             graph,
             opset_imports=[helper.make_opsetid("", OPSET)],

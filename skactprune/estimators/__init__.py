@@ -1,5 +1,6 @@
 """What a user holds: the estimators."""
 
 from skactprune.estimators.classifier import PrunedMLPClassifier
+from skactprune.estimators.transformer import PrunedMLPTransformer
 
-__all__ = ["PrunedMLPClassifier"]
+__all__ = ["PrunedMLPClassifier", "PrunedMLPTransformer"]
