@@ -60,9 +60,7 @@ def learn_components(hidden, sample_weight, n_components, *, predictive=None, wh
     )
     crossed = components @ covariance
     variance = np.einsum("ij,ij->i", crossed, components)
-    # What rounding leaves of no variance, in the type of the rows or in that of the covariance.
-    smallest = max(np.finfo(np.float64).eps, np.finfo(hidden.dtype).eps ** 2) * len(covariance)
-    varies = variance > max(smallest * variance.max(), EPSILON)
+    varies = variance > _rounding(variance.max(), mean, hidden.dtype)
     variance = np.where(varies, variance, 0.0)
     shares = np.square(crossed).sum(axis=1) / np.maximum(variance, EPSILON)
     whole = max(np.trace(covariance), EPSILON)
@@ -124,8 +122,8 @@ def learn_inverse(shown, X, sample_weight, alpha):
             if all(np.isfinite(array).all() for array in inverse.arrays().values()):
                 return inverse
     raise ValueError(
-        "fit_inverse_transform=True needs data whose squares are finite. The input data, or the "
-        "sample weights, may contain large values and need to be preprocessed."
+        "fit_inverse_transform=True finds no finite coefficients. The input data, or the sample "
+        "weights, may contain large values and need to be preprocessed."
     )
 
 
@@ -155,6 +153,13 @@ def _regression(covariance, directions):
     """Coefficients of shape (m, n) of all neurons on the values along m directions."""
     crossed = covariance @ directions
     return np.linalg.pinv(directions.T @ crossed, hermitian=True) @ crossed.T
+
+
+def _rounding(variance, mean, dtype):
+    """What rounding may leave of no variance, of rows of a type or of their covariance."""
+    squared = np.finfo(dtype).eps ** 2
+    of_mean, of_variance = 64 * squared, max(np.finfo(np.float64).eps, squared)
+    return max(len(mean) * (of_mean * np.square(mean).max() + of_variance * variance), EPSILON)
 
 
 def _n_needed(ratio, share):

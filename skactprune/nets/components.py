@@ -6,8 +6,6 @@ import numpy as np
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_array
 
-TINY = np.finfo(np.float64).tiny
-
 
 class _Arrays:
     """Base of values that hold arrays, or None where there is none."""
@@ -62,7 +60,8 @@ class HiddenComponents(_Arrays):
     def components(self):
         """Directions of length 1, of shape (k, n_neurons)."""
         lengths = np.linalg.norm(self.projection, axis=0)
-        return np.ascontiguousarray((self.projection / np.maximum(lengths, TINY)).T)
+        lengths = np.maximum(lengths, np.finfo(lengths.dtype).tiny)
+        return np.ascontiguousarray((self.projection / lengths).T)
 
 
 @dataclass(frozen=True, eq=False)
