@@ -19,6 +19,8 @@ SCALARS = {
     "beta_2": np.float32(0.9),
     "early_stopping": np.bool_(True),
     "epsilon": np.float32(1e-7),
+    "fit_inverse_transform": np.bool_(True),
+    "inverse_alpha": np.float32(0.5),
     "learning_rate_init": np.float32(0.1),
     "max_iter": np.int64(12),
     "momentum": np.float64(0.9),

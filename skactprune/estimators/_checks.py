@@ -49,7 +49,7 @@ def shown_layer(params, n_layers):
     """
     layer = params.transform_layer
     if isinstance(layer, str):
-        return layer
+        return str(layer)
     if not -n_layers <= layer < n_layers:
         raise ValueError(
             f"transform_layer={layer!r} must be in [{-n_layers}, {n_layers - 1}] with {n_layers} "

@@ -62,9 +62,8 @@ def learn_components(hidden, sample_weight, n_components, *, predictive=None, wh
     variance = np.einsum("ij,ij->i", crossed, components)
     varies = variance > _rounding(variance.max(), mean, hidden.dtype)
     variance = np.where(varies, variance, 0.0)
-    shares = np.square(crossed).sum(axis=1) / np.maximum(variance, EPSILON)
-    whole = max(np.trace(covariance), EPSILON)
-    ratio = np.where(varies, shares, 0.0) / whole
+    told, whole = np.square(crossed).sum(axis=1), max(np.trace(covariance), EPSILON)
+    ratio = np.divide(told, variance, out=np.zeros_like(variance), where=varies) / whole
     kept = slice(None if is_number else _n_needed(ratio, float(n_components)))
     unbiased = _unbiased(weight)
     spread = np.sqrt(variance * unbiased)

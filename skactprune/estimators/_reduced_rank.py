@@ -141,6 +141,8 @@ def _fit(X, y, weight, A, B):
         return penalty - weight @ log_p[rows, y], np.concatenate([g.ravel() for g in gradients])
 
     start = np.concatenate([A.ravel(), B.ravel(), np.zeros(B.shape[1])])
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": MAX_ITER}).x
+    # Steps that go too far are taken back.
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": MAX_ITER}).x
     A, B, _ = parts(found)
     return A / scale[:, None] @ (B - B.mean(axis=1, keepdims=True))

@@ -21,6 +21,7 @@ import time
 import traceback
 import warnings
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from unittest import mock
 
@@ -71,8 +72,11 @@ GOOD = {
     "n_prune_rounds": [0, 1, 2, 3, np.int8(2), 5, 50, np.uint64(2)],
     "trigger": ["epoch", "accuracy", EpochTrigger(0, 1), EpochTrigger(0.5, 0.5)]
     + [EpochTrigger(np.float32(0.2), 1), AccuracyTrigger(0, 0), AccuracyTrigger(0.1, 0.2)],
-    "n_components": [None, 1, 2, np.int16(2), 3],
-    "transform_layer": [-1, 0, np.int64(0), -1, np.int8(-1), 1],
+    "n_components": [None, 1, 2, np.int16(2), 3, 0.5, np.float32(0.9), 1e-9, 0.999999],
+    "transform_layer": [-1, 0, np.int64(0), -1, np.int8(-1), 1, "all", np.str_("all")],
+    "whiten": [False, True, np.bool_(True)],
+    "fit_inverse_transform": [False, True, np.bool_(True)],
+    "inverse_alpha": [0, 1.0, np.float32(0.1), 1e9],
     "solver": ["adam", "sgd"],
     "alpha": [0, 0.0, 1e-4, 1, 10.0, np.float32(0.1), 1e3],
     "batch_size": ["auto", 1, 2, 7, np.int32(8), 10**6, np.uint8(200)],
@@ -134,8 +138,11 @@ BAD = {
     "prune_features": [1, -0.1, np.nan, "a", None, np.inf, np.array([0.5])],
     "n_prune_rounds": [-1, 2.0, "a", None, np.nan, np.float64(3), 10**30],
     "trigger": ["never", None, 3, EpochTrigger, object(), ""],
-    "n_components": [0, -1, 2.0, "mle", np.nan, 10**6],
+    "n_components": [0, -1, 2.0, 1.0, 0.0, "mle", np.nan, 10**6],
     "transform_layer": [9, -9, 0.0, None, "last"],
+    "whiten": [None, "yes", 0.5],
+    "fit_inverse_transform": [None, "yes", 0.5],
+    "inverse_alpha": [-1, np.nan, None, "a", -1e-9],
     "solver": ["lbfgs", None, "Adam", ADAM],
     "alpha": [-1, np.nan, None, "a", np.inf, -1e-9],
     "batch_size": [0, -1, 2.5, None, "all", np.float64(3)],
@@ -384,12 +391,12 @@ def spoil(case, rng):
             case.params |= {"method": method, "prune_fraction": 0.5, "n_prune_rounds": 2}
             case.params |= {"hidden_layer_sizes": (8, 5), "max_iter": 2, "trigger": "epoch"}
             case.params["dropout"] = 0.0
-            case.params.pop("init_estimator", None)
-            case.params.pop("class_weight", None)
+            for other in ("init_estimator", "class_weight", "whiten"):
+                case.params.pop(other, None)
             case.bad.append(option)
             return
     name = str(one_of(sorted(BAD), rng))
-    for other in ("transform_layer", "n_components", "dropout"):
+    for other in ("transform_layer", "n_components", "whiten", "dropout"):
         case.params.pop(other, None)
     case.params[name] = one_of(BAD[name], rng)
     case.bad.append(name)
@@ -721,9 +728,19 @@ def check_transform(clf, case, caught, folder):
     require(hidden.shape[1] == len(names), "names of features")
     require(hidden.dtype == clf.coefs_[0].dtype, "dtype of transform")
     require(case.wild or np.isfinite(hidden).all(), "transform is finite")
-    depth = int(clf.transform_layer) % len(clf.masks_)
-    wanted = len(clf.live_neurons_[depth]) if clf.n_components is None else clf.n_components
-    require(hidden.shape[1] == wanted, "width of transform")
+    widths = [len(live) for live in clf.live_neurons_]
+    is_all = clf.transform_layer == "all"
+    wanted = sum(widths) if is_all else widths[int(clf.transform_layer) % len(widths)]
+    if isinstance(clf.n_components, Integral):
+        wanted = clf.n_components
+    elif clf.n_components is not None:
+        require(1 <= clf.n_components_ <= wanted, "components of a share")
+        wanted = clf.n_components_
+    require(hidden.shape[1] == wanted == clf.n_components_, "width of transform")
+    if clf.fit_inverse_transform:
+        back = clf.inverse_transform(hidden)
+        require(back.shape == (len(hidden), clf.n_features_in_), "shape of inverse_transform")
+        require(back.dtype == hidden.dtype, "dtype of inverse_transform")
 
 
 def check_shapes(clf, case, caught, folder):
