@@ -15,6 +15,8 @@ ESTIMATORS = [
     PrunedMLPClassifier(),
     PrunedMLPClassifier(method=Activation(granularity="weight", scope="global"), dtype="float32"),
     PrunedMLPTransformer(
+        (12, 8),
+        method="activation",
         n_components=0.9,
         components="pca",
         whiten=True,
