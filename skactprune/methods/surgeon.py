@@ -1,12 +1,17 @@
 """Optimal Brain Surgeon on the outputs of neurons."""
 
+from functools import partial
+
 import numpy as np
 
 from skactprune.methods.base import CountingMethod
+from skactprune.pruning.gains import outgoing_of_chain
 from skactprune.pruning.method import register
 
 # Rows whose outputs are looked at in a round.
 N_ROWS = 2000
+# Rows of which slopes of outputs are taken, where it is not known who feeds whom.
+N_SLOPES = 500
 # Part of the mean variance that is added to the variance of every neuron: few rows overstate how
 # well neurons tell each other.
 RIDGE = 0.1
@@ -57,10 +62,14 @@ class ActivationSurgeon(CountingMethod):
 
     Notes
     -----
-    Only for nets whose layers are a chain, which those of `PrunedMLPClassifier` are; `Pruner`
-    refuses others. A round takes a forward pass over the sample and on the order of n**3
-    operations for a layer of n neurons, most of them in matrix products. The ridge is a tenth of
-    the mean variance.
+    A round takes a forward pass over the sample and on the order of n**3 operations for a layer of
+    n neurons, most of them in matrix products. The ridge is a tenth of the mean variance.
+
+    In nets whose layers are not known to be a chain, as those of `PrunedMLPClassifier` are, nothing
+    is refitted: training alone lets the others take over. A channel of a convolution is a neuron
+    with a row for every position, and puts out what is positive of what its nonlinearity gets. What
+    stands for outgoing weights and gains are the slopes of the output layer's outputs in that, on
+    up to 500 rows, and s is the deviation of what a weight reads.
 
     References
     ----------
@@ -85,27 +94,28 @@ class ActivationSurgeon(CountingMethod):
 
     def begin(self, run):
         """Count who fires, and see how features and outputs vary."""
-        from skactprune.pruning.probes import Features, OutputMoments
+        from skactprune.pruning.probes import Features, InputMoments, OutputMoments
 
         super().begin(run)
         self.outputs_ = run.watch(OutputMoments(N_ROWS))
         if self.granularity != "neuron":
             self.features_ = run.watch(Features())
+            self.inputs_ = run.watch(InputMoments(N_ROWS))
 
     def scores(self, run):
         """Costs of neurons, or scores of weights."""
         self.moments_ = self.outputs_.take(run)
-        outgoing = outgoing_weights(run.weights(), self.firing_.rates)
+        self.outgoing_ = run.outgoing(self.firing_.rates, N_SLOPES)
         if not self.refits:
             return self.weight_scores(run)
-        triples = zip(self.moments_, outgoing, run.masks.current, strict=True)
+        triples = zip(self.moments_, self.outgoing_, run.masks.current, strict=True)
         return [neuron_scores(of.covariance, out, mask) for of, out, mask in triples]
 
     def weight_scores(self, run):
         """Scores of single weights."""
-        rates, weights = self.firing_.rates, run.weights()
-        inputs = run.layout.per_input(self.features_.deviation, self.firing_.deviations)
-        layers = zip(weights, rates, outgoing_weights(weights, rates), inputs, strict=False)
+        firing, look = self.firing_, partial(self.inputs_.deviations, run)
+        inputs = run.layout.per_input(self.features_.deviation, firing.deviations, look)
+        layers = zip(run.weights(), firing.rates, self.outgoing_, inputs, strict=False)
         return [weight_scores(*layer) for layer in layers]
 
     @np.errstate(over="ignore", invalid="ignore")
@@ -114,21 +124,21 @@ class ActivationSurgeon(CountingMethod):
         features, told = run.probe("Features"), np.flatnonzero(run.telling_features())
         deviation, scores = features.deviation[told], np.zeros(len(features.deviation))
         outgoing = input_weights(run.weights(), self.firing_.rates)[:, told] * deviation
-        self.inputs_ = None
+        self.told_ = None
         if not 0 < len(told) <= MOST_FEATURES:
             scores[told] = np.square(outgoing).sum(axis=0)
             return scores
         moments = features.moments(run, N_ROWS, told)
-        self.inputs_ = told, deviation, moments
+        self.told_ = told, deviation, moments
         scores[told] = elimination_costs(moments.covariance, outgoing, whole=True)
         return scores
 
     def remove_features(self, run, gone):
         """Let the others take over from features, where these are not too many."""
-        if self.inputs_ is None or not self.refits:
+        if self.told_ is None or not self.refits:
             super().remove_features(run, gone)
             return
-        told, deviation, moments = self.inputs_
+        told, deviation, moments = self.told_
         mean, mask = run.probe("Features").mean, run.masks.current[0][:, told]
 
         def refit(gone, weight):
@@ -178,8 +188,8 @@ def weight_scores(weight, rate, outgoing, input_deviation):
     rate : ndarray of shape (n_out,)
         Firing rates of the neurons.
     outgoing : ndarray of shape (n_next, n_out)
-        As from `outgoing_weights`.
-    input_deviation : ndarray of shape (n_in,) or None
+        As from `outgoing_of_chain`.
+    input_deviation : ndarray of shape (n_in,) or (n_out, n_in), or None
         Standard deviations of the inputs, where they are known.
 
     Returns
@@ -193,48 +203,19 @@ def weight_scores(weight, rate, outgoing, input_deviation):
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def outgoing_weights(weights, rates):
-    """Weights out of the neurons of every hidden layer, each times the gain of where it goes.
-
-    The gain of a neuron is the root mean square of how much the logits change, over rows, when its
-    pre-activation does, as it is with ReLU: it hands on all where it fires and nothing where it
-    does not. Paths are taken as uncorrelated.
-
-    Parameters
-    ----------
-    weights : list of ndarray of shape (n_out, n_in)
-        Weights of the hidden layers and the output layer.
-    rates : list of ndarray of shape (n_out,)
-        Firing rates of the hidden layers.
-
-    Returns
-    -------
-    list of ndarray of shape (n_next, n_out)
-        One for every hidden layer, in float64; the squared norm of a column is the mean squared
-        gain of the output of a neuron.
-    """
-    gain = np.ones(len(weights[-1]))
-    found = []
-    for weight, rate in zip(reversed(weights[1:]), reversed(rates), strict=True):
-        found.append(gain[:, None] * weight.astype(np.float64))
-        gain = np.sqrt(rate * np.square(found[-1]).sum(axis=0))
-    return found[::-1]
-
-
-@np.errstate(over="ignore", invalid="ignore")
 def input_weights(weights, rates):
-    """Weights out of the features, each times the gain of its neuron; see `outgoing_weights`.
+    """Weights out of the features, each times the gain of its neuron; see `outgoing_of_chain`.
 
     Parameters
     ----------
     weights, rates : list of ndarray
-        As for `outgoing_weights`.
+        As for `outgoing_of_chain`.
 
     Returns
     -------
     ndarray of shape (n_first, n_features)
     """
-    gain = np.sqrt(rates[0] * np.square(outgoing_weights(weights, rates)[0]).sum(axis=0))
+    gain = np.sqrt(rates[0] * np.square(outgoing_of_chain(weights, rates)[0]).sum(axis=0))
     return gain[:, None] * weights[0].astype(np.float64)
 
 

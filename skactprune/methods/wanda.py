@@ -29,8 +29,8 @@ class Wanda(ScoredMethod):
     Each importance is taken as its rank among those of its neuron, in which weights that have gone
     come first. The paper prunes a trained net
     at once, and does not train it again, which is ``Wanda("one_shot")`` with
-    ``trigger=EpochTrigger(1, 1)``; in rounds, training makes up for what is lost. Only for nets
-    whose layers are a chain, which those of `PrunedMLPClassifier` are; `Pruner` refuses others.
+    ``trigger=EpochTrigger(1, 1)``; in rounds, training makes up for what is lost. What a weight of
+    a convolution reads are the values at all positions, zeros of the padding included.
 
     References
     ----------
@@ -47,16 +47,16 @@ class Wanda(ScoredMethod):
 
     def begin(self, run):
         """Have a look at the inputs of the layers at each round."""
-        from skactprune.pruning.probes import InputNorms
+        from skactprune.pruning.probes import InputMoments
 
         super().begin(run)
-        self.norms_ = run.watch(InputNorms(N_ROWS))
+        self.inputs_ = run.watch(InputMoments(N_ROWS))
 
     def scores(self, run):
         """Rank of a weight among those of its neuron, by abs(w) times the norm of its input."""
         return [
             within_rows(np.where(weight == 0, -1.0, np.abs(weight) * norm))
-            for weight, norm in zip(run.weights(), self.norms_.take(run), strict=False)
+            for weight, norm in zip(run.weights(), self.inputs_.norms(run), strict=False)
         ]
 
 

@@ -14,10 +14,15 @@ from skactprune.nets.threads import one_torch_thread
 from skactprune.pruning import surgery
 from skactprune.pruning.blocks import fewest_connected
 from skactprune.pruning.flows import flows_of_chain, flows_of_module
+from skactprune.pruning.gains import outgoing_of_chain, root_of
+from skactprune.pruning.looks import input_sums_of_module, slopes_of_module
 from skactprune.pruning.masks import cascade
 from skactprune.pruning.passes import CONVOLUTIONS, PRUNABLE, renew_statistics
 from skactprune.pruning.paths import highest, widest_paths
 from skactprune.pruning.probes.base import Probe
+
+# Numbers in the widest layer, or the rows, of a forward pass.
+AT_ONCE = 2**21
 
 
 class Chain:
@@ -89,7 +94,7 @@ class Chain:
         """What the first hidden layer reads of rows: their features."""
         return rows
 
-    def per_input(self, features, neurons):
+    def per_input(self, features, neurons, look=None):
         """What is known of the inputs of each hidden layer.
 
         Parameters
@@ -98,6 +103,8 @@ class Chain:
             A value for each feature.
         neurons : list of ndarray of shape (n_out,)
             A value for each neuron of each hidden layer.
+        look : callable, default=None
+            Gives the values where it is not known whose outputs the inputs are.
 
         Returns
         -------
@@ -106,30 +113,44 @@ class Chain:
         """
         return [None] * len(neurons) if features is None else [features, *neurons[:-1]]
 
-    def forward(self, net, X):
+    def forward(self, run, X):
         """Forward pass in evaluation mode; returns the pre-activations of the hidden layers."""
         trace = []
-        net.infer(X, trace=trace)
+        run.net.infer(X, trace=trace)
         return trace
 
-    def outputs(self, net, X, cleaning):
+    def at_least(self):
+        """Rows of a batch of a forward pass in evaluation mode, at least."""
+        return AT_ONCE // max(max(shape) for shape in self.shapes)
+
+    def outputs(self, run, X):
         """Outputs of the hidden layers in evaluation mode, an array of shape (n_rows, n_out) each.
 
-        Of a module that does nothing else numpy computes them, in half the time. `cleaning` is
-        that of the run.
+        Of a module that does nothing else numpy computes them, in half the time.
         """
-        module = net.module_
+        net, module = run.net, run.net.module_
         if is_plain(module) and torch.is_tensor(X) and X.dtype == module.layers[0].weight.dtype:
             (*coefs, _), (*intercepts, _) = module.numpy_parameters()
             with np.errstate(all="ignore"):
                 return list(hidden_outputs(X.numpy(), coefs, intercepts, module.activation))
         got, handles = [], []
-        with cleaning(lambda: [handle.remove() for handle in handles]):
+        with run.cleaning(lambda: [handle.remove() for handle in handles]):
             for layer in self.layers(module)[1:]:
                 hook = layer.register_forward_pre_hook(lambda _, inputs: got.append(inputs[0]))
                 handles.append(hook)
             net.infer(X)
         return [h.cpu().numpy() for h in got]
+
+    def input_sums(self, run, X, row_weight):
+        """Sums over rows of inputs and their squares; see `input_sums_of_module`."""
+        inputs = [np.asarray(X), *self.outputs(run, X)[:-1]]
+        inputs = [np.asarray(h, dtype=np.float64) for h in inputs]
+        n = float(row_weight.sum())
+        return [(row_weight @ h, row_weight @ np.square(h), n) for h in inputs]
+
+    def outgoing(self, run, rates, n_rows):
+        """Outgoing weights of the hidden neurons; see `outgoing_of_chain`."""
+        return outgoing_of_chain(run.weights(), rates)
 
     def flows(self, net, dataset, fit_params):
         """What flows through every hidden weight."""
@@ -286,9 +307,9 @@ class Loose:
         """Nothing: it is not known which layer reads the features."""
         return None
 
-    def per_input(self, features, neurons):
-        """None for every layer: nothing is known of inputs."""
-        return [None] * len(self.shapes)
+    def per_input(self, features, neurons, look=None):
+        """What a look at the inputs tells; None for every layer without one."""
+        return [None] * len(self.shapes) if look is None else look()
 
     def threads(self):
         """Context for rounds: nothing is changed, as torch trains."""
@@ -299,13 +320,53 @@ class Loose:
         raise ValueError(
             f"method={method} needs to know which layer feeds which, as in the nets of "
             f"PrunedMLPClassifier; for {type(module).__name__} use another method, such as "
-            "'firing_deviation'."
+            "'activation_surgeon'."
         )
 
-    def forward(self, net, X):
+    def forward(self, run, X):
         """Forward pass in evaluation mode; listeners hear of the pre-activations in it."""
-        net.infer(X)
+        run.net.infer(X, **run.fit_params)
         return []
+
+    def at_least(self):
+        """0: batches are those of the net, as nothing is known of what its layers put out."""
+        return 0
+
+    def outputs(self, run, X):
+        """What hidden neurons put out where they fire, 0 elsewhere; a row for every position."""
+        got, removes = [[np.zeros((0, n_out))] for n_out, _ in self.shapes], []
+
+        def hear(depth, z):
+            got[depth].append(z.clamp_min(0).double().cpu().numpy())
+
+        with run.cleaning(lambda: [remove() for remove in removes]):
+            removes += self.watch(run.net.module_, hear)
+            self.forward(run, X)
+        return [np.concatenate(h) for h in got]
+
+    def input_sums(self, run, X, row_weight):
+        """Sums over rows of inputs and their squares; see `input_sums_of_module`."""
+        hidden = self.layers(run.net.module_)[:-1]
+        return input_sums_of_module(
+            hidden, lambda: self.forward(run, X), row_weight, run.cleaning
+        )
+
+    def outgoing(self, run, rates, n_rows):
+        """Matrices that stand for outgoing weights, which are not known.
+
+        Columns have the products that the slopes of the outputs in what two neurons put out have on
+        average, over rows where they fire.
+        """
+        rows = run.rows.sample(n_rows)
+        grams = [np.zeros((n_out, n_out)) for n_out, _ in self.shapes]
+        for some in run.rows.in_batches(rows):
+            X = run.rows.watched[some][0]
+            slopes = slopes_of_module(
+                self, run.net.module_, lambda X=X: self.forward(run, X), run.signs, run.cleaning
+            )
+            for gram, slope in zip(grams, slopes, strict=True):
+                gram += slope.T @ slope / len(rows)
+        return [root_of(gram, rate) for gram, rate in zip(grams, rates, strict=True)]
 
     def flows(self, net, dataset, fit_params):
         """What flows through every hidden weight, by a forward pass of a row of ones."""
@@ -330,13 +391,40 @@ class Loose:
         list of callable
             Each ends it for a layer.
         """
+
+        def hear(depth, z):
+            listener(depth, self.rows(module, depth, z.detach()))
+
+        return self.tap(module, hear)
+
+    def tap(self, module, hear):
+        """Call ``hear(depth, z)`` as `watch`, but with what it is, and put in place what it gives.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            The module.
+        hear : callable
+            What it returns takes the place of the pre-activations, unless it is None.
+
+        Returns
+        -------
+        list of callable
+            Each ends it for a layer.
+        """
         removes = []
         for depth, layer in enumerate(self.layers(module)[:-1]):
-            hooks = [(layer, _Listening(depth, layer, listener))]
+            hooks = [(layer, _Listening(depth, hear))]
             if depth in self.norms:
                 hooks = _through_norm(hooks[0], module.get_submodule(self.norms[depth]))
             removes += [part.register_forward_hook(hook).remove for part, hook in hooks]
         return removes
+
+    def rows(self, module, depth, z):
+        """Outputs of a layer as rows, one for every position at which its neurons fire or not."""
+        if isinstance(module.get_submodule(self.names[depth]), CONVOLUTIONS):
+            z = z.movedim(1, -1)
+        return z.reshape(-1, z.shape[-1])
 
     def checks(self):
         """Probes that make sure that the module is what it is taken for."""
@@ -429,11 +517,11 @@ class OutputLayerCheck(Probe):
 class _Listening:
     """Forward hook of a layer, or of what follows it, that hands its output on."""
 
-    def __init__(self, depth, layer, listener):
-        self._depth, self._layer, self._listener = depth, layer, listener
+    def __init__(self, depth, hear):
+        self._depth, self._hear = depth, hear
 
     def __call__(self, module, inputs, z):
-        self._listener(self._depth, _rows(self._layer, z.detach()))
+        return self._hear(self._depth, z)
 
 
 def _through_norm(hook, norm):
@@ -446,18 +534,11 @@ def _through_norm(hook, norm):
 
     def hear(module, inputs, z):
         # Others may use it, too.
-        if inputs and inputs[0] is outputs[0]:
-            listening(module, inputs, z)
+        of_layer = inputs and inputs[0] is outputs[0]
         outputs[0] = None
+        return listening(module, inputs, z) if of_layer else None
 
     return [(layer, remember), (norm, hear)]
-
-
-def _rows(layer, z):
-    """Outputs of a layer as rows, one for every position at which its neurons fire or not."""
-    if isinstance(layer, CONVOLUTIONS):
-        z = z.movedim(1, -1)
-    return z.reshape(-1, z.shape[-1])
 
 
 def floors_of(shapes, min_neurons):

@@ -19,6 +19,7 @@ from skactprune.pruning import surgery
 from skactprune.pruning.best import forget_best, have_last_word
 from skactprune.pruning.chain import floors_of
 from skactprune.pruning.choice import found_zeros, layout_of
+from skactprune.pruning.looks import require_gradients
 from skactprune.pruning.masks import Masks
 from skactprune.pruning.probes.rows import Rows
 
@@ -565,11 +566,11 @@ class Run:
             not give them and probes hear them through hooks.
         """
         self.net.module_.eval()
-        return self.layout.forward(self.net, X)
+        return self.layout.forward(self, X)
 
     @torch.no_grad()
     def outputs(self, X):
-        """Outputs of the hidden layers of a chain for a batch, in evaluation mode.
+        """Outputs of the hidden layers for a batch, in evaluation mode.
 
         Parameters
         ----------
@@ -579,9 +580,57 @@ class Run:
         Returns
         -------
         list of ndarray of shape (n_rows, n_out)
+            Where the layers are no chain, of which it is not known what is applied to their
+            outputs, these are the pre-activations where they are positive, and 0 elsewhere; each
+            position of a channel of a convolution has a row.
         """
         self.net.module_.eval()
-        return self.layout.outputs(self.net, X, self.cleaning)
+        return self.layout.outputs(self, X)
+
+    @torch.no_grad()
+    def input_sums(self, X, row_weight):
+        """Sums over a batch of what the hidden weights read, in evaluation mode.
+
+        Parameters
+        ----------
+        X : tensor or array of shape (batch_size, ...)
+            Rows.
+        row_weight : ndarray of shape (batch_size,)
+            Their weights.
+
+        Returns
+        -------
+        list of (ndarray, ndarray, float)
+            For each hidden layer the sums of its inputs and of their squares, of shape (n_in,) or
+            (n_out, n_in), and that of the weights of all rows (and positions).
+        """
+        self.net.module_.eval()
+        return self.layout.input_sums(self, X, row_weight)
+
+    @torch.no_grad()
+    def outgoing(self, rates, n_rows):
+        """Outgoing weights of the hidden neurons, each times the gain of where it goes.
+
+        Parameters
+        ----------
+        rates : list of ndarray of shape (n_out,)
+            Firing rates of the hidden layers.
+        n_rows : int
+            Rows that are looked at where the layers are no chain: there, what stands for outgoing
+            weights comes from the slopes of the outputs.
+
+        Returns
+        -------
+        list of ndarray of shape (n_next, n_out)
+            One for every hidden layer, in float64; the squared norm of a column is the mean squared
+            gain of the output of a neuron.
+        """
+        self.net.module_.eval()
+        return self.layout.outgoing(self, rates, n_rows)
+
+    def signs(self, shape):
+        """Random signs, a tensor of a shape."""
+        return torch.from_numpy(self.random_state.choice([-1.0, 1.0], tuple(shape)))
 
     def gradients(self, rows, output=False):
         """Gradient of the mean loss of training rows in the hidden weights, in evaluation mode.
@@ -644,8 +693,8 @@ class Run:
         parameters = [p for layer in layers for p in layer.parameters()]
         frozen = [p for p in parameters if not p.requires_grad]
         self.net.module_.eval()
-        with self.cleaning(partial(_require_gradients, frozen, False)):
-            _require_gradients(frozen, True)
+        with self.cleaning(partial(require_gradients, frozen, False)):
+            require_gradients(frozen, True)
             # A parametrized layer would compute another tensor in every pass.
             with parametrize.cached():
                 return self._averaged(rows, [layer.weight for layer in layers], derive)
@@ -660,7 +709,7 @@ class Run:
             X, y = training[some]
             # Of a target that is an array, the loss makes a tensor.
             y = y if isinstance(y, np.ndarray) else to_device(y, net.device)
-            loss = net.get_loss(net.infer(X), y, X=X, training=False)
+            loss = net.get_loss(net.infer(X, **self.fit_params), y, X=X, training=False)
             share = float(row_weight[some].sum() / row_weight[rows].sum())
             for total, found in zip(sums, derive(loss, weights), strict=True):
                 if found is not None:
@@ -1023,11 +1072,6 @@ class Run:
 
     def __getstate__(self):
         return vars(self) | dict.fromkeys(OF_A_FIT)
-
-
-def _require_gradients(parameters, required):
-    for parameter in parameters:
-        parameter.requires_grad_(required)
 
 
 def _gradient(loss, weights, **options):

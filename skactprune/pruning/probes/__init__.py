@@ -8,7 +8,7 @@ _HOMES = {
     "Features": "features",
     "Firing": "firing",
     "Gates": "gates",
-    "InputNorms": "outputs",
+    "InputMoments": "outputs",
     "Noise": "noise",
     "OutputMoments": "outputs",
     "Outputs": "outputs",

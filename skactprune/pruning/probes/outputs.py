@@ -6,8 +6,6 @@ import numpy as np
 
 from skactprune.pruning.probes.base import Probe
 
-# Numbers in the widest layer, or the rows, of a forward pass.
-AT_ONCE = 2**21
 # A net that has diverged gives infinities here without a warning: its scores are refused later.
 
 
@@ -28,7 +26,7 @@ class Moments:
 
 
 class Outputs(Probe):
-    """Outputs of the hidden layers of a chain, in evaluation mode.
+    """Outputs of the hidden layers, in evaluation mode; see `Run.outputs`.
 
     Parameters
     ----------
@@ -40,10 +38,6 @@ class Outputs(Probe):
 
     def __init__(self, n_rows):
         self.n_rows = n_rows
-
-    def attach(self, run):
-        """Raise ValueError where it is not known which layer feeds which."""
-        run.require_chain()
 
     def take(self, run):
         """Outputs by the weights of now.
@@ -96,13 +90,20 @@ class Outputs(Probe):
         weight : ndarray of shape (n_rows,) or None
             Weights of the rows; None where all count alike.
         """
-        widest = max(max(shape) for shape in run.layout.shapes)
-        batches = run.rows.in_batches(run.rows.sample(self.n_rows), AT_ONCE // widest)
+        batches = run.rows.in_batches(run.rows.sample(self.n_rows), run.layout.at_least())
         weight = getattr(run.rows.watched, "sample_weight", None)
         if weight is None:
             return batches, None
         weight = np.asarray(weight, dtype=np.float64)[np.concatenate(batches)]
         return batches, weight if weight.any() else None
+
+    def weighted_batches(self, run):
+        """Draw rows: pairs of a batch of indices and the weights of its rows, or None."""
+        batches, weight = self.sample(run)
+        if weight is None:
+            return [(rows, None) for rows in batches]
+        ends = np.cumsum([len(rows) for rows in batches])
+        return list(zip(batches, np.split(weight, ends[:-1]), strict=True))
 
     def features(self, run, batches):
         """What the first layer reads of such rows, a float64 ndarray (n_rows, n_features)."""
@@ -111,7 +112,7 @@ class Outputs(Probe):
 
 
 class OutputMoments(Outputs):
-    """Moments of the outputs of the hidden layers of a chain, in evaluation mode.
+    """Moments of the outputs of the hidden layers, in evaluation mode; see `Run.outputs`.
 
     Parameters
     ----------
@@ -132,12 +133,23 @@ class OutputMoments(Outputs):
         list of Moments
             One for every hidden layer.
         """
-        outputs, weight = super().take(run)
-        return [moments_of(h, weight) for h in outputs]
+        found = [[] for _ in run.masks.current]
+        for rows, weight in self.weighted_batches(run):
+            for of_layer, h in zip(found, run.outputs(run.rows.watched[rows][0]), strict=True):
+                if weight is None:
+                    of_positions, total = None, len(h)
+                else:
+                    of_positions = np.repeat(weight, len(h) // len(rows))
+                    total = of_positions.sum()
+                if total:
+                    h = np.array(h, dtype=np.float64)
+                    of_layer.append((total, moments_of(h, of_positions)))
+        sizes = map(len, run.masks.current)
+        return [pooled(parts, n_out) for parts, n_out in zip(found, sizes, strict=True)]
 
 
-class InputNorms(Outputs):
-    """Norms of the inputs of the hidden layers of a chain, in evaluation mode.
+class InputMoments(Outputs):
+    """Moments of what the hidden weights read, in evaluation mode; see `Run.input_sums`.
 
     Parameters
     ----------
@@ -145,8 +157,8 @@ class InputNorms(Outputs):
         They are of so many of the watched rows, drawn anew whenever they are taken.
     """
 
-    def take(self, run):
-        """Norms by the weights of now.
+    def norms(self, run):
+        """Root of the mean square of what each weight reads, by the weights of now.
 
         Parameters
         ----------
@@ -155,19 +167,25 @@ class InputNorms(Outputs):
 
         Returns
         -------
-        list of ndarray of shape (n_in,)
-            For every hidden layer the root of the mean square of each input over the rows.
+        list of ndarray of shape (n_in,) or (n_out, n_in)
+            One for every hidden layer.
         """
-        batches, weight = self.sample(run)
-        ends = np.cumsum([len(rows) for rows in batches])
-        weight = np.ones(ends[-1]) if weight is None else weight
-        squares = [np.zeros(mask.shape[1]) for mask in run.masks.current]
-        for rows, of_rows in zip(batches, np.split(weight, ends[:-1]), strict=True):
-            X = run.rows.watched[rows][0]
-            inputs = [np.asarray(X), *run.outputs(X)[:-1]]
-            for total, h in zip(squares, inputs, strict=True):
-                total += of_rows @ np.square(h, dtype=np.float64)
-        return [np.sqrt(square / weight.sum()) for square in squares]
+        return [np.sqrt(square) for _, square in self._means(run)]
+
+    def deviations(self, run):
+        """Standard deviation of what each weight reads; as `norms`."""
+        return [np.sqrt(np.maximum(s - np.square(mean), 0.0)) for mean, s in self._means(run)]
+
+    def _means(self, run):
+        totals = [(0.0, 0.0, 0.0) for _ in run.masks.current]
+        for rows, weight in self.weighted_batches(run):
+            weight = np.ones(len(rows)) if weight is None else weight
+            sums = run.input_sums(run.rows.watched[rows][0], weight)
+            totals = [
+                tuple(map(sum, zip(total, new, strict=True)))
+                for total, new in zip(totals, sums, strict=True)
+            ]
+        return [(first / (n or 1.0), second / (n or 1.0)) for first, second, n in totals]
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -191,3 +209,29 @@ def moments_of(h, weight):
     n_rows = len(h) if weight is None else weight.sum()
     # A matrix times itself takes half of a product.
     return Moments(mean, h.T @ weighted / n_rows)
+
+
+def pooled(parts, n_out):
+    """Moments of all rows, from those of some of them each.
+
+    Parameters
+    ----------
+    parts : list of (float, Moments)
+        Sums of the weights of the rows, and their moments.
+    n_out : int
+        Number of columns.
+
+    Returns
+    -------
+    Moments
+        Zeros where there are no rows.
+    """
+    if len(parts) == 1:
+        return parts[0][1]
+    whole = sum(weight for weight, _ in parts) or 1.0
+    mean = sum((weight / whole * of.mean for weight, of in parts), np.zeros(n_out))
+    covariance = np.zeros((n_out, n_out))
+    for weight, of in parts:
+        apart = of.mean - mean
+        covariance += weight / whole * (of.covariance + np.multiply.outer(apart, apart))
+    return Moments(mean, covariance)
