@@ -21,14 +21,15 @@ from skactprune.methods import ScoredMethod, surgeon
 from skactprune.methods.surgeon import (
     elimination_costs,
     neuron_scores,
-    outgoing_weights,
     take_over,
     weight_scores,
 )
 from skactprune.nets.batches import TrainingData
 from skactprune.nets.inference import logits_of
 from skactprune.nets.mlp import MLP
-from skactprune.pruning.probes import OutputMoments, outputs
+from skactprune.pruning import chain
+from skactprune.pruning.gains import outgoing_of_chain
+from skactprune.pruning.probes import OutputMoments
 from skactprune.pruning.probes.outputs import Moments
 from skactprune.pruning.probes.rows import Rows
 from skactprune.pruning.run import Run
@@ -269,7 +270,7 @@ def test_any_method_may_say_how_others_take_over():
 
 def test_gain_is_that_of_the_paths_to_the_logits():
     weights = [np.ones((2, 3)), np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[5.0, 6.0]])]
-    first, second = outgoing_weights(weights, [np.array([0.5, 1.0]), np.array([0.25, 1.0])])
+    first, second = outgoing_of_chain(weights, [np.array([0.5, 1.0]), np.array([0.25, 1.0])])
     assert_allclose(second, [[5, 6]])
     gain = np.sqrt([0.25 * 25, 36])
     assert_allclose(first, gain[:, None] * weights[1])
@@ -418,7 +419,7 @@ def test_every_choice_reaches_its_fraction(granularity, scope, activation):
 
 def test_covariances_are_of_unlabelled_rows_where_given(monkeypatch):
     seen, take = [], OutputMoments.take
-    monkeypatch.setattr(outputs, "AT_ONCE", 1)
+    monkeypatch.setattr(chain, "AT_ONCE", 1)
 
     def spy(self, run):
         batches, in_batches = [], run.rows.in_batches
@@ -437,13 +438,6 @@ def test_covariances_are_of_unlabelled_rows_where_given(monkeypatch):
     (n_unlabeled, sample), (n_rows, every) = seen
     assert n_unlabeled == 90 and len(set(sample)) == 70
     assert n_rows == 60 and every.tolist() == list(range(60))
-
-
-def test_modules_that_are_no_chain_are_refused():
-    module = torch.nn.Sequential(torch.nn.Linear(64, 8), torch.nn.ReLU(), torch.nn.Linear(8, 10))
-    net = NeuralNetClassifier(module, callbacks=[Pruner("activation_surgeon")], verbose=0)
-    with pytest.raises(ValueError, match="for Sequential use another method, such as 'firing_dev"):
-        net.fit(X.astype(np.float32), y)
 
 
 def test_granularity_is_checked():

@@ -12,6 +12,7 @@ from skorch.callbacks import Callback
 from skactprune import PrunedMLPClassifier
 from skactprune.methods import Growing
 from skactprune.methods.growing import size
+from skactprune.pruning.chain import Chain
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"
@@ -85,7 +86,7 @@ def test_net_starts_small_grows_to_its_budget_and_masks_become_hard():
 
 def test_penalty_and_its_slope():
     run = SimpleNamespace(
-        layout=SimpleNamespace(shapes=[(3, 5), (2, 3)]),
+        layout=Chain([(3, 5), (2, 3)]),
         masks=SimpleNamespace(n_original=21, current=[np.ones((3, 5)), np.ones((2, 3))]),
         fraction_done=0.0,
         shares=[0, 0, 1],

@@ -124,10 +124,3 @@ def test_of_ties_no_more_leave_than_are_asked_for():
             return [np.zeros_like(score) for score in super().scores(run)]
 
     assert sum(int((~mask).sum()) for mask in fit(Tied()).masks_) == 68
-
-
-def test_modules_that_are_no_chain_are_refused():
-    module = torch.nn.Sequential(torch.nn.Linear(8, 6), torch.nn.ReLU(), torch.nn.Linear(6, 3))
-    net = NeuralNetClassifier(module, callbacks=[Pruner("wanda")], verbose=0)
-    with pytest.raises(ValueError, match="method='wanda' needs to know which layer feeds which"):
-        net.fit(X.astype(np.float32), y)

@@ -167,5 +167,4 @@ def size(run, widths):
     -------
     float or torch.Tensor
     """
-    widths = [run.layout.shapes[0][1], *widths]
-    return sum(a * b for a, b in zip(widths, widths[1:], strict=False)) / run.masks.n_original
+    return run.layout.size(widths) / run.masks.n_original

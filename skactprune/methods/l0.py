@@ -51,6 +51,10 @@ class L0(TrainedMethod):
     features, and an L2 penalty that counts only where gates are open; that of the estimators counts
     in any case. Rounds come at the epochs of the trigger, whatever its patience.
 
+    Where it is not known whom a neuron feeds, in nets other than those of `PrunedMLPClassifier`,
+    gates are before nonlinearities, as in the authors' code for convolutions, the weights that go
+    with a neuron are those into it, and a normalization after it needs a weight for each neuron.
+
     References
     ----------
     Louizos, Welling & Kingma, "Learning sparse neural networks through L0 regularization", ICLR
@@ -104,10 +108,9 @@ class L0(TrainedMethod):
 
     def penalty(self, run):
         """Expected number of weights that are used, times `strength` / `n_rows`."""
-        layers = run.layers
-        total = 0.0
-        for layer, following, value in zip(layers, layers[1:], self.trained_.values, strict=False):
-            total += probability_open(value).sum() * (layer.in_features + following.out_features)
+        sizes = run.layout.weights_of_neurons(run.net.module_)
+        pairs = zip(self.trained_.values, sizes, strict=True)
+        total = sum(probability_open(value).sum() * n_weights for value, n_weights in pairs)
         return total * (float(self.strength) / n_rows(run))
 
     def scores(self, run):

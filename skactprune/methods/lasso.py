@@ -65,6 +65,7 @@ class Lasso(ScoredMethod):
         """Look at the outputs of neurons."""
         from skactprune.pruning.probes import Outputs
 
+        run.require_chain()
         super().begin(run)
         self.outputs_ = run.watch(Outputs(int(self.n_rows)))
 

@@ -70,6 +70,7 @@ class NISP(ScoredMethod):
         """Have a look at the outputs at each round."""
         from skactprune.pruning.probes import Outputs
 
+        run.require_chain()
         super().begin(run)
         self.outputs_ = run.watch(Outputs(N_ROWS))
         self.left_ = None

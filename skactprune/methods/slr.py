@@ -102,6 +102,7 @@ class SLR(Method):
         from skactprune.pruning.probes import Factors, Outputs
 
         if self.significance == "activation":
+            run.require_chain()
             self.outputs_ = run.watch(Outputs(int(self.n_rows)))
         run.require_own_weights()
         if run.shares and not all(mask.all() for mask in run.masks.current):

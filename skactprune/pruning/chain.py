@@ -1,6 +1,8 @@
 """Who feeds whom: layers that are a chain, and layers of which that is not known."""
 
 from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
 from numbers import Integral
 
 import numpy as np
@@ -161,6 +163,43 @@ class Chain:
         """Tell a listener of nothing: what it would hear comes with the step."""
         return []
 
+    def places_of_gates(self, module):
+        """Where gates are between steps: in the weights that neurons feed."""
+        fed = enumerate(self.layers(module)[1:])
+        return [Place(depth, following.weight, 1) for depth, following in fed]
+
+    def gate(self, module, multiplied):
+        """Put ``multiplied(depth, h)`` in place of the outputs of hidden layers, in training.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            The module.
+        multiplied : callable
+            Gets outputs of shape (n_rows, ..., n_out).
+
+        Returns
+        -------
+        list of torch.utils.hooks.RemovableHandle
+        """
+
+        def hook(layer, inputs, depth):
+            return (multiplied(depth, inputs[0]), *inputs[1:]) if layer.training else None
+
+        fed = enumerate(self.layers(module)[1:])
+        return [f.register_forward_pre_hook(partial(hook, depth=depth)) for depth, f in fed]
+
+    def weights_of_neurons(self, module):
+        """Number of weights that go with a neuron of each hidden layer."""
+        layers = self.layers(module)
+        pairs = zip(layers, layers[1:], strict=False)
+        return [layer.in_features + following.out_features for layer, following in pairs]
+
+    def size(self, widths):
+        """Number of hidden weights if the hidden layers have so many neurons."""
+        widths = [self.shapes[0][1], *widths]
+        return sum(a * b for a, b in zip(widths, widths[1:], strict=False))
+
     def checks(self):
         """Probes that make sure that the module is what it is taken for."""
         return []
@@ -215,6 +254,35 @@ class Chain:
             surgery.cut(layers, net.optimizer_, keep)
         surgery.replace(layers, net.optimizer_, weights, biases, left.current)
         return left, keep
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the gates of a hidden layer are between steps.
+
+    Attributes
+    ----------
+    depth : int
+        Which layer.
+    parameter : torch.nn.Parameter
+        What they multiply.
+    axis : int
+        Along which of its axes.
+    """
+
+    depth: int
+    parameter: torch.nn.Parameter
+    axis: int
+
+    def shaped(self, gates):
+        """Gates of the layer, from those of all, so that they multiply the parameter."""
+        shape = [1] * self.parameter.dim()
+        shape[self.axis] = -1
+        return gates[self.depth].to(self.parameter).reshape(shape)
+
+    def kept(self, own, following):
+        """Rows and columns of the parameter that stay, by the neurons of the layer and the next."""
+        return (following, own) if self.axis else (own, None)
 
 
 class Loose:
@@ -395,7 +463,7 @@ class Loose:
         def hear(depth, z):
             listener(depth, self.rows(module, depth, z.detach()))
 
-        return self.tap(module, hear)
+        return [handle.remove for handle in self.tap(module, hear)]
 
     def tap(self, module, hear):
         """Call ``hear(depth, z)`` as `watch`, but with what it is, and put in place what it gives.
@@ -409,22 +477,66 @@ class Loose:
 
         Returns
         -------
-        list of callable
-            Each ends it for a layer.
+        list of torch.utils.hooks.RemovableHandle
         """
-        removes = []
+        handles = []
         for depth, layer in enumerate(self.layers(module)[:-1]):
             hooks = [(layer, _Listening(depth, hear))]
             if depth in self.norms:
                 hooks = _through_norm(hooks[0], module.get_submodule(self.norms[depth]))
-            removes += [part.register_forward_hook(hook).remove for part, hook in hooks]
-        return removes
+            handles += [part.register_forward_hook(hook) for part, hook in hooks]
+        return handles
 
     def rows(self, module, depth, z):
         """Outputs of a layer as rows, one for every position at which its neurons fire or not."""
         if isinstance(module.get_submodule(self.names[depth]), CONVOLUTIONS):
             z = z.movedim(1, -1)
         return z.reshape(-1, z.shape[-1])
+
+    def places_of_gates(self, module):
+        """Where gates are between steps: in what gives a neuron its pre-activations.
+
+        Raises
+        ------
+        ValueError
+            Naming a normalization that has no weights of its own for the neurons of a layer.
+        """
+        places = []
+        for depth, layer in enumerate(self.layers(module)[:-1]):
+            part = layer
+            if depth in self.norms:
+                part = module.get_submodule(self.norms[depth])
+                weight = getattr(part, "weight", None)
+                alone = list(self.norms.values()).count(self.norms[depth]) == 1
+                if not alone or weight is None or weight.shape != (self.shapes[depth][0],):
+                    raise ValueError(
+                        f"gates need a weight for each neuron of {self.names[depth]!r}, which the "
+                        f"normalization after it, {self.norms[depth]!r}, does not have."
+                    )
+            parameters = [part.weight, part.bias]
+            places += [Place(depth, p, 0) for p in parameters if p is not None]
+        return places
+
+    def gate(self, module, multiplied):
+        """Put ``multiplied(depth, z)`` in place of what nonlinearities get; as in `Chain`."""
+        layers = self.layers(module)
+
+        def hear(depth, z):
+            layer = layers[depth]
+            if not layer.training:
+                return None
+            axis = 1 if isinstance(layer, CONVOLUTIONS) else -1
+            return multiplied(depth, z.movedim(axis, -1)).movedim(-1, axis)
+
+        return self.tap(module, hear)
+
+    def weights_of_neurons(self, module):
+        """Number of weights into a neuron of each hidden layer; nothing is known of others."""
+        return [n_in for _, n_in in self.shapes]
+
+    def size(self, widths):
+        """Number of hidden weights if the hidden layers have so many neurons."""
+        return sum(width * n_in for width, (_, n_in) in zip(widths, self.shapes, strict=True))
 
     def checks(self):
         """Probes that make sure that the module is what it is taken for."""

@@ -85,7 +85,7 @@ def slopes_of_module(layout, module, forward, draw, cleaning):
     list of ndarray of shape (n_rows, n_out)
         One for each hidden layer, in float64; a row for every position.
     """
-    heard, outputs, removes = [], [], []
+    heard, outputs, handles = [], [], []
 
     def hear(depth, z):
         z = z if z.requires_grad else z.detach().requires_grad_()
@@ -93,11 +93,11 @@ def slopes_of_module(layout, module, forward, draw, cleaning):
         # What comes after it may overwrite it.
         return z.clone()
 
-    with cleaning(lambda: [remove() for remove in removes]), torch.enable_grad():
-        removes += layout.tap(module, hear)
+    with cleaning(lambda: [handle.remove() for handle in handles]), torch.enable_grad():
+        handles += layout.tap(module, hear)
         output_layer = layout.layers(module)[-1]
         hook = output_layer.register_forward_hook(lambda _, inputs, z: outputs.append(z.clone()))
-        removes.append(hook.remove)
+        handles.append(hook)
         forward()
         total = sum((z * draw(z.shape).to(z)).sum() for z in outputs)
         found = torch.autograd.grad(total, [z for _, z in heard], allow_unused=True)

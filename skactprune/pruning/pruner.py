@@ -41,9 +41,10 @@ class Pruner(TakesNames, Callback):
 
     Parameters
     ----------
-    method : str or Method, default="firing_deviation"
-        The recipe: what is scored, what leaves together, how much a round. "activation_surgeon"
-        is for the nets of this package only.
+    method : str or Method, default="activation_surgeon"
+        The recipe: what is scored, what leaves together, how much a round. The default is that of
+        `PrunedMLPClassifier`, but for what needs to know who feeds whom: no weights take over from
+        neurons that leave other nets than those of this package.
     prune_fraction : float or None, default=0.8
         Share of the weights of the layers that are pruned, biases not counted, that is gone after
         the last round, in [0, 1). None only, and always, where the method has a threshold of its
@@ -129,7 +130,7 @@ class Pruner(TakesNames, Callback):
     >>> _ = torch.manual_seed(0)
     >>> module = torch.nn.Sequential(
     ...     torch.nn.Linear(4, 30), torch.nn.ReLU(), torch.nn.Linear(30, 2), torch.nn.Softmax(-1))
-    >>> pruner = Pruner(prune_fraction=0.8, n_prune_rounds=3)
+    >>> pruner = Pruner(prune_fraction=0.8, n_prune_rounds=3, random_state=0)
     >>> net = NeuralNetClassifier(module, max_epochs=10, callbacks=[pruner], verbose=0)
     >>> X = np.random.default_rng(0).normal(size=(200, 4)).astype("float32")
     >>> _ = net.fit(X, (X[:, 0] > 0).astype("int64"))
@@ -141,7 +142,7 @@ class Pruner(TakesNames, Callback):
 
     def __init__(
         self,
-        method="firing_deviation",
+        method="activation_surgeon",
         prune_fraction=0.8,
         n_prune_rounds=5,
         trigger="epoch",

@@ -8,11 +8,12 @@ from skactprune.pruning.probes.trained import Trained, chosen
 
 
 class Gates(Trained):
-    """A gate for every hidden neuron of a chain, by which its output is multiplied.
+    """A gate for every hidden neuron, by which its output is multiplied.
 
     Between steps a gate is part of the weights that its neuron feeds: the net predicts as if there
     were none. For a step of training the weights are those without the gates, and gates may be
-    drawn.
+    drawn. Where it is not known whom a neuron feeds, the gate is before its nonlinearity, and part
+    of its own weights, or of those of the normalization that follows it.
 
     Parameters
     ----------
@@ -30,56 +31,66 @@ class Gates(Trained):
     def __init__(self, predicting, training, rate, limit=np.inf):
         super().__init__(rate, limit)
         self.predicting, self.training = predicting, training
-        # Weights that gated neurons feed, without gates, which in a step the layers have
-        # themselves, and the gates that are in those of the layers.
+        # Parameters that hold gates as they are without, which in a step the module has itself, and
+        # the gates that are in those of the module.
         self._fed, self._folded, self._in_step = [], [], False
-
-    def attach(self, run):
-        """Raise ValueError where it is not known which layer feeds which."""
-        run.require_chain()
-        super().attach(run)
 
     def start(self, values):
         """Train gates from now on; the weights of now are what they multiply."""
         super().start(values)
-        self._fed = [layer.weight.detach() for layer in self._run.layers[1:]]
+        self._fed = [place.parameter.detach() for place in self._places()]
         self._fold()
 
     def hooks(self, run):
-        """Multiply what layers get by gates."""
-        return [
-            layer.register_forward_pre_hook(_Gating(self, depth))
-            for depth, layer in enumerate(run.layers[1:])
-        ]
+        """Multiply outputs of neurons by gates in training."""
+        return run.layout.gate(run.net.module_, self.multiplied)
+
+    def _places(self):
+        return self._run.layout.places_of_gates(self._run.net.module_)
 
     def multiplied(self, depth, h):
-        """Outputs of a hidden layer in training, times its gates."""
+        """Outputs of a hidden layer in training, times its gates.
+
+        Parameters
+        ----------
+        depth : int
+            Which layer.
+        h : torch.Tensor of shape (n_rows, ..., n_out)
+            Its outputs.
+
+        Returns
+        -------
+        torch.Tensor
+        """
         value = self.values[depth]
-        return h * self.training(value, len(h), self.generator(value.device)).to(h.dtype)
+        gates = self.training(value, len(h), self.generator(value.device)).to(h.dtype)
+        if gates.dim() > 1:
+            gates = gates.reshape(len(h), *[1] * (h.dim() - 2), -1)
+        return h * gates
 
     def begin_batch(self, batch, weight):
-        """Give the layers their weights without the gates."""
+        """Give the module its parameters without the gates."""
         if not self.active:
             return
         self._in_step = True
-        found = []
-        for layer, fed, gate in zip(self._run.layers[1:], self._fed, self._folded, strict=True):
-            held, gate = layer.weight.detach(), gate.to(layer.weight)
-            fed = fed.to(layer.weight.device)
+        found, places = [], self._places()
+        for place, fed in zip(places, self._fed, strict=True):
+            held, gate = place.parameter.detach(), place.shaped(self._folded)
+            fed = fed.to(held.device)
             # What somebody else has written in the meantime has the gate in it.
             ours = (held == fed * gate) | (gate == 0)
             found.append(stored_like(torch.where(ours, fed, held / gate), held))
-        for layer, weight in zip(self._run.layers[1:], found, strict=True):
-            layer.weight.data = weight
+        for place, value in zip(places, found, strict=True):
+            place.parameter.data = value
         self._fed = None
 
     def end_batch(self, batch, pre_activations):
-        """Make a step, and give the layers their weights with the gates."""
+        """Make a step, and give the module its parameters with the gates."""
         super().end_batch(batch, pre_activations)
         self._close()
 
     def detach(self):
-        """Give the layers their weights with the gates, wherever a step was left."""
+        """Give the module its parameters with the gates, wherever a step was left."""
         super().detach()
         self._close()
 
@@ -87,16 +98,15 @@ class Gates(Trained):
         # An interrupt may have come anywhere, here too.
         if self._in_step:
             if self._fed is None:
-                self._fed = [layer.weight.detach() for layer in self._run.layers[1:]]
+                self._fed = [place.parameter.detach() for place in self._places()]
             self._fold()
             self._in_step = False
 
     @torch.no_grad()
     def _fold(self):
-        layers = self._run.layers[1:]
         self._folded = [self.predicting(value) for value in self.values]
-        for layer, fed, gate in zip(layers, self._fed, self._folded, strict=True):
-            layer.weight.data = stored_like(fed * gate.to(fed), fed)
+        for place, fed in zip(self._places(), self._fed, strict=True):
+            place.parameter.data = stored_like(fed * place.shaped(self._folded), fed)
 
     def stop(self):
         """Train no gates any more; those of now stay in the weights."""
@@ -108,9 +118,10 @@ class Gates(Trained):
         if not self.active:
             return
         super().cut(keep)
+        following = [*keep[1:], None]
         self._fed = [
-            stored_like(chosen(fed, rows, columns), fed)
-            for fed, rows, columns in zip(self._fed, [*keep[1:], None], keep, strict=True)
+            stored_like(chosen(fed, *place.kept(keep[place.depth], following[place.depth])), fed)
+            for place, fed in zip(self._places(), self._fed, strict=True)
         ]
         self._folded = [
             chosen(gate, kept, None) for gate, kept in zip(self._folded, keep, strict=True)
@@ -128,15 +139,3 @@ class Gates(Trained):
         super().load(state)
         self._fed = [torch.tensor(fed) for fed in state["fed"]]
         self._folded = [torch.tensor(gate) for gate in state["folded"]]
-
-
-class _Gating:
-    """Forward pre-hook of a layer that is fed by gated neurons."""
-
-    def __init__(self, gates, depth):
-        self._gates, self._depth = gates, depth
-
-    def __call__(self, layer, inputs):
-        if layer.training:
-            return (self._gates.multiplied(self._depth, inputs[0]), *inputs[1:])
-        return None
