@@ -134,8 +134,27 @@ def test_alpha_is_checked(alpha):
         fit(NISP(alpha))
 
 
-def test_modules_that_are_no_chain_are_refused():
-    module = torch.nn.Sequential(torch.nn.Linear(8, 6), torch.nn.ReLU(), torch.nn.Linear(6, 3))
-    net = NeuralNetClassifier(module, callbacks=[Pruner("nisp")], verbose=0)
-    with pytest.raises(ValueError, match="method='nisp' needs to know which layer feeds which"):
-        net.fit(X.astype(np.float32), y)
+def test_importances_in_any_module_are_those_of_a_chain():
+    torch.manual_seed(0)
+    relu = torch.nn.ReLU(inplace=True)
+    first, second, out = torch.nn.Linear(8, 6), torch.nn.Linear(6, 5), torch.nn.Linear(5, 3)
+    seen = []
+
+    class Seen(NISP):
+        def scores(self, run):
+            weights, left = [np.abs(weight) for weight in run.weights()], self.left_
+            found = super().scores(run)
+            s = self.importance_.copy()
+            np.testing.assert_allclose(found[1][:, 0], s)
+            if left is not None:
+                s[np.argsort(s, kind="stable")[: 5 - left[1]]] = 0
+                seen.append(left)
+            np.testing.assert_allclose(found[0][:, 0], weights[1].T @ s, rtol=1e-5)
+            return found
+
+    net = NeuralNetClassifier(
+        torch.nn.Sequential(first, relu, second, relu, out), criterion=torch.nn.CrossEntropyLoss,
+        callbacks=[Pruner(Seen(), prune_fraction=0.5, n_prune_rounds=2, random_state=0)], verbose=0,
+    )  # fmt: skip
+    net.fit(X.astype(np.float32), y)
+    assert len(seen) == 2

@@ -41,8 +41,13 @@ class NISP(ScoredMethod):
     spectral radius of A; as in its authors' code, the matrix of deviations is scaled to [0, 1]. The
     edges of a neuron that puts out the same for all rows, which has no correlation, are zero here.
     Rows with weights count with them. The same share of the neurons of each layer leaves, as scores
-    of different layers cannot be compared. Only for nets whose layers are a chain, which those of
-    `PrunedMLPClassifier` are; `Pruner` refuses others.
+    of different layers cannot be compared.
+
+    In nets whose layers are not known to be a chain, the scores of Inf-FS are those of all values
+    that the output layer reads, which takes on the order of n**3 operations for n of them. They are
+    propagated back by the slopes of a pass of ones through the net of the absolute values of all
+    parameters, skipped connections and normalizations included, and summed over the positions of a
+    channel.
 
     References
     ----------
@@ -70,7 +75,6 @@ class NISP(ScoredMethod):
         """Have a look at the outputs at each round."""
         from skactprune.pruning.probes import Outputs
 
-        run.require_chain()
         super().begin(run)
         self.outputs_ = run.watch(Outputs(N_ROWS))
         self.left_ = None
@@ -88,14 +92,13 @@ class NISP(ScoredMethod):
         """Importances, propagated back from those that will be left, once that is known."""
         left = self.left_
         if left is None:
-            (*_, responses), weight = self.outputs_.take(run)
-            self.importance_ = infinite_selection(responses, weight, float(self.alpha))
+            self.importance_ = infinite_selection(*self.outputs_.responses(run), float(self.alpha))
             left = [len(mask) for mask in run.masks.current]
-        scores = [self.importance_]
-        for weight, n_left in zip(run.weights()[-2:0:-1], left[:0:-1], strict=True):
-            kept = without_lowest(scores[0], n_left)
-            scores.insert(0, np.abs(weight).astype(np.float64).T @ kept)
-        return [score[:, None] for score in scores]
+
+        def kept(depth, scores):
+            return without_lowest(scores, left[depth])
+
+        return [score[:, None] for score in run.importances(self.importance_, kept)]
 
 
 def infinite_selection(h, weight, alpha):

@@ -98,7 +98,7 @@ class Scratch(Method):
 
     def plan(self, run):
         """Set aside epochs for training from scratch; raise ValueError where there are none."""
-        run.require_chain()
+        run.require_chain("how all weights are drawn")
         if run.max_epochs < 2 and run.done < len(run.shares):
             raise ValueError(
                 f"method={run.label} needs two epochs or more, to prune and to train from "

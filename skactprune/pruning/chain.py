@@ -15,7 +15,7 @@ from skactprune.nets.plain import is_plain
 from skactprune.nets.threads import one_torch_thread
 from skactprune.pruning import surgery
 from skactprune.pruning.blocks import fewest_connected
-from skactprune.pruning.flows import flows_of_chain, flows_of_module
+from skactprune.pruning.flows import flows_of_chain, flows_of_module, importances_of_module
 from skactprune.pruning.gains import outgoing_of_chain, root_of
 from skactprune.pruning.looks import input_sums_of_module, slopes_of_module
 from skactprune.pruning.masks import cascade
@@ -85,7 +85,7 @@ class Chain:
         """Context for rounds: numpy's threads, which trained, would wait for torch's."""
         return one_torch_thread()
 
-    def require_chain(self, method, module):
+    def require_chain(self, method, module, what):
         """Raise nothing: this is one."""
 
     def activation(self, module):
@@ -142,6 +142,18 @@ class Chain:
                 handles.append(hook)
             net.infer(X)
         return [h.cpu().numpy() for h in got]
+
+    def responses(self, run, X):
+        """What the output layer reads in evaluation mode, an array of shape (n_rows, n_in)."""
+        return self.outputs(run, X)[-1]
+
+    def importances(self, run, last, kept):
+        """Importances of hidden neurons; see `importances_of_module`."""
+        found = [last]
+        for depth in range(len(self.shapes) - 1, 0, -1):
+            size = np.abs(run.weights()[depth]).astype(np.float64)
+            found.insert(0, size.T @ kept(depth, found[0]))
+        return found
 
     def input_sums(self, run, X, row_weight):
         """Sums over rows of inputs and their squares; see `input_sums_of_module`."""
@@ -383,12 +395,11 @@ class Loose:
         """Context for rounds: nothing is changed, as torch trains."""
         return nullcontext()
 
-    def require_chain(self, method, module):
-        """Raise ValueError for a `method` that must know who feeds whom."""
+    def require_chain(self, method, module, what):
+        """Raise ValueError for a `method` that must know `what` is known of a chain."""
         raise ValueError(
-            f"method={method} needs to know which layer feeds which, as in the nets of "
-            f"PrunedMLPClassifier; for {type(module).__name__} use another method, such as "
-            "'activation_surgeon'."
+            f"method={method} needs to know {what}, as in the nets of PrunedMLPClassifier; for "
+            f"{type(module).__name__} use another method, such as 'activation_surgeon'."
         )
 
     def forward(self, run, X):
@@ -412,12 +423,25 @@ class Loose:
             self.forward(run, X)
         return [np.concatenate(h) for h in got]
 
+    def responses(self, run, X):
+        """What the output layer reads, as in `Chain`; of a convolution, a row for every position."""
+        module, got = run.net.module_, []
+        hook = self.layers(module)[-1].register_forward_pre_hook(
+            lambda _, inputs: got.append(self.rows_read(module, inputs[0]).double().cpu().numpy())
+        )
+        with run.cleaning(hook.remove):
+            self.forward(run, X)
+        return np.concatenate(got)
+
+    def importances(self, run, last, kept):
+        """Importances of hidden neurons; see `importances_of_module`."""
+        X, _ = run.rows.training[np.zeros(1, dtype=int)]
+        return importances_of_module(self, run.net.module_, last, kept, X, run.fit_params)
+
     def input_sums(self, run, X, row_weight):
         """Sums over rows of inputs and their squares; see `input_sums_of_module`."""
         hidden = self.layers(run.net.module_)[:-1]
-        return input_sums_of_module(
-            hidden, lambda: self.forward(run, X), row_weight, run.cleaning
-        )
+        return input_sums_of_module(hidden, lambda: self.forward(run, X), row_weight, run.cleaning)
 
     def outgoing(self, run, rates, n_rows):
         """Matrices that stand for outgoing weights, which are not known.
@@ -489,9 +513,15 @@ class Loose:
 
     def rows(self, module, depth, z):
         """Outputs of a layer as rows, one for every position at which its neurons fire or not."""
-        if isinstance(module.get_submodule(self.names[depth]), CONVOLUTIONS):
-            z = z.movedim(1, -1)
-        return z.reshape(-1, z.shape[-1])
+        return _rows(z, self.axis(module, depth))
+
+    def axis(self, module, depth):
+        """Axis of the neurons in what a hidden layer puts out."""
+        return _axis(module.get_submodule(self.names[depth]))
+
+    def rows_read(self, module, h):
+        """What the output layer reads as rows, one for every position."""
+        return _rows(h, _axis(self.layers(module)[-1]))
 
     def places_of_gates(self, module):
         """Where gates are between steps: in what gives a neuron its pre-activations.
@@ -522,10 +552,9 @@ class Loose:
         layers = self.layers(module)
 
         def hear(depth, z):
-            layer = layers[depth]
-            if not layer.training:
+            if not layers[depth].training:
                 return None
-            axis = 1 if isinstance(layer, CONVOLUTIONS) else -1
+            axis = self.axis(module, depth)
             return multiplied(depth, z.movedim(axis, -1)).movedim(-1, axis)
 
         return self.tap(module, hear)
@@ -624,6 +653,15 @@ class OutputLayerCheck(Probe):
                 f"its output layer, but {names[called]!r} is called after it. Define the "
                 f"output layer of {type(module).__name__} last."
             )
+
+
+def _axis(layer):
+    return 1 if isinstance(layer, CONVOLUTIONS) else -1
+
+
+def _rows(z, axis):
+    z = z.movedim(axis, -1)
+    return z.reshape(-1, z.shape[-1])
 
 
 class _Listening:

@@ -69,26 +69,15 @@ def flows_of_module(module, layers, X, fit_params):
     ValueError
         If nothing flows from inputs to outputs.
     """
-    device = layers[-1].weight.device
-    buffers = {name: _unshifted(name, buffer) for name, buffer in module.named_buffers()}
-    parameters = {
-        name: _unshifted(name, parameter).abs().requires_grad_()
-        for name, parameter in module.named_parameters()
-    }
-    ones = _ones(X, device)
-    args, named = ((), ones) if isinstance(ones, dict) else ((ones,), {})
-    heard, modes = {}, [(part, part.training) for part in module.modules()]
+    heard = {}
 
     def hear(layer, inputs, output):
         heard[layer] = layer.weight, output
 
-    with ExitStack() as stack, parametrize.cached():
-        for part, training in modes:
-            stack.callback(setattr, part, "training", training)
-        for layer in layers:
-            stack.callback(layer.register_forward_hook(hear).remove)
-        module.eval()
-        functional_call(module, parameters | buffers, args, named | fit_params)
+    def hooks():
+        return [layer.register_forward_hook(hear) for layer in layers]
+
+    _pass_of_ones(module, layers[-1].weight.device, X, fit_params, hooks)
     *weights, (_, output) = (heard[layer] for layer in layers)
     weights = [weight for weight, _ in weights]
     slopes = torch.autograd.grad(output.sum(), weights, allow_unused=True)
@@ -98,12 +87,110 @@ def flows_of_module(module, layers, X, fit_params):
         else matrix(weight * slope).abs().cpu().numpy()
         for weight, slope in zip(weights, slopes, strict=True)
     ]
+    _check_flows(module, flows)
+    return flows
+
+
+def importances_of_module(layout, module, last, kept, X, fit_params):
+    """Importances of hidden neurons, propagated back from what the output layer reads.
+
+    As in `flows_of_module`, absolute values take the place of parameters, and ones of rows.
+
+    Parameters
+    ----------
+    layout : Loose
+        Its layers.
+    module : torch.nn.Module
+        Any module.
+    last : ndarray of shape (n_in,)
+        Importances of what the output layer reads.
+    kept : callable
+        Gets the number of a hidden layer and its importances, and gives those that are handed on.
+    X, fit_params
+        As for `flows_of_module`.
+
+    Returns
+    -------
+    list of ndarray of shape (n_out,)
+        One for every hidden layer, summed over positions.
+
+    Raises
+    ------
+    ValueError
+        If nothing flows from inputs to outputs.
+    """
+    output_layer = layout.layers(module)[-1]
+    device, hands_on = output_layer.weight.device, {}
+    found = [np.zeros(n_out) for n_out, _ in layout.shapes]
+    given = torch.from_numpy(np.asarray(last, dtype=np.float64)).to(device)
+    for _ in found:
+        heard, read = {}, []
+
+        def hear(depth, z, heard=heard):
+            heard.pop(depth, None)
+            heard[depth] = z
+            if depth in hands_on:
+                axis = layout.axis(module, depth)
+                return (z.movedim(axis, -1) * hands_on[depth]).movedim(-1, axis)
+            return None
+
+        def hooks(hear=hear, read=read):
+            hook = output_layer.register_forward_pre_hook(
+                lambda _, inputs: read.append(layout.rows_read(module, inputs[0]))
+            )
+            return [*layout.tap(module, hear), hook]
+
+        _pass_of_ones(module, device, X, fit_params, hooks)
+        ahead = [depth for depth in heard if depth not in hands_on]
+        if not ahead:
+            break
+        depth = ahead[-1]
+        total = sum((rows * given).sum() for rows in read)
+        (slope,) = torch.autograd.grad(total, [heard[depth]], allow_unused=True)
+        if slope is not None:
+            found[depth] = layout.rows(module, depth, slope).sum(dim=0).cpu().numpy()
+        hands_on[depth] = torch.from_numpy(kept(depth, found[depth]) != 0).to(given)
+    _check_flows(module, found)
+    return found
+
+
+def _check_flows(module, flows):
     if not any(flow.any() for flow in flows):
         raise ValueError(
             f"nothing flows from the inputs to the outputs of {type(module).__name__}: its "
             "activations bound it too closely, or too few weights are left."
         )
-    return flows
+
+
+def _pass_of_ones(module, device, X, fit_params, hooks):
+    """Forward pass of ones by the absolute values of all parameters.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Nothing in it is changed.
+    device : torch.device
+        Where it is.
+    X, fit_params
+        As for `flows_of_module`.
+    hooks : callable
+        Registers hooks, and returns their handles.
+    """
+    buffers = {name: _unshifted(name, buffer) for name, buffer in module.named_buffers()}
+    parameters = {
+        name: _unshifted(name, parameter).abs().requires_grad_()
+        for name, parameter in module.named_parameters()
+    }
+    ones = _ones(X, device)
+    args, named = ((), ones) if isinstance(ones, dict) else ((ones,), {})
+    modes = [(part, part.training) for part in module.modules()]
+    with ExitStack() as stack, parametrize.cached():
+        for part, training in modes:
+            stack.callback(setattr, part, "training", training)
+        for handle in hooks():
+            stack.callback(handle.remove)
+        module.eval()
+        functional_call(module, parameters | buffers, args, named | fit_params)
 
 
 def _unshifted(name, tensor):

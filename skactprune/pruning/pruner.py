@@ -135,7 +135,7 @@ class Pruner(TakesNames, Callback):
     >>> X = np.random.default_rng(0).normal(size=(200, 4)).astype("float32")
     >>> _ = net.fit(X, (X[:, 0] > 0).astype("int64"))
     >>> round(pruner.masks_.sparsity, 3), pruner.history_[-1]["live_neurons"]
-    (0.8, [6])
+    (0.8, [14])
     """
 
     registers = {"method": METHODS, "trigger": TRIGGERS}

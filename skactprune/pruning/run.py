@@ -546,9 +546,9 @@ class Run:
                     "this layer computes them from other parameters."
                 )
 
-    def require_chain(self):
-        """Raise ValueError where it is not known which layer feeds which."""
-        self.layout.require_chain(self.label, self.net.module_)
+    def require_chain(self, what="which layer feeds which"):
+        """Raise ValueError where the layers are no chain, of which it is known `what` is needed."""
+        self.layout.require_chain(self.label, self.net.module_, what)
 
     @torch.no_grad()
     def forward(self, X):
@@ -586,6 +586,45 @@ class Run:
         """
         self.net.module_.eval()
         return self.layout.outputs(self, X)
+
+    @torch.no_grad()
+    def responses(self, X):
+        """What the output layer reads of a batch, in evaluation mode.
+
+        Parameters
+        ----------
+        X : tensor or array of shape (batch_size, ...)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_in)
+        """
+        self.net.module_.eval()
+        return self.layout.responses(self, X)
+
+    def importances(self, last, kept):
+        """Importances of the hidden neurons, propagated back by the absolute values of weights.
+
+        Parameters
+        ----------
+        last : ndarray of shape (n_in,)
+            Importances of what the output layer reads.
+        kept : callable
+            ``kept(depth, importances)`` gives those that a hidden layer hands on.
+
+        Returns
+        -------
+        list of ndarray of shape (n_out,)
+            One for every hidden layer.
+
+        Raises
+        ------
+        ValueError
+            In modules that are no chain, where nothing gets from inputs to outputs.
+        """
+        with self._naming_method():
+            return self.layout.importances(self, last, kept)
 
     @torch.no_grad()
     def input_sums(self, X, row_weight):
@@ -730,8 +769,14 @@ class Run:
         ValueError
             In modules that are no chain, where nothing gets from inputs to outputs.
         """
-        try:
+        with self._naming_method():
             return self.layout.flows(self.net, self.rows.training, self.fit_params)
+
+    @contextmanager
+    def _naming_method(self):
+        """Let errors about the module name the method."""
+        try:
+            yield
         except ValueError as error:
             raise ValueError(f"method={self.label} cannot be used: {error}") from error
 

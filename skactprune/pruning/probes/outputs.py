@@ -105,6 +105,28 @@ class Outputs(Probe):
         ends = np.cumsum([len(rows) for rows in batches])
         return list(zip(batches, np.split(weight, ends[:-1]), strict=True))
 
+    def responses(self, run):
+        """What the output layer reads, by the weights of now.
+
+        Parameters
+        ----------
+        run : Run
+            The run.
+
+        Returns
+        -------
+        responses : ndarray of shape (n_rows, n_in)
+            In float64.
+        weight : ndarray of shape (n_rows,)
+            Weights of the rows.
+        """
+        found, weights = [], []
+        for rows, weight in self.weighted_batches(run):
+            found.append(run.responses(run.rows.watched[rows][0]))
+            weight = np.ones(len(rows)) if weight is None else weight
+            weights.append(np.repeat(weight, len(found[-1]) // len(rows)))
+        return np.concatenate(found, dtype=np.float64), np.concatenate(weights)
+
     def features(self, run, batches):
         """What the first layer reads of such rows, a float64 ndarray (n_rows, n_features)."""
         watched = run.rows.watched

@@ -1,5 +1,7 @@
 """Singular values and vectors that are trained in place of weights."""
 
+from inspect import signature
+
 import torch
 
 from skactprune.nets.matrices import stored_like
@@ -21,8 +23,9 @@ class Singular(Trained):
     def new_optimizer(self):
         """Optimizer of the kind of the net's."""
         own = self._run.net.optimizer_
-        # Fused ones want their states elsewhere.
-        options = {name: value for name, value in own.defaults.items() if name != "fused"}
+        # Not all defaults are parameters; fused ones want their states elsewhere.
+        known = signature(type(own)).parameters.keys() - {"fused"}
+        options = {name: value for name, value in own.defaults.items() if name in known}
         return type(own)(self.values, **options)
 
     def hooks(self, run):
