@@ -2,11 +2,9 @@
 
 import numpy as np
 import pytest
-import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.datasets import load_digits
-from skorch import NeuralNetClassifier
 
 from skactprune import (
     Activation,
@@ -15,7 +13,6 @@ from skactprune import (
     FiringDeviation,
     Magnitude,
     PrunedMLPClassifier,
-    Pruner,
 )
 from skactprune.methods import ScoredMethod, surgeon
 from skactprune.methods.surgeon import (

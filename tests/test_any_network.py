@@ -16,7 +16,7 @@ from skactprune import EpochTrigger, Pruner
 from skactprune.methods import METHODS
 
 X, y = load_digits(return_X_y=True)
-X, y = (X[:120] / 16).astype(np.float32), y[:120]
+X, y = (X[:80] / 16).astype(np.float32), y[:80]
 # What they need to know, to refit a layer, to draw it or to make it smaller.
 REFUSED = {
     "lasso": "which layer feeds which",
@@ -112,7 +112,7 @@ def make(kind, method="activation_surgeon", *callbacks, optimizer=None, trigger=
     )
     cls = NeuralNetRegressor if kind is Regression else NeuralNetClassifier
     criterion = {} if kind is Regression else {"criterion": nn.CrossEntropyLoss}
-    defaults = {"max_epochs": 5, "batch_size": 40, "train_split": None, "verbose": 0}
+    defaults = {"max_epochs": 3, "batch_size": 30, "train_split": None, "verbose": 0}
     torch.manual_seed(0)
     return cls(
         kind(), optimizer=getattr(torch.optim, optimizer),
@@ -152,7 +152,7 @@ def test_a_method_prunes_a_net_exactly_or_refuses_it_before_the_first_step(metho
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("method", ["activation_surgeon", "magnitude", "lottery_ticket", "l0"])
+@pytest.mark.parametrize("method", ["activation_surgeon", "lottery_ticket"])
 def test_masks_hold_under_every_optimizer(method, optimizer):
     net = fit(make(Conv, method, optimizer=optimizer))
     assert_pruned(net)
@@ -212,6 +212,43 @@ def test_channels_are_counted_where_they_fire(method):
     for one, other in zip(found, counts.counts_, strict=True):
         np.testing.assert_array_equal(one, other)
         assert one.any()
+
+
+class Blend(nn.Module):
+    """A layer of a user's own."""
+
+    def __init__(self, n):
+        super().__init__()
+        self.mixing = nn.Parameter(torch.eye(n) + torch.randn(n, n) / 9)
+
+    def forward(self, h):
+        return h @ self.mixing
+
+
+class Unknown(nn.Sequential):
+    """Has layers that are not pruned among those that are."""
+
+    def __init__(self):
+        super().__init__(
+            nn.Unflatten(1, (4, 16)), nn.Conv1d(4, 8, 3, groups=2), nn.ReLU(), Blend(14),
+            nn.LayerNorm((8, 14)), nn.ConvTranspose1d(8, 6, 3), nn.ReLU(), nn.Flatten(),
+            nn.Linear(96, 16), nn.ReLU(), nn.Linear(16, 10),
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("method", sorted(set(METHODS) - set(REFUSED)))
+def test_layers_that_no_method_knows_are_trained_as_they_are_and_named(method):
+    net = make(Unknown, method)
+    before = copy.deepcopy(net.module.state_dict())
+    told = r"leaves alone: '3.mixing' \(no weight of .*, '5.weight' .* prunes: '1', '8'\."
+    with pytest.warns(UserWarning, match=told):
+        fit(net)
+    run = dict(net.callbacks_)["pruner"].run_
+    assert_masked(run)
+    assert run.layout.names == ["1", "8"] and run.masks.sparsity >= FRACTION - 1e-9
+    for name in ("3.mixing", "4.weight", "5.weight"):
+        value = net.module_.state_dict()[name]
+        assert value.all() and not torch.equal(value, before[name])
 
 
 # -- what the methods look at --------------------------------------------------------------------
@@ -278,17 +315,19 @@ def test_outputs_and_inputs_of_any_module_are_what_its_layers_get():
 @pytest.mark.parametrize("mode", ["zeros", "circular"])
 def test_inputs_of_convolutions_are_those_at_every_position(mode, groups):
     torch.manual_seed(0)
-    conv = nn.Conv2d(
-        4, 6, 3, stride=2, padding=1, dilation=1, groups=groups, padding_mode=mode
+    conv = nn.Conv2d(4, 6, 3, stride=2, padding=1, dilation=1, groups=groups, padding_mode=mode)
+    module = nn.Sequential(
+        nn.Unflatten(1, (4, 4, 4)), conv, nn.ReLU(), nn.Flatten(), nn.Linear(24, 10)
     )
-    module = nn.Sequential(nn.Unflatten(1, (4, 4, 4)), conv, nn.ReLU(), nn.Flatten(), nn.Linear(24, 10))
     found = []
 
     def look(run):
         rows, weight = torch.from_numpy(X), np.arange(len(X)) % 3
         found.extend(run.input_sums(rows, weight)[0])
         h = nn.functional.pad(
-            rows.reshape(-1, 4, 4, 4), (1, 1, 1, 1), mode="circular" if mode != "zeros" else "constant"
+            rows.reshape(-1, 4, 4, 4),
+            (1, 1, 1, 1),
+            mode="circular" if mode != "zeros" else "constant",
         ).numpy()
         n_in = 4 // groups
         for channel in range(6):
@@ -327,7 +366,7 @@ def test_what_stands_for_outgoing_weights_has_the_gains_of_slopes():
         for depth, (gram, rate) in enumerate(zip(expected[::-1], rates, strict=True)):
             products = np.mean([of[depth].T @ of[depth] for of in found], axis=0)
             gram = gram.numpy() / rate[0]
-            assert np.abs(products - gram).max() < 0.03 * np.abs(gram).max()
+            assert np.abs(products - gram).max() < 0.06 * np.abs(gram).max()
 
     looked_at(Plain(linear(64, 20, 12, 10)), look)
     assert found
@@ -393,16 +432,20 @@ POLICIES = {
     "CosineAnnealingLR": {"T_max": 5},
     "LambdaLR": {"lr_lambda": partial(pow, 0.7)},
     "ReduceLROnPlateau": {"monitor": "train_loss", "patience": 0, "threshold": 10.0},
-    torch.optim.lr_scheduler.OneCycleLR: {"max_lr": 0.1, "total_steps": 16, "step_every": "batch"},
-    torch.optim.lr_scheduler.CyclicLR: {"base_lr": 0.01, "max_lr": 0.1, "step_size_up": 2, "step_every": "batch"},
+    torch.optim.lr_scheduler.OneCycleLR: {"max_lr": 0.1, "total_steps": 10, "step_every": "batch"},
+    torch.optim.lr_scheduler.CyclicLR: {
+        "base_lr": 0.01,
+        "max_lr": 0.1,
+        "step_size_up": 2,
+        "step_every": "batch",
+    },
     WarmRestartLR: {"min_lr": 0.01, "max_lr": 0.1, "base_period": 2},
 }
 
 
-@pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize("policy", POLICIES)
-def test_learning_rates_are_those_of_a_net_that_nobody_prunes(policy, first):
-    seen = []
+def test_learning_rates_are_those_of_a_net_that_nobody_prunes(policy):
+    seen, first = [], list(POLICIES).index(policy) % 2
     for pruned in (True, False):
         rates, scheduler = Rates(), LRScheduler(policy, **POLICIES[policy])
         net = make(Conv, "lottery_ticket", ("rates", rates), ("scheduler", scheduler))
@@ -426,7 +469,7 @@ def test_learning_rates_are_those_of_a_net_that_nobody_prunes(policy, first):
     ],
     ids=["EarlyStopping", "Checkpoint"],
 )
-@pytest.mark.parametrize("method", ["activation_surgeon", "late_rewinding", "l0", "surgery"])
+@pytest.mark.parametrize("method", ["activation_surgeon", "l0"])
 def test_masks_hold_in_the_best_weights_that_are_brought_back(method, restoring, first, tmp_path):
     kept = {}
 

@@ -2,11 +2,9 @@
 
 import numpy as np
 import pytest
-import torch
 from sklearn.datasets import make_classification
-from skorch import NeuralNetClassifier
 
-from skactprune import PrunedMLPClassifier, Pruner
+from skactprune import PrunedMLPClassifier
 from skactprune.methods import Wanda
 
 pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer")

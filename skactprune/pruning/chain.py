@@ -424,7 +424,7 @@ class Loose:
         return [np.concatenate(h) for h in got]
 
     def responses(self, run, X):
-        """What the output layer reads, as in `Chain`; of a convolution, a row for every position."""
+        """What the output layer reads, as in `Chain`; each position of a convolution has a row."""
         module, got = run.net.module_, []
         hook = self.layers(module)[-1].register_forward_pre_hook(
             lambda _, inputs: got.append(self.rows_read(module, inputs[0]).double().cpu().numpy())
