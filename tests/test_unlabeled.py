@@ -478,7 +478,7 @@ def test_pruner_counts_them_in_evaluation_mode_of_any_net(unlabeled, batch_size)
             if self.counts and not self.module.training and not module.training:
                 fires[:] += (z.detach().numpy() > 0).sum(axis=0)
 
-    pruner = Pruner(unlabeled=unlabeled, random_state=0, **params)
+    pruner = Pruner("activation", unlabeled=unlabeled, random_state=0, **params)
     net = fit_net(pruner, ("second", Second()), batch_size=batch_size)
     assert pruner.activation_counts_[0].tolist() == fires.tolist()
     assert pruner.activation_counts_[0].dtype == np.int64
