@@ -10,6 +10,7 @@ _HOMES = {
     "Activation": "skactprune.methods",
     "ActivationMagnitude": "skactprune.methods",
     "ActivationSurgeon": "skactprune.methods",
+    "Chunks": "skactprune.chunks",
     "CompactMLPClassifier": "skactprune.deploy",
     "CompactMLPTransformer": "skactprune.deploy",
     "Cubic": "skactprune.pruning.schedules",

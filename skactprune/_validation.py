@@ -6,6 +6,8 @@ import numpy as np
 from sklearn import get_config
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skactprune.chunks import Chunks, FiledRows
+
 # Rows at a time: few enough to take little memory, and no fewer, because the threads of a BLAS wait
 # for each other at the end of every product, for long where other processes run, too.
 ROWS = 16384
@@ -32,7 +34,7 @@ def map_rows(function, X):
     ----------
     function : callable
         Takes rows; returns an ndarray with an entry for each, which depends on that row alone.
-    X : {ndarray, csr_matrix} of shape (n_samples, n_features)
+    X : {ndarray, csr_matrix, FiledRows} of shape (n_samples, n_features)
         Rows.
 
     Returns
@@ -40,7 +42,7 @@ def map_rows(function, X):
     ndarray of shape (n_samples, ...)
     """
     n_rows = X.shape[0]
-    if n_rows <= ROWS:
+    if n_rows <= ROWS and not isinstance(X, FiledRows):
         return function(X)
     first = function(X[:ROWS])
     results = np.empty((n_rows, *first.shape[1:]), first.dtype)
@@ -65,7 +67,7 @@ def map_checked_rows(function, estimator, X, dtype):
         As for `map_rows`.
     estimator : estimator
         Fitted; has ``n_features_in_``.
-    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+    X : {array-like, sparse matrix, Chunks} of shape (n_samples, n_features)
         Rows.
     dtype : dtype
         Type that they shall have.
@@ -86,6 +88,10 @@ def map_checked_rows(function, estimator, X, dtype):
             return map_rows(_of_finite_rows(function), X)
         except _DoubtfulError:
             pass
+    if isinstance(X, Chunks):
+        return np.concatenate(
+            [map_checked_rows(function, estimator, chunk, dtype) for chunk in X if len(chunk)]
+        )
     X = validate_data(estimator, X, accept_sparse="csr", dtype=dtype, reset=False)
     return map_rows(function, X)
 

@@ -7,13 +7,16 @@ from sklearn.callback import CallbackSupportMixin
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import (
     _check_sample_weight,
+    _check_y,
     _num_samples,
+    check_consistent_length,
     check_is_fitted,
     validate_data,
 )
 
 from skactprune._support import FeatureSupport
 from skactprune._validation import check_fitted, map_checked_rows, map_rows
+from skactprune.chunks import Chunks, checked_chunks, some_rows
 from skactprune.estimators._checks import (
     check_init_estimator,
     check_n_components,
@@ -78,7 +81,7 @@ class BasePrunedMLP(CallbackSupportMixin, FeatureSupport, HiddenTransformer, MLP
     def _fit(self, X, y, sample_weight, X_unlabeled, incremental):
         check_init_estimator(self.init_estimator)
         resume = self._resumes(incremental)
-        n_rows = None if X_unlabeled is None or incremental else _num_samples(X)
+        n_rows = None if X_unlabeled is None or incremental else _num_samples(y)
         X, y, weight = self._check_fit_input(X, y, sample_weight, resume, incremental)
         X_unlabeled = self._checked_unlabeled(X_unlabeled, X.dtype, n_rows)
         return self._train(X, y, weight, X_unlabeled, incremental=incremental, resume=resume)
@@ -88,8 +91,13 @@ class BasePrunedMLP(CallbackSupportMixin, FeatureSupport, HiddenTransformer, MLP
         dtype = (np.float64, np.float32) if self.dtype == "auto" else self.dtype
         if resume and self.dtype == "auto":
             dtype = self.coefs_[0].dtype
-        how = {"accept_sparse": "csr", "dtype": dtype, "order": "C", "reset": not resume}
-        X, y = validate_data(self, X, y, **how, **self._targets_allowed)
+        if isinstance(X, Chunks):
+            X = checked_chunks(self, X, dtype, reset=not resume)
+            y = _check_y(y, estimator=self, **self._targets_allowed)
+            check_consistent_length(X, y)
+        else:
+            how = {"accept_sparse": "csr", "dtype": dtype, "order": "C", "reset": not resume}
+            X, y = validate_data(self, X, y, **how, **self._targets_allowed)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(
                 sample_weight, X, dtype=X.dtype, ensure_non_negative=True, copy=True
@@ -98,7 +106,7 @@ class BasePrunedMLP(CallbackSupportMixin, FeatureSupport, HiddenTransformer, MLP
         self.n_outputs_, self.out_activation_ = self._task.n_outputs, self._task.out_activation
         if weight is not None and not weight.all():
             kept = np.flatnonzero(weight)
-            X, y, weight = X[kept], y[kept], weight[kept]
+            X, y, weight = some_rows(X, kept), y[kept], weight[kept]
         return X, y, weight
 
     def _train(self, X, y, sample_weight, X_unlabeled, *, incremental, resume):
@@ -267,10 +275,12 @@ class BasePrunedMLP(CallbackSupportMixin, FeatureSupport, HiddenTransformer, MLP
         if incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
         rows, validation_rows = task.split(y, float(self.validation_fraction), self._rng)
+        # In the order in which they can be read from a file.
+        validation_rows.sort()
         weights = [
             None if sample_weight is None else sample_weight[r] for r in (rows, validation_rows)
         ]
-        held_out = TrainingData(X[validation_rows], encoded[validation_rows], weights[1])
+        held_out = TrainingData(some_rows(X, validation_rows), encoded[validation_rows], weights[1])
         y_held_out = y[validation_rows]
 
         def validate(net):
@@ -281,7 +291,7 @@ class BasePrunedMLP(CallbackSupportMixin, FeatureSupport, HiddenTransformer, MLP
 
             return task.score(y_held_out, map_rows(predict, held_out.X), weights[1])
 
-        return TrainingData(X[rows], encoded[rows], weights[0]), held_out, validate
+        return TrainingData(some_rows(X, rows), encoded[rows], weights[0]), held_out, validate
 
     def _begin_callbacks(self, task, incremental):
         """Function that tells scikit-learn's callbacks of an epoch; True asks to stop."""

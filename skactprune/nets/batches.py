@@ -5,13 +5,15 @@ import torch
 from scipy import sparse
 from skorch.dataset import Dataset
 
+from skactprune.chunks import FiledRows
+
 
 class TrainingData(Dataset):
     """Rows, encoded targets and weights, kept as they came.
 
     Parameters
     ----------
-    X : ndarray or CSR matrix of shape (n_samples, n_features)
+    X : {ndarray, csr_matrix, FiledRows} of shape (n_samples, n_features)
         Read-only and memory-mapped arrays are fine: only the rows of a batch are copied.
     y : ndarray of shape (n_samples,)
         Targets in the dtype that the loss wants.
@@ -100,6 +102,8 @@ class BatchIterator:
         """Indices of the rows of every batch."""
         if self.shuffle:
             self._order = self._order[self.random_state.permutation(len(self.dataset))]
+            if isinstance(getattr(self.dataset, "X", None), FiledRows):
+                self._order = self.dataset.X.reading_order(self._order, self.random_state)
         for start in range(0, len(self.dataset), self.batch_size):
             yield self._order[start : start + self.batch_size]
 

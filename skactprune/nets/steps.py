@@ -2,11 +2,11 @@
 
 import numpy as np
 import torch
-from scipy import sparse
 from skorch.utils import to_device
 from torch import nn
 from torch.optim import optimizer as global_optimizer_hooks
 
+from skactprune.chunks import is_table
 from skactprune.nets.batches import BatchIterator, TrainingData, batch_weight
 from skactprune.nets.explicit import IN_PLACE, ExplicitStep
 from skactprune.nets.losses import numpy_loss
@@ -174,7 +174,7 @@ def _foreign_data(net, iterator):
     dtype = net.weight.detach().numpy().dtype
     loss = numpy_loss(net.criterion, net.n_outputs)
     return not (
-        (isinstance(data.X, np.ndarray) or sparse.issparse(data.X))
+        is_table(data.X)
         and len(data)
         and data.X.dtype == dtype
         and data.X.shape[1] == net.n_inputs

@@ -4,6 +4,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.preprocessing import StandardScaler
 
+from skactprune.chunks import is_table
 from skactprune.pruning.probes.base import Probe
 from skactprune.pruning.probes.outputs import Moments, moments_of
 
@@ -40,7 +41,7 @@ class Features(Probe):
             Rows as skorch has them. Those of a `TrainingData` count with their weights.
         """
         X, weight = getattr(data, "X", data), getattr(data, "sample_weight", None)
-        if not (isinstance(X, np.ndarray) or sparse.issparse(X)) or X.ndim != 2:
+        if not is_table(X):
             return
         if weight is not None and weight.sum(dtype=np.float64) > MOST_WEIGHT:
             weight = weight / weight.max()

@@ -1,0 +1,234 @@
+"""Rows that stay in files: read a chunk at a time, or mapped into memory."""
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils.validation import validate_data
+
+__all__ = ["Chunks"]
+
+
+class Chunks:
+    """Rows that come in chunks, such as the row groups of a file that is larger than memory.
+
+    Where an estimator takes one as `X`, it reads a chunk whenever it needs rows of it, and keeps
+    the last one; what is learned of the rows is what an array of all of them gives. `fit` reads all
+    chunks once to check them and once an epoch, and those with rows of a sample wherever a method
+    draws one. With ``shuffle=True``, chunks come in another order in every epoch, and the rows of
+    each in random order; an array is shuffled as a whole. `y` and `sample_weight` are arrays.
+
+    Parameters
+    ----------
+    read : callable
+        Gets one of `sources` and returns a chunk: an array-like of shape (n_rows, n_features), or
+        a DataFrame of numbers, with the same columns in every chunk. It is called again for the
+        same source, and must return the same rows then.
+    sources : iterable
+        One for every chunk, in the order of the rows: file names, numbers of row groups, slices.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skactprune import Chunks, PrunedMLPClassifier
+    >>> X = np.random.default_rng(0).normal(size=(1000, 5))
+    >>> chunks = Chunks(lambda start: X[start : start + 300], range(0, 1000, 300))
+    >>> [len(chunk) for chunk in chunks]
+    [300, 300, 300, 100]
+    >>> net = PrunedMLPClassifier((20,), max_iter=50, learning_rate_init=0.01, random_state=0)
+    >>> bool(net.fit(chunks, X[:, 0] > 0).score(chunks, X[:, 0] > 0) > 0.9)
+    True
+    """
+
+    def __init__(self, read, sources):
+        if not callable(read):
+            raise TypeError(
+                f"read, of type {type(read).__name__}, must be a function that returns the rows of "
+                "a source."
+            )
+        self.read, self.sources = read, list(sources)
+        if not self.sources:
+            raise ValueError("sources is empty; there must be one for every chunk.")
+
+    def __iter__(self):
+        """Chunks, one after the other, as they are read."""
+        return map(self.read, self.sources)
+
+
+class FiledRows:
+    """Rows that are not in memory, with what the nets need of an ndarray.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Number of rows and of features.
+    dtype : numpy.dtype
+        Their type.
+    """
+
+    ndim = 2
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, rows):
+        """Rows of a slice, or of indices, as an ndarray."""
+        return self.take(np.arange(*rows.indices(len(self))) if isinstance(rows, slice) else rows)
+
+    def take(self, rows, axis=0, out=None, mode="clip"):
+        """Rows of indices from 0, as ``ndarray.take`` gives them."""
+        raise NotImplementedError
+
+    def reading_order(self, order, random_state):
+        """Rows in the order in which they are shuffled, rearranged so that few reads are needed."""
+        return order
+
+
+class ChunkedRows(FiledRows):
+    """`Chunks` whose rows are checked.
+
+    Parameters
+    ----------
+    chunks : Chunks
+        The chunks.
+    n_rows : sequence of int
+        Rows of each.
+    n_features : int
+        Columns.
+    dtype : numpy.dtype
+        Type that rows shall have.
+    """
+
+    def __init__(self, chunks, n_rows, n_features, dtype):
+        self.chunks, self.dtype = chunks, np.dtype(dtype)
+        self.starts = np.cumsum([0, *n_rows])
+        self.shape = int(self.starts[-1]), n_features
+        self._last = None, None
+
+    def take(self, rows, axis=0, out=None, mode="clip"):
+        rows = np.asarray(rows)
+        where = self._chunk_of(rows)
+        if out is None:
+            out = np.empty((len(rows), self.shape[1]), self.dtype)
+        numbers = np.unique(where)
+        if len(numbers) == 1:
+            self._read(numbers[0]).take(rows - self.starts[numbers[0]], 0, out, mode)
+            return out
+        # What was read last is still there.
+        for number in sorted(numbers, key=lambda number: number != self._last[0]):
+            inside = np.flatnonzero(where == number)
+            out[inside] = self._read(number)[rows[inside] - self.starts[number]]
+        return out
+
+    def reading_order(self, order, random_state):
+        turn = random_state.permutation(len(self.starts) - 1)
+        return order[np.argsort(turn[self._chunk_of(order)], kind="stable")]
+
+    def _chunk_of(self, rows):
+        return np.searchsorted(self.starts, rows, side="right") - 1
+
+    def _read(self, number):
+        if self._last[0] != number:
+            self._last = None, None
+            chunk = self.chunks.read(self.chunks.sources[number])
+            chunk = np.ascontiguousarray(np.asarray(chunk), self.dtype)
+            expected = self.starts[number + 1] - self.starts[number], self.shape[1]
+            if chunk.shape != expected:
+                raise ValueError(
+                    f"Chunk {number} of X, {self.chunks.sources[number]!r}, has the shape "
+                    f"{chunk.shape}; when it was checked it had {tuple(map(int, expected))}."
+                )
+            self._last = number, chunk
+        return self._last[1]
+
+
+class SomeRows(FiledRows):
+    """Some of the rows that are in files.
+
+    Parameters
+    ----------
+    table : {ndarray, FiledRows} of shape (n_samples, n_features)
+        All.
+    rows : int ndarray of shape (n_rows,)
+        Which.
+    """
+
+    def __init__(self, table, rows):
+        self.table, self.rows, self.dtype = table, rows, table.dtype
+        self.shape = len(rows), table.shape[1]
+
+    def take(self, rows, axis=0, out=None, mode="clip"):
+        return self.table.take(self.rows[rows], 0, out, mode)
+
+    def reading_order(self, order, random_state):
+        if not isinstance(self.table, FiledRows):
+            return order
+        place = np.empty(len(self.table), int)
+        place[self.rows] = np.arange(len(self))
+        return place[self.table.reading_order(self.rows[order], random_state)]
+
+
+def is_table(X):
+    """Whether `X` is two-dimensional and something that the nets read rows of."""
+    return (isinstance(X, (np.ndarray, FiledRows)) or sparse.issparse(X)) and X.ndim == 2
+
+
+def some_rows(X, rows):
+    """Rows of a table by their indices, which are copied only where they are in memory.
+
+    Parameters
+    ----------
+    X : {ndarray, csr_matrix, FiledRows} of shape (n_samples, n_features)
+        The table.
+    rows : int ndarray of shape (n_rows,)
+        Which; none comes twice.
+
+    Returns
+    -------
+    {ndarray, csr_matrix, FiledRows} of shape (n_rows, n_features)
+    """
+    return SomeRows(X, rows) if isinstance(X, FiledRows) or _is_mapped(X) else X[rows]
+
+
+def checked_chunks(estimator, chunks, dtype, reset):
+    """Read all chunks, and let scikit-learn check each as the `X` of an estimator.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Learns number and names of the features, or knows them.
+    chunks : Chunks
+        The chunks.
+    dtype : dtype or sequence of dtype
+        Type that rows shall have, or types of which they may have any; else it is the first.
+    reset : bool
+        Whether the features are learned from the first chunk.
+
+    Returns
+    -------
+    ChunkedRows
+
+    Raises
+    ------
+    ValueError, TypeError
+        Naming the chunk, for rows that scikit-learn refuses, and where there are none.
+    """
+    n_rows, dtypes = [], []
+    for number, chunk in enumerate(chunks):
+        try:
+            how = {"dtype": dtype, "reset": reset and not number, "ensure_min_samples": 0}
+            checked = validate_data(estimator, chunk, **how)
+        except (TypeError, ValueError) as error:
+            source = chunks.sources[number]
+            raise type(error)(f"Chunk {number} of X, {source!r}, is not valid. {error}") from error
+        n_rows.append(len(checked))
+        dtypes.append(checked.dtype)
+    if not sum(n_rows):
+        raise ValueError(f"X has no rows in {len(n_rows)} chunks; at least one is needed.")
+    return ChunkedRows(chunks, n_rows, estimator.n_features_in_, np.result_type(*dtypes))
+
+
+def _is_mapped(X):
+    while isinstance(X, np.ndarray):
+        if isinstance(X, np.memmap):
+            return True
+        X = X.base
+    return False
