@@ -33,7 +33,7 @@ class Chunks:
     >>> chunks = Chunks(lambda start: X[start : start + 300], range(0, 1000, 300))
     >>> [len(chunk) for chunk in chunks]
     [300, 300, 300, 100]
-    >>> net = PrunedMLPClassifier((20,), max_iter=50, learning_rate_init=0.01, random_state=0)
+    >>> net = PrunedMLPClassifier((20,), tol=0.01, learning_rate_init=0.01, random_state=0)
     >>> bool(net.fit(chunks, X[:, 0] > 0).score(chunks, X[:, 0] > 0) > 0.9)
     True
     """

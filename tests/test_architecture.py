@@ -11,16 +11,8 @@ import skactprune
 ROOT = Path(skactprune.__file__).parent
 # Every part may import what stands before it. Files at the top count as a part of their own.
 FLOORS = [
-    {
-        "__init__",
-        "_register",
-        "_transaction",
-        "_warnings",
-        "_validation",
-        "chunks",
-        "datasets",
-        "spectra",
-    },
+    {"__init__", "_register", "_transaction", "_warnings"}
+    | {"_validation", "chunks", "datasets", "spectra"},
     {"_support"},
     {"nets"},
     {"deploy"},

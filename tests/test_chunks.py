@@ -1,7 +1,6 @@
 """Rows in files larger than memory: chunks, and arrays that are memory-mapped."""
 
-import subprocess
-import sys
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -189,43 +188,28 @@ def test_chunks_that_change_meanwhile_are_noticed():
         net(shuffle=False).fit(chunks(read=read), y)
 
 
-MEMORY = """
-import sys
-import tracemalloc
-import warnings
-
-import numpy as np
-
-from skactprune import Chunks, PrunedMLPClassifier
-
-warnings.simplefilter("ignore")
-path, N_ROWS, N_FEATURES, A_CHUNK = sys.argv[1], 40_000, 64, 2_000
-mapped = np.lib.format.open_memmap(path, "w+", np.float32, (N_ROWS, N_FEATURES))
-rng = np.random.default_rng(0)
-for start in range(0, N_ROWS, A_CHUNK):
-    mapped[start : start + A_CHUNK] = rng.normal(size=(A_CHUNK, N_FEATURES))
-y = mapped[:, 0] > 0
-del mapped
-X = np.load(path, mmap_mode="r")
-chunks = Chunks(
-    lambda start: np.array(np.load(path, mmap_mode="r")[start : start + A_CHUNK]),
-    range(0, N_ROWS, A_CHUNK),
-)
-weight = (np.arange(N_ROWS) % 7 > 0).astype(np.float32)
-net = PrunedMLPClassifier((8,), max_iter=2, batch_size=500, early_stopping=True, random_state=0)
-net.fit(np.zeros((20, N_FEATURES), np.float32), np.arange(20) % 2)
-for rows in (X, chunks, np.array(X)):
-    tracemalloc.start()
-    net.fit(rows, y, sample_weight=weight).score(rows, y)
-    print(tracemalloc.get_traced_memory()[1] / X.nbytes)
-    tracemalloc.stop()
-"""
-
-
 def test_memory_is_flat(tmp_path):
-    command = [sys.executable, "-c", MEMORY, str(tmp_path / "X.npy")]
-    ran = subprocess.run(command, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr
-    # What there is for every row are labels, weights and indices; the rows themselves are 1.
-    mapped, chunks, in_memory = map(float, ran.stdout.split())
-    assert max(mapped, chunks) < 0.5 < in_memory
+    n_rows, n_features, a_chunk = 60_000, 64, 2_000
+    path = tmp_path / "X.npy"
+    mapped = np.lib.format.open_memmap(path, "w+", np.float32, (n_rows, n_features))
+    rng = np.random.default_rng(0)
+    for start in range(0, n_rows, a_chunk):
+        mapped[start : start + a_chunk] = rng.normal(size=(a_chunk, n_features))
+    mapped.flush()
+    rows = np.load(path, mmap_mode="r")
+
+    def read(start):
+        return np.array(np.load(path, mmap_mode="r")[start : start + a_chunk])
+
+    target, weight = rows[:, 0] > 0, (np.arange(n_rows) % 7 > 0).astype(np.float32)
+    how = {"max_iter": 1, "batch_size": 2000, "early_stopping": True, "random_state": 0}
+    peaks = []
+    for X in (rows, Chunks(read, range(0, n_rows, a_chunk)), np.array(rows)):
+        clf = PrunedMLPClassifier((8,), **how)
+        tracemalloc.start()
+        clf.fit(X, target, sample_weight=weight).score(X, target)
+        peaks.append(tracemalloc.get_traced_memory()[1] / rows.nbytes)
+        tracemalloc.stop()
+    # What there is for every row are labels, weights and indices; the rows themselves would be 1.
+    mapped_rows, chunked_rows, copied_rows = peaks
+    assert max(mapped_rows, chunked_rows) < 0.6 < 1 < copied_rows
