@@ -1,0 +1,156 @@
+"""A search gives the same on one process, on many, and on a cluster; all that it needs travels."""
+
+import os
+import subprocess
+import sys
+
+SCRIPT = """
+import pickle
+import sys
+import warnings
+from contextlib import nullcontext
+
+import numpy as np
+import torch
+from dask.distributed import Client, LocalCluster
+from joblib import parallel_config
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV
+from skorch.callbacks import Callback
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from skactprune import PrunedMLPClassifier, ScorePruning, register
+
+warnings.simplefilter("ignore")
+X, y = load_iris(return_X_y=True)
+
+
+@register("mine")
+class Mine(ScorePruning):
+    criterion = "magnitude"
+
+    def __init__(self):
+        pass
+
+
+class StopsLate:
+    # One of scikit-learn's.
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context, **kwargs):
+        pass
+
+    def on_fit_task_end(self, estimator, context, **kwargs):
+        return context.task_name == "epoch" and context.task_id >= 14
+
+
+class Fails(Callback):
+    # One of skorch's.
+    def on_epoch_end(self, net, **kwargs):
+        if net.weight_decay > 0.4:
+            raise ArithmeticError("too much decay")
+
+
+def n_epochs(net, X, y):
+    return net.n_iter_
+
+
+def n_threads(net, X, y):
+    return max([pool["num_threads"] for pool in threadpool_info()] + [torch.get_num_threads()])
+
+
+SCORING = {"accuracy": "accuracy", "epochs": n_epochs, "threads": n_threads}
+NET = PrunedMLPClassifier(
+    (10,),
+    max_iter=20,
+    learning_rate_init=0.02,
+    dropout=0.1,
+    random_state=0,
+    net_params={"callbacks": [Fails()]},
+).set_callbacks(StopsLate())
+GRID = {"method": ["mine", "activation_surgeon", "random"], "weight_decay": [0.1, 0.45]}
+
+
+def grid(backend):
+    # Failed fits have no score, in all backends alike, or an error that arrives.
+    grid = GridSearchCV(clone(NET), GRID, cv=2, scoring=SCORING, refit=False)
+    with backend():
+        try:
+            clone(grid).set_params(error_score="raise").fit(X, y)
+        except ArithmeticError as error:
+            assert "too much decay" in str(error)
+        else:
+            raise AssertionError("a fit should have failed")
+        results = grid.fit(X, y).cv_results_
+        halving = HalvingGridSearchCV(
+            clone(NET), GRID, cv=2, min_resources=30, random_state=0, refit=False
+        )
+        results |= {f"halving {k}": v for k, v in halving.fit(X, y).cv_results_.items()}
+    return {k: np.asarray(v) for k, v in results.items() if "_time" not in k}
+
+
+def on_cluster(**how):
+    cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, **how)
+    with cluster, Client(cluster):
+        return grid(lambda: parallel_config(backend="dask"))
+
+
+if __name__ == "__main__":
+    # Workers of a cluster have one thread by themselves.
+    found = {"dask processes": on_cluster(processes=True)}
+    torch.set_num_threads(1)
+    before = np.random.get_state()[1].copy(), torch.get_rng_state()
+    with threadpool_limits(1):
+        expected = grid(nullcontext)
+        found["threading"] = grid(lambda: parallel_config(backend="threading", n_jobs=2))
+        found["dask threads"] = on_cluster(processes=False)
+    found["loky"] = grid(lambda: parallel_config("loky", n_jobs=2, inner_max_num_threads=1))
+    assert (before[0] == np.random.get_state()[1]).all() and (before[1] == torch.get_rng_state()).all()
+    decayed = expected["param_weight_decay"].astype(float) > 0.4
+    assert np.isnan(expected["mean_test_accuracy"][decayed]).all()
+    assert (expected["mean_test_epochs"][~decayed] == 15).all()
+    assert (expected["mean_test_threads"][~decayed] == 1).all()
+    assert len(set(expected["mean_test_accuracy"][~decayed])) == 3
+    for backend, results in found.items():
+        assert list(results) == list(expected), backend
+        for name, values in results.items():
+            np.testing.assert_array_equal(values, expected[name], f"{name} of {backend}")
+    with open(sys.argv[1], "wb") as file:
+        pickle.dump(clone(NET).set_params(method="mine", weight_decay=0).fit(X, y), file)
+    print("searched")
+"""
+ELSEWHERE = """
+import pickle
+import sys
+import warnings
+
+from sklearn.datasets import load_iris
+
+warnings.simplefilter("ignore")
+X, y = load_iris(return_X_y=True)
+with open(sys.argv[1], "rb") as file:
+    net = pickle.load(file)
+assert net.predict(X).shape == (150,)
+assert "torch" not in sys.modules
+net.net_
+net.fit(X, y)
+print("trained")
+"""
+
+
+def test_searches_and_pickles_are_the_same_everywhere(tmp_path):
+    # How many threads there are is left to the backends.
+    threads = {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"}
+    env = {name: value for name, value in os.environ.items() if name not in threads}
+    for name, script, said in (("a.py", SCRIPT, "searched"), ("b.py", ELSEWHERE, "trained")):
+        path = tmp_path / name
+        path.write_text(script)
+        command = [sys.executable, str(path), str(tmp_path / "net.pkl")]
+        ran = subprocess.run(command, capture_output=True, text=True, env=env)
+        assert ran.stdout.strip() == said, ran.stderr
