@@ -47,7 +47,7 @@ class StopsLate:
         pass
 
     def on_fit_task_end(self, estimator, context, **kwargs):
-        return context.task_name == "epoch" and context.task_id >= 14
+        return context.task_name == "epoch" and context.task_id >= 7
 
 
 class Fails(Callback):
@@ -68,13 +68,13 @@ def n_threads(net, X, y):
 SCORING = {"accuracy": "accuracy", "epochs": n_epochs, "threads": n_threads}
 NET = PrunedMLPClassifier(
     (10,),
-    max_iter=20,
+    max_iter=10,
     learning_rate_init=0.02,
     dropout=0.1,
     random_state=0,
     net_params={"callbacks": [Fails()]},
 ).set_callbacks(StopsLate())
-GRID = {"method": ["mine", "activation_surgeon", "random"], "weight_decay": [0.1, 0.45]}
+GRID = {"method": ["mine", "random"], "weight_decay": [0.1, 0.45]}
 
 
 def grid(backend):
@@ -95,28 +95,32 @@ def grid(backend):
     return {k: np.asarray(v) for k, v in results.items() if "_time" not in k}
 
 
-def on_cluster(**how):
-    cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, **how)
+def global_state():
+    _, keys, position, *_ = np.random.get_state()
+    return keys.tolist(), position, torch.get_rng_state().tolist()
+
+
+def on_cluster():
+    cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
     with cluster, Client(cluster):
         return grid(lambda: parallel_config(backend="dask"))
 
 
 if __name__ == "__main__":
     # Workers of a cluster have one thread by themselves.
-    found = {"dask processes": on_cluster(processes=True)}
+    found = {"dask": on_cluster()}
     torch.set_num_threads(1)
-    before = pickle.dumps((np.random.get_state(), torch.get_rng_state()))
+    before = global_state()
     with threadpool_limits(1):
         expected = grid(nullcontext)
         found["threading"] = grid(lambda: parallel_config(backend="threading", n_jobs=2))
-        found["dask threads"] = on_cluster(processes=False)
     found["loky"] = grid(lambda: parallel_config("loky", n_jobs=2, inner_max_num_threads=1))
-    assert pickle.dumps((np.random.get_state(), torch.get_rng_state())) == before
+    assert global_state() == before
     decayed = expected["param_weight_decay"].astype(float) > 0.4
     assert np.isnan(expected["mean_test_accuracy"][decayed]).all()
-    assert (expected["mean_test_epochs"][~decayed] == 15).all()
+    assert (expected["mean_test_epochs"][~decayed] == 8).all()
     assert (expected["mean_test_threads"][~decayed] == 1).all()
-    assert len(set(expected["mean_test_accuracy"][~decayed])) == 3
+    assert len(set(expected["mean_test_accuracy"][~decayed])) == 2
     for backend, results in found.items():
         assert list(results) == list(expected), backend
         for name, values in results.items():
