@@ -8,13 +8,23 @@ import pytest
 EXAMPLES = sorted((Path(__file__).parents[1] / "docs" / "examples").glob("plot_*.py"))
 # What makes a script quick enough for a test, by its name.
 QUICKER = {
+    "plot_optuna": {
+        "max_iter=40": "max_iter=12",
+        "WARMUP = 5": "WARMUP = 2",
+        "n_trials=25": "n_trials=6",
+    },
+    "plot_out_of_core": {
+        "N_GROUPS, GROUP_ROWS = 40, 2500": "N_GROUPS, GROUP_ROWS = 10, 200",
+        "max_iter=8, batch_size=500, random_state": "max_iter=5, batch_size=100, random_state",
+        "max_iter=8, batch_size=500, shuffle": "max_iter=5, batch_size=100, shuffle",
+    },
     "plot_pareto_front": {
         "max_iter=60": "max_iter=6",
         "cv=4": "cv=2",
         "n_jobs=2": "n_jobs=1",
         "(64, 32)": "(24, 16)",
         "[0.5, 0.7, 0.8, 0.9, 0.95]": "[0.5, 0.8]",
-    }
+    },
 }
 
 
@@ -46,8 +56,8 @@ def test_an_example_runs(path, pyplot, capsys):
     for number in pyplot.get_fignums():
         pyplot.figure(number).draw_without_rendering()
     assert pyplot.get_fignums() and capsys.readouterr().out
-    if path.stem == "plot_pareto_front":
-        nobody_is_better_than_the_front(**names)
+    if path.stem in SHOWN:
+        SHOWN[path.stem](**names)
 
 
 def nobody_is_better_than_the_front(accuracy, size, front, search, standard_error, **names):
@@ -59,3 +69,24 @@ def nobody_is_better_than_the_front(accuracy, size, front, search, standard_erro
     good = accuracy >= accuracy.max() - standard_error - 1e-12
     assert size[search.best_index_] == size[good].min()
     assert np.isfinite(size).all()
+
+
+def stopped_trials_are_pruned(study, curves, net, **names):
+    states = {trial.number: trial.state.name for trial in study.trials}
+    assert set(states.values()) == {"COMPLETE", "PRUNED"}
+    for number, scores in curves.items():
+        assert (len(scores) < net.max_iter) == (states[number] == "PRUNED")
+
+
+def both_files_give_one_net(net, in_order, from_map, from_chunks, y_train, **names):
+    assert net.n_iter_ == 5 and net.t_ == 5 * len(y_train)
+    assert net.loss_curve_ != in_order.loss_curve_
+    for one, other in zip(from_map, from_chunks, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+SHOWN = {
+    "plot_optuna": stopped_trials_are_pruned,
+    "plot_out_of_core": both_files_give_one_net,
+    "plot_pareto_front": nobody_is_better_than_the_front,
+}

@@ -46,7 +46,7 @@ class TellsTrial:
     """Tells an Optuna trial the validation score of every epoch, and stops hopeless fits."""
 
     def __init__(self, trial):
-        self.trial, self.scores = trial, []
+        self.trial, self.scores, self.stopped = trial, [], False
 
     def setup(self, estimator, context):
         """Nothing has to be prepared."""
@@ -63,7 +63,8 @@ class TellsTrial:
             return False
         self.scores.append(fitted_estimator.score(X_valid, y_valid))
         self.trial.report(self.scores[-1], step=len(self.scores))
-        return self.trial.should_prune()
+        self.stopped = self.trial.should_prune()
+        return self.stopped
 
 
 # %%
@@ -88,7 +89,7 @@ def objective(trial):
         warnings.filterwarnings("ignore", "(?s).*Take a lower prune_fraction")
         candidate.set_callbacks(told).fit(X_train, y_train)
     curves[trial.number] = told.scores
-    if len(told.scores) < candidate.max_iter and trial.should_prune():
+    if told.stopped:
         raise optuna.TrialPruned
     return candidate.score(X_valid, y_valid)
 
@@ -129,7 +130,7 @@ best = clone(net).set_params(**study.best_params)
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", ConvergenceWarning)
     best.fit(X_rest, y_rest)
-print({name: value for name, value in study.best_params.items()})
+print(study.best_params)
 print(f"{n_parameters(best)} parameters, test accuracy {best.score(X_test, y_test):.3f}")
 
 # %%
