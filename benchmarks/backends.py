@@ -21,7 +21,7 @@ from skactprune import PrunedMLPClassifier
 
 DOCS = Path(__file__).parents[1] / "docs"
 N_WORKERS = 2
-NET = PrunedMLPClassifier((100,), max_iter=40, random_state=0)
+NET = PrunedMLPClassifier((100,), max_iter=20, random_state=0)
 GRID = {"prune_fraction": [0.5, 0.8], "learning_rate_init": [0.001, 0.002, 0.005]}
 BACKENDS = {
     "n_jobs=1": nullcontext,
@@ -33,7 +33,7 @@ BACKENDS = {
 
 def searches(X, y):
     """A search for every backend, and a function that runs it."""
-    found = {name: GridSearchCV(clone(NET), GRID, cv=4, refit=False) for name in BACKENDS}
+    found = {name: GridSearchCV(clone(NET), GRID, cv=2, refit=False) for name in BACKENDS}
 
     def side(name):
         def run():

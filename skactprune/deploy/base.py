@@ -146,7 +146,7 @@ class BaseCompactMLP(
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, Chunks} of shape (n_samples, n_features)
             Rows.
 
         Returns

@@ -188,7 +188,7 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, Chunks} of shape (n_samples, n_features)
             Rows.
 
         Returns
@@ -205,7 +205,7 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, Chunks} of shape (n_samples, n_features)
             Rows.
 
         Returns
@@ -220,7 +220,7 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, Chunks} of shape (n_samples, n_features)
             Rows.
 
         Returns
@@ -238,7 +238,7 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
         reference : classifier
             The original, or a compact model of it with more precise weights; with the same
             classes.
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, Chunks} of shape (n_samples, n_features)
             Rows to compare on.
         y : array-like of shape (n_samples,), default=None
             Their labels, where known.

@@ -157,7 +157,7 @@ class LearnsClasses(BasePrunedMLP):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, Chunks} of shape (n_samples, n_features)
             Training rows; they should be scaled.
         y : array-like of shape (n_samples,)
             Class labels.
@@ -200,7 +200,7 @@ class LearnsClasses(BasePrunedMLP):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, Chunks} of shape (n_samples, n_features)
             Training rows.
         y : array-like of shape (n_samples,)
             Class labels.

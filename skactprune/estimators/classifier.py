@@ -60,7 +60,7 @@ class PrunedMLPClassifier(ClassifierMixin, LearnsClasses):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, Chunks} of shape (n_samples, n_features)
             Rows.
 
         Returns
@@ -75,7 +75,7 @@ class PrunedMLPClassifier(ClassifierMixin, LearnsClasses):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, Chunks} of shape (n_samples, n_features)
             Rows.
 
         Returns
@@ -90,7 +90,7 @@ class PrunedMLPClassifier(ClassifierMixin, LearnsClasses):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, Chunks} of shape (n_samples, n_features)
             Rows.
 
         Returns
