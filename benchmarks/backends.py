@@ -1,6 +1,6 @@
 """The same search in one process, in several, and on a cluster: ``python -m benchmarks.backends``.
 
-Writes ``docs/scaling.csv`` and the table of ``docs/scaling.md``. It takes two cores, and one BLAS
+Writes ``docs/scaling.csv`` and the table of ``docs/guide/scaling.md``. It takes two cores, and one BLAS
 thread a worker.
 """
 
@@ -72,4 +72,4 @@ def measured(alternations=3):
 if __name__ == "__main__":
     table = measured()
     table.to_csv(DOCS / "scaling.csv", index=False)
-    write(DOCS / "scaling.md", {"backends": markdown(table)}, DOCS)
+    write(DOCS / "guide" / "scaling.md", {"backends": markdown(table)}, DOCS / "guide")
