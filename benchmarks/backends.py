@@ -1,7 +1,7 @@
 """The same search in one process, in several, and on a cluster: ``python -m benchmarks.backends``.
 
-Writes ``docs/scaling.csv`` and the table of ``docs/guide/scaling.md``. It takes two cores, and one BLAS
-thread a worker.
+Writes ``docs/scaling.csv`` and the table of ``docs/guide/scaling.md``. It takes two cores, and one
+BLAS thread a worker.
 """
 
 from contextlib import nullcontext
