@@ -95,11 +95,12 @@ def asked(method, fraction):
     return fraction if get_method(method).own_threshold is None else None
 
 
-def fitted(method, **params):
+def fitted(method, targets=None, **params):
     """Estimator after a fit, without its warnings of missing convergence."""
+    X, y = data()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return estimator(method, **params).fit(*data())
+        return estimator(method, **params).fit(X, y if targets is None else targets)
 
 
 def variants(method):
@@ -212,6 +213,22 @@ def assert_consistent(clf):
     np.testing.assert_allclose(
         clf.net_.predict_proba(data()[0]), clf.predict_proba(data()[0]), rtol=1e-9, atol=1e-12
     )
+
+
+@one_of_them
+def check_takes_labels(method):
+    """Of rows with any number of labels, as much leaves as of rows with one class."""
+    X, y = data()
+    labels = np.stack([y > 0, y < 2, X[:, 0] > 0], axis=1)
+    clf, of_classes = fitted(method, labels), fitted(method)
+    assert (clf.multilabel_, clf.predict(X).shape) == (True, labels.shape)
+    assert len(clf.pruning_history_) == len(of_classes.pruning_history_)
+    assert all(np.isfinite(row["train_score"]) for row in clf.pruning_history_ if row["epoch"])
+    assert_consistent(clf)
+    # Thresholds of methods' own take what is below them.
+    if get_method(method).own_threshold is None:
+        unit = largest_unit(get_method(method), clf) / sum(mask.size for mask in clf.masks_)
+        np.testing.assert_allclose(clf.sparsity_, of_classes.sparsity_, atol=unit)
 
 
 @one_of_them

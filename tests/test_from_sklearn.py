@@ -128,9 +128,6 @@ def test_refusals():
     X, y = data()
     with pytest.raises(NotFittedError):
         PrunedMLPClassifier.from_sklearn(MLPClassifier())
-    both = np.stack([y == 0, y == 1], axis=1).astype(int)
-    with pytest.raises(ValueError, match="multilabel"):
-        PrunedMLPClassifier.from_sklearn(MLPClassifier((5,), max_iter=3).fit(X, both))
     regressor = MLPRegressor(hidden_layer_sizes=(5,), max_iter=3).fit(X, y)
     with pytest.raises(TypeError, match="mlp must be a fitted MLPClassifier, not MLPRegressor"):
         PrunedMLPClassifier.from_sklearn(regressor)

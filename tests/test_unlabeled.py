@@ -353,9 +353,9 @@ def arrived(monkeypatch):
     """What came to `fit` as X and X_unlabeled, fit by fit."""
     calls, fit = [], PrunedMLPClassifier._fit
 
-    def record(self, X, y, sample_weight, X_unlabeled, incremental):
+    def record(self, X, y, sample_weight, X_unlabeled, **how):
         calls.append((X, X_unlabeled))
-        return fit(self, X, y, sample_weight, X_unlabeled, incremental)
+        return fit(self, X, y, sample_weight, X_unlabeled, **how)
 
     monkeypatch.setattr(PrunedMLPClassifier, "_fit", record)
     return calls

@@ -3,11 +3,12 @@
 import re
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import ClassifierMixin
 
 from skactprune.deploy.base import BaseCompactMLP, check_holds_model
 from skactprune.deploy.files import FORMATS
-from skactprune.nets.outputs import output_for_classes
+from skactprune.nets.outputs import is_multilabel_net, output_for_classes
 
 
 @FORMATS.add("skactprune.CompactMLPClassifier")
@@ -24,6 +25,8 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
     ----------
     classes_ : ndarray of shape (n_classes,)
         Class labels.
+    multilabel_ : bool
+        Whether rows have any number of labels, rather than one class.
     weights_ : skactprune.deploy.weights.CompactWeights
         All that it computes with; the attributes below show parts of it.
     coefs_ : list of ndarray of shape (n_in, n_out)
@@ -89,7 +92,7 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
     # -- made of weights --------------------------------------------------------------------
 
     @classmethod
-    def of(cls, weights, classes, *, output_prefix, feature_names=None):
+    def of(cls, weights, classes, *, output_prefix, feature_names=None, multilabel=False):
         """Model that computes with the given weights.
 
         Parameters
@@ -102,6 +105,8 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
             What the names of the columns of `transform` begin with.
         feature_names : ndarray of shape (n_features,), default=None
             Names of the features.
+        multilabel : bool, default=False
+            Whether rows have any number of labels.
 
         Returns
         -------
@@ -113,10 +118,11 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
             If there is another number of outputs than such classes have.
         """
         n_classes, n_outputs = len(classes), weights.n_outputs
-        if n_outputs != output_for_classes(n_classes).width(n_classes):
+        if n_outputs != output_for_classes(n_classes, multilabel).width(n_classes):
             raise ValueError(f"{n_classes} classes do not fit {n_outputs} outputs")
         model = cls()
         model.classes_, model.output_prefix_ = classes, output_prefix
+        model.multilabel_ = multilabel
         return model.with_weights(weights, feature_names)
 
     # -- in files ---------------------------------------------------------------------------
@@ -137,7 +143,9 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
             If the class labels are not integers, bools, finite floats or strings.
         """
         check_holds_model(self)
-        return {"classes": _described(self.classes_)}
+        # Where it is not said, each row has one class.
+        labels = {"multilabel": True} if self.multilabel_ else {}
+        return {"classes": _described(self.classes_)} | labels
 
     @classmethod
     def of_file(cls, weights, metadata):
@@ -162,7 +170,10 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
         classes = metadata["classes"]
         if not isinstance(classes, dict) or set(classes) != {"dtype", "values"}:
             raise ValueError("its classes is invalid")
-        return cls.of(weights, _restored(**classes), output_prefix="")
+        multilabel = metadata.get("multilabel", False)
+        if not isinstance(multilabel, bool):
+            raise ValueError("its multilabel is invalid")
+        return cls.of(weights, _restored(**classes), output_prefix="", multilabel=multilabel)
 
     def add_to_onnx(self, graph, rows):
         """Add what is predicted for rows to an ONNX graph.
@@ -179,7 +190,7 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
         ValueError
             If the class labels neither are strings nor have the same value as an int64.
         """
-        graph.classify(rows, self.weights_, self.classes_)
+        graph.classify(rows, self.weights_, self._output, self.classes_)
 
     # -- prediction -------------------------------------------------------------------------
 
@@ -193,11 +204,11 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
 
         Returns
         -------
-        ndarray of shape (n_samples,)
-            Labels.
+        ndarray of shape (n_samples,) or (n_samples, n_classes)
+            Labels; of a multilabel net 0 or 1 for each.
         """
         return self._of_rows(
-            lambda rows: self.classes_[self._output.indices(self.weights_.logits(rows))], X
+            lambda rows: self._output.predict(self.weights_.logits(rows), self.classes_), X
         )
 
     def predict_proba(self, X):
@@ -211,7 +222,8 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            Probabilities, columns in the order of `classes_`, in the dtype of the weights.
+            Probabilities, columns in the order of `classes_`, in the dtype of the weights; of a
+            multilabel net those of each label.
         """
         return self._of_rows(lambda rows: self._output.link(self.weights_.logits(rows)), X)
 
@@ -257,19 +269,21 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
         """
         from sklearn.metrics import accuracy_score
 
-        if not np.array_equal(reference.classes_, self.classes_):
+        alike = is_multilabel_net(reference) == self.multilabel_
+        if not (alike and np.array_equal(reference.classes_, self.classes_)):
             raise ValueError(
                 f"reference has the classes {reference.classes_}, this model {self.classes_}."
             )
         before, after = reference.predict_proba(X), self.predict_proba(X)
         change = np.abs(after.astype(np.float64) - before)
-        old, new = reference.predict(X), self.predict(X)
+        old, new = _dense(reference.predict(X)), self.predict(X)
+        changed = old != new
         report = {
             "storage": self.storage_,
             "nbytes": self.nbytes_,
             "max_probability_change": float(change.max()),
             "mean_probability_change": float(change.mean()),
-            "changed_predictions": float(np.mean(old != new)),
+            "changed_predictions": float(changed.reshape(len(new), -1).any(axis=1).mean()),
         }
         if y is not None:
             report["accuracy"] = float(accuracy_score(y, new))
@@ -278,16 +292,21 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
 
     @property
     def out_activation_(self):
-        return self._output.name
+        return self._output.activation or self._output.name
 
     @property
     def _output(self):
-        return output_for_classes(len(self.classes_))
+        return output_for_classes(len(self.classes_), self.multilabel_)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_label = False
+        # A frozen model predicts what it has learned, one or the other.
+        tags.classifier_tags.multi_label = getattr(self, "multilabel_", False)
         return tags
+
+
+def _dense(labels):
+    return labels.toarray() if issparse(labels) else labels
 
 
 def _described(classes):

@@ -9,7 +9,6 @@ import skactprune
 from skactprune.deploy.atomic import write_atomically
 from skactprune.deploy.scalers import flat_steps, shift_and_scale
 from skactprune.nets.activations import get_activation
-from skactprune.nets.outputs import output_for_classes
 
 # Old enough for most runtimes in use; nothing newer is needed.
 OPSET, IR_VERSION = 17, 8
@@ -19,9 +18,10 @@ def to_onnx(model, path=None, *, input_dtype=None):
     """Convert a fitted model to ONNX.
 
     Names and types are those of skl2onnx with ``zipmap=False``: one input "X" of shape (n_rows,
-    n_features), any number of rows; the outputs "label", int64 or string, of shape (n_rows,), and
-    "probabilities" of shape (n_rows, n_classes); or of a transformer "variable", of shape (n_rows,
-    n_components_). Labels that are bools, or floats without a fraction, become int64.
+    n_features), any number of rows; the outputs "label", int64 or string, of shape (n_rows,), or
+    (n_rows, n_classes) of a multilabel net, and "probabilities" of shape (n_rows, n_classes); or of
+    a transformer "variable", of shape (n_rows, n_components_). Labels that are bools, or floats
+    without a fraction, become int64.
 
     Parameters
     ----------
@@ -117,8 +117,9 @@ class Graph:
         self.constants.append(self.onnx.numpy_helper.from_array(np.ascontiguousarray(array), name))
         return name
 
-    def cast(self, value, dtype):
-        return self.add("Cast", [value], to=self.onnx.helper.np_dtype_to_tensor_dtype(dtype))
+    def cast(self, value, dtype, output=None):
+        kind = self.onnx.helper.np_dtype_to_tensor_dtype(dtype)
+        return self.add("Cast", [value], output, to=kind)
 
     def scale(self, value, steps):
         """Add scalers, which compute in float64, and the conversion to the type of the net."""
@@ -148,15 +149,12 @@ class Graph:
                 value = self.add(operator, [value])
             yield value
 
-    def classify(self, rows, weights, classes):
+    def classify(self, rows, weights, output, classes):
         """Add the outputs of a classifier; the label is taken from the logits, as by `predict`."""
         labels = _labels(classes)
         *_, logits = self.layers(rows, weights)
-        output = output_for_classes(len(labels))
         output.onnx_link(self, logits, "probabilities")
-        index = output.onnx_indices(self, logits)
-        self.add("Gather", [self.constant("classes", labels), index], "label")
-        self.show("label", labels.dtype)
+        self.show("label", labels.dtype, *output.onnx_predict(self, logits, labels, "label"))
         self.show("probabilities", self.dtype, len(labels))
 
     def represent(self, rows, weights):

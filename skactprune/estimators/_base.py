@@ -1,8 +1,10 @@
 """What the estimators share: checks, the net they build, their fitted state."""
 
 from copy import deepcopy
+from functools import partial
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.callback import CallbackSupportMixin
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import (
@@ -11,6 +13,7 @@ from sklearn.utils.validation import (
     _num_samples,
     check_consistent_length,
     check_is_fitted,
+    column_or_1d,
     validate_data,
 )
 
@@ -27,7 +30,7 @@ from skactprune.estimators._checks import (
 from skactprune.estimators._components import HiddenTransformer
 from skactprune.estimators._outcome import warn_of_collapse
 from skactprune.estimators._parameters import MLPParameters
-from skactprune.estimators._progress import copied, new_progress
+from skactprune.estimators._progress import copied, new_progress, without_best
 from skactprune.nets.inference import logits_of
 from skactprune.pruning.method import know_methods, outside_methods
 from skactprune.spectra import numerical_rank
@@ -78,13 +81,44 @@ class BasePrunedMLP(CallbackSupportMixin, FeatureSupport, HiddenTransformer, MLP
         """Compact model around `CompactWeights`."""
         raise NotImplementedError(f"{type(self).__name__} must define _compacted.")
 
-    def _fit(self, X, y, sample_weight, X_unlabeled, incremental):
+    def _fit(self, X, y, sample_weight, X_unlabeled, incremental, validation=(None, None, None)):
+        """Check what was passed, and train.
+
+        Parameters
+        ----------
+        X_unlabeled : {array-like, sparse matrix} of shape (n_unlabeled, n_features), default=None
+            Rows of the same distribution, scaled as `X`, on which firing is counted instead of
+            on the training rows; each weighs 1. Until the last round is done, each epoch is
+            followed by a forward pass without dropout over as many of them as there are training
+            rows. They come in random order, and in a new one whenever all have been counted.
+            ``Ganguli2024(counting="sample")`` and "activation_surgeon" draw their samples from
+            them. They are converted to the dtype of `X`; the loss does not see them. Without rounds
+            (``prune_fraction=0``), nothing is counted.
+
+            `n_unlabeled` must not be the number of rows of `X`: scikit-learn's cross-validation
+            takes an argument with as many rows as the data to hold one value a row, and splits
+            it with the data.
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+            Rows to validate on, scaled as `X`, two or more; with ``early_stopping=True`` only.
+            All rows of `X` are then trained on, and `validation_fraction` is not used. In a
+            `Pipeline`, ``transform_input=["X_val"]`` transforms them as `X`. Their number must
+            not be that of the rows of `X`, as with `X_unlabeled`.
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
+            Their targets.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Their weights, not negative.
+        """
         check_init_estimator(self.init_estimator)
         resume = self._resumes(incremental)
-        n_rows = None if X_unlabeled is None or incremental else _num_samples(y)
+        further = [part is not None for part in (X_unlabeled, *validation)]
+        n_rows = _num_samples(y) if any(further) and not incremental else None
         X, y, weight = self._check_fit_input(X, y, sample_weight, resume, incremental)
         X_unlabeled = self._checked_unlabeled(X_unlabeled, X.dtype, n_rows)
-        return self._train(X, y, weight, X_unlabeled, incremental=incremental, resume=resume)
+        held_out = None
+        if any(further[1:]):
+            held_out = self._checked_validation(validation, y, X.dtype, n_rows)
+        how = {"incremental": incremental, "resume": resume, "held_out": held_out}
+        return self._train(X, y, weight, X_unlabeled, **how)
 
     def _check_fit_input(self, X, y, sample_weight, resume, incremental):
         """Return X, y and the weights (or None) of the rows that count."""
@@ -109,11 +143,13 @@ class BasePrunedMLP(CallbackSupportMixin, FeatureSupport, HiddenTransformer, MLP
             X, y, weight = some_rows(X, kept), y[kept], weight[kept]
         return X, y, weight
 
-    def _train(self, X, y, sample_weight, X_unlabeled, *, incremental, resume):
+    def _train(self, X, y, sample_weight, X_unlabeled, *, incremental, resume, held_out=None):
         """Train on checked rows, and set what `fit` sets."""
         from skactprune.estimators._building import check_device
+        from skactprune.estimators._validation_score import check_scorer
 
         check_device(self.device)
+        check_scorer(self.scoring)
         task = {"estimator": self, "X": X, "y": y}
         if sample_weight is not None:
             task["metadata"] = {"sample_weight": sample_weight}
@@ -121,7 +157,8 @@ class BasePrunedMLP(CallbackSupportMixin, FeatureSupport, HiddenTransformer, MLP
         if not resume:
             self._rng = _new_random_state(self.random_state)
             self._progress = new_progress()
-        self._train_net(X, y, sample_weight, X_unlabeled, on_epoch, incremental, resume)
+        rows = X, y, sample_weight
+        self._train_net(rows, held_out, X_unlabeled, on_epoch, incremental, resume)
         if not incremental:
             warn_of_collapse(
                 self,
@@ -131,11 +168,14 @@ class BasePrunedMLP(CallbackSupportMixin, FeatureSupport, HiddenTransformer, MLP
             self._callback_fit_ctx.call_on_fit_task_end(**task, reconstruction_attributes={})
         return self
 
-    def _train_net(self, X, y, sample_weight, X_unlabeled, on_epoch, incremental, resume):
+    def _train_net(self, rows, held_out, X_unlabeled, on_epoch, incremental, resume):
         from skorch.helper import predefined_split
 
         from skactprune.estimators._training import TrainingControl, train
+        from skactprune.estimators._validation_score import Validation
+        from skactprune.nets.batches import TrainingData
 
+        X, y, sample_weight = rows
         pruner = self._new_pruner(X_unlabeled)
         n_rows = X.shape[0] + (self._progress["t"] if incremental else 0)
         self._weight_decay = weight_decay_of(self._plain(), n_rows)
@@ -144,31 +184,35 @@ class BasePrunedMLP(CallbackSupportMixin, FeatureSupport, HiddenTransformer, MLP
             net = self._rebuilt_net(pruner, X.dtype, with_optimizer=incremental)
         else:
             net = self._new_net(pruner, X.dtype)
-        rows, held_out, validate = self._split(X, y, sample_weight, incremental)
-        if held_out is not None and len(net.callbacks_) > 1:
-            # Callbacks of others look at validation rows as skorch has them.
-            net.set_params(train_split=predefined_split(held_out))
+        (X, y, sample_weight), held_out = self._split(rows, held_out, incremental)
+        task, validate = self._task, None
+        if held_out is not None:
+            validate = Validation(self, task, self._as_of_now, held_out)
+            if len(net.callbacks_) > 1:
+                # Callbacks of others look at validation rows as skorch has them.
+                net.set_params(train_split=predefined_split(validate.data))
+        training = TrainingData(X, task.encode(y), sample_weight)
         params = vars(self._plain())
         batch_size = 200 if params["batch_size"] == "auto" else params["batch_size"]
-        net.set_params(batch_size=min(batch_size, len(rows)))
+        net.set_params(batch_size=min(batch_size, len(training)))
         pruner.run_.goes_on = pruner.run_.in_calls = incremental
         if resume and not incremental:
             pruner.run_.start_schedule()
         begun_at = pruner.run_.epoch
         progress = self._progress
-        if resume and pruner.pending:
-            kept = ("t", "loss_curve", "validation_scores")
-            progress = new_progress() | {name: progress[name] for name in kept}
+        if resume and (pruner.pending or progress["scoring"] != self.scoring):
+            progress = without_best(progress)
+        progress = progress | {"scoring": self.scoring}
         control = TrainingControl(params, pruner, progress, validate, on_epoch).initialize()
         net.callbacks_.insert(0, ("control", control))
-        train(net, rows, pruner, 1 if incremental else params["max_iter"], not incremental)
+        train(net, training, pruner, 1 if incremental else params["max_iter"], not incremental)
         net.callbacks_.pop(0)
         pruner.unlabeled = None
         # An interrupt may have come before all callbacks were told of the end of an epoch.
         pruner.run_.epoch = begun_at + control.n_iter_
         self.n_iter_, self._progress = control.n_iter_, control.settled()
         self._store(net, pruner)
-        self._fit_components(X, y, sample_weight)
+        self._fit_components(*rows)
 
     # -- nets -------------------------------------------------------------------------------
 
@@ -261,37 +305,25 @@ class BasePrunedMLP(CallbackSupportMixin, FeatureSupport, HiddenTransformer, MLP
             unlabeled=X_unlabeled,
         )
 
-    def _split(self, X, y, sample_weight, incremental):
-        """Rows to train on, rows to validate on, and a function that scores a net on those.
+    def _split(self, rows, held_out, incremental):
+        """Rows, targets and weights to train on, and to validate on: None without early stopping.
 
-        The latter two are None without early stopping.
+        Those that were given to validate on, if any, are these.
         """
-        from skactprune.nets.batches import TrainingData
-
-        task = self._task
-        encoded = task.encode(y)
         if not self.early_stopping:
-            return TrainingData(X, encoded, sample_weight), None, None
+            return rows, None
         if incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
-        rows, validation_rows = task.split(y, float(self.validation_fraction), self._rng)
+        if held_out is not None:
+            return rows, held_out
+        X, *others = rows
+        parts = self._task.split(rows[1], float(self.validation_fraction), self._rng)
         # In the order in which they can be read from a file.
-        validation_rows.sort()
-        weights = [
-            None if sample_weight is None else sample_weight[r] for r in (rows, validation_rows)
-        ]
-        held_out = TrainingData(some_rows(X, validation_rows), encoded[validation_rows], weights[1])
-        y_held_out = y[validation_rows]
-
-        def validate(net):
-            parameters = net.module_.numpy_parameters()
-
-            def predict(rows):
-                return task.predict(logits_of(rows, *parameters, self.activation))
-
-            return task.score(y_held_out, map_rows(predict, held_out.X), weights[1])
-
-        return TrainingData(some_rows(X, rows), encoded[rows], weights[0]), held_out, validate
+        parts[1].sort()
+        return tuple(
+            (some_rows(X, part), *(None if array is None else array[part] for array in others))
+            for part in parts
+        )
 
     def _begin_callbacks(self, task, incremental):
         """Function that tells scikit-learn's callbacks of an epoch; True asks to stop."""
@@ -322,6 +354,21 @@ class BasePrunedMLP(CallbackSupportMixin, FeatureSupport, HiddenTransformer, MLP
             "_inverse": None,
             "factors_": None,
         }
+
+    @property
+    def _predictor(self):
+        """Class whose objects predict what the net tells."""
+        return type(self)
+
+    def _as_of_now(self, net):
+        """Estimator that predicts with the net as it is now."""
+        # Not by copy.copy, which takes the state of a pickle.
+        now = object.__new__(self._predictor)
+        # Rows are arrays here, which have no names.
+        others = ("_state", "_net", "feature_names_in_")
+        vars(now).update({name: v for name, v in vars(self).items() if name not in others})
+        vars(now).update(self._reconstruction_attributes(net))
+        return now
 
     # -- deployment -------------------------------------------------------------------------
 
@@ -410,6 +457,9 @@ class BasePrunedMLP(CallbackSupportMixin, FeatureSupport, HiddenTransformer, MLP
         self.loss_curve_ = progress["loss_curve"]
         self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else None
         self.validation_scores_ = progress["validation_scores"] if self.early_stopping else None
+        self.validation_loss_curve_ = (
+            progress["validation_loss_curve"] if self.early_stopping else None
+        )
         # Without an epoch after the last round, both are still infinite.
         best_loss, best_score = progress["best_loss"], progress["best_validation_score"]
         known_loss = not self.early_stopping and np.isfinite(best_loss)
@@ -450,6 +500,7 @@ class BasePrunedMLP(CallbackSupportMixin, FeatureSupport, HiddenTransformer, MLP
             state["loss_curve_"] = progress["loss_curve"]
             if self.validation_scores_ is not None:
                 state["validation_scores_"] = progress["validation_scores"]
+                state["validation_loss_curve_"] = progress["validation_loss_curve"]
         if outside := outside_methods():
             state["outside_methods"] = outside
         return state
@@ -486,11 +537,31 @@ class BasePrunedMLP(CallbackSupportMixin, FeatureSupport, HiddenTransformer, MLP
         """Whether training is to go on with the fitted net."""
         return hasattr(self, "_state") and (incremental or self.warm_start)
 
+    def _checked_validation(self, given, y, dtype, n_rows):
+        """Rows, targets and weights to validate on."""
+        from skactprune.estimators._further_rows import check_validation
+
+        return check_validation(self, given, partial(self._targets_like, y), dtype, n_rows)
+
+    def _targets_like(self, y, y_val):
+        """Targets of further rows, checked to be like those of training."""
+        y_val = self._as_targets(_check_y(y_val, **self._targets_allowed, estimator=self))
+        if y_val.shape[1:] != y.shape[1:]:
+            raise ValueError(f"It has the shape {y_val.shape}, which must be like that of y.")
+        self._task.check(y_val, "y_val")
+        return y_val.astype(y.dtype) if y.dtype.kind == "f" else y_val
+
+    @staticmethod
+    def _as_targets(y):
+        """Checked targets as an ndarray, of shape (n_samples,) where there is one a row."""
+        y = y.toarray() if issparse(y) else y
+        return column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+
     def _checked_unlabeled(self, X_unlabeled, dtype, n_rows):
         """Rows without labels as the net takes them, or None."""
         if X_unlabeled is None:
             return None
-        from skactprune.estimators._unlabeled import check_unlabeled
+        from skactprune.estimators._further_rows import check_unlabeled
 
         return check_unlabeled(self, X_unlabeled, dtype, n_rows)
 

@@ -3,6 +3,7 @@
 from numbers import Real
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import _fit_context
 from sklearn.callback import with_callbacks
 from sklearn.utils._param_validation import StrOptions
@@ -10,15 +11,18 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import (
     _check_partial_fit_first_call,
     check_classification_targets,
+    type_of_target,
     unique_labels,
 )
 
 from skactprune.estimators._base import BasePrunedMLP
-from skactprune.estimators._parameters import CONSTRAINTS
-from skactprune.estimators._task import Classification
+from skactprune.estimators._parameters import CONSTRAINTS, shares_docs
+from skactprune.estimators._task import Classification, MultilabelClassification
 from skactprune.estimators._whole import all_or_nothing
+from skactprune.nets.outputs import is_multilabel_net
 
 
+@shares_docs
 class LearnsClasses(BasePrunedMLP):
     """Base class of the estimators whose targets are classes; not for direct use.
 
@@ -35,15 +39,20 @@ class LearnsClasses(BasePrunedMLP):
         Which components. "predictive": first the directions through which a reduced-rank
         logistic regression tells the classes best, one less than there are classes at most; then
         the principal components of what these leave unexplained. They are learned from up to
-        10 000 evenly spaced rows. "pca": the principal components, which do not look at the
+        10 000 evenly spaced rows. With multilabel targets, those through which the net tells its
+        own logits come first. "pca": the principal components, which do not look at the
         classes. Along either, rows of training are uncorrelated.
     early_stopping : bool, default=False
-        Whether to set validation rows aside, stop on their accuracy, and go back to the weights
-        that did best on them after the last pruning round. They are stratified wherever both
-        parts can have rows of every class. MLPClassifier documents the same, but as of 1.9 it
-        stratifies two classes only, and refuses to split where one of them has a single row.
-    class_weight : dict, "balanced" or None, default=None
-        Weights of the classes, not negative, multiplied into the sample weights.
+        Whether to set validation rows aside, unless `fit` gets some, stop on their accuracy or
+        other `scoring`, and go back to the weights that did best on them after the last pruning
+        round. They are stratified wherever both parts can have rows of every class, of multilabel
+        targets not. MLPClassifier documents the same, but as of 1.9 it stratifies two classes only,
+        and refuses to split where one of them has a single row.
+    class_weight : dict, list of dict, "balanced" or None, default=None
+        Weights of the classes, not negative, multiplied into the sample weights, those of
+        `sample_weight_val` excepted. For multilabel targets a list of one dict for each label, of
+        weights of 0 and 1; those of all labels of a row are multiplied, as in
+        :func:`sklearn.utils.class_weight.compute_sample_weight`.
     init_estimator : estimator, default=None
         Fitted MLPClassifier, in a :class:`sklearn.frozen.FrozenEstimator`, whose weights to start
         from instead of random ones; `hidden_layer_sizes` is then taken from it. See
@@ -52,20 +61,21 @@ class LearnsClasses(BasePrunedMLP):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        Class labels.
+        Class labels; for multilabel targets the numbers of their columns.
+    multilabel_ : bool
+        Whether it was fitted to multilabel targets.
     net_ : skorch.NeuralNetClassifier
         The trained net, in its compact size.
-    validation_scores_ : list of float or None
-        Validation accuracy of every epoch; None without `early_stopping`.
     n_outputs_ : int
         Number of outputs; 1 for two classes.
     out_activation_ : {"logistic", "softmax"}
-        Activation of the output.
+        Activation of the output; "logistic" for two classes and for multilabel targets.
     """
 
+    _targets_allowed = {"multi_output": True}
     _parameter_constraints: dict = {
         **CONSTRAINTS,
-        "class_weight": [None, dict, StrOptions({"balanced"})],
+        "class_weight": [None, dict, list, StrOptions({"balanced"})],
     }
 
     def __init__(
@@ -101,6 +111,7 @@ class LearnsClasses(BasePrunedMLP):
         momentum=0.9,
         nesterovs_momentum=True,
         early_stopping=False,
+        scoring=None,
         validation_fraction=0.1,
         beta_1=0.9,
         beta_2=0.999,
@@ -124,8 +135,8 @@ class LearnsClasses(BasePrunedMLP):
         Parameters
         ----------
         mlp : sklearn.neural_network.MLPClassifier
-            Fitted on two or more classes; it is copied. Its parameters are taken over, except
-            that "lbfgs" becomes "adam".
+            Fitted on two or more classes, or on labels; it is copied. Its parameters are taken
+            over, except that "lbfgs" becomes "adam".
         **params
             Parameters of this class, `prune_fraction` for instance; not `hidden_layer_sizes` and
             `init_estimator`, which are those of `mlp`.
@@ -143,7 +154,7 @@ class LearnsClasses(BasePrunedMLP):
         TypeError
             If `mlp` is something else.
         ValueError
-            If `mlp` is a multilabel classifier, or for parameters that follow from it.
+            For parameters that follow from it.
         """
         from sklearn.neural_network import MLPClassifier
 
@@ -152,30 +163,29 @@ class LearnsClasses(BasePrunedMLP):
     @all_or_nothing
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, X_unlabeled=None):
+    def fit(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        X_unlabeled=None,
+        *,
+        X_val=None,
+        y_val=None,
+        sample_weight_val=None,
+    ):
         """Train and prune.
 
         Parameters
         ----------
         X : {array-like, sparse matrix, Chunks} of shape (n_samples, n_features)
             Training rows; they should be scaled.
-        y : array-like of shape (n_samples,)
-            Class labels.
+        y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_classes)
+            Class labels; or, for any number of labels a row, 0 and 1 in a column for each label.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, not negative, in the loss, the firing counts and the covariances
             of "activation_surgeon". Rows of weight 0 are left out.
-        X_unlabeled : {array-like, sparse matrix} of shape (n_unlabeled, n_features), default=None
-            Rows of the same distribution, scaled as `X`, on which firing is counted instead of
-            on the training rows; each weighs 1. Until the last round is done, each epoch is
-            followed by a forward pass without dropout over as many of them as there are training
-            rows. They come in random order, and in a new one whenever all have been counted.
-            ``Ganguli2024(counting="sample")`` and "activation_surgeon" draw their samples from
-            them. They are converted to the dtype of `X`; the loss does not see them. Without rounds
-            (``prune_fraction=0``), nothing is counted.
-
-            `n_unlabeled` must not be the number of rows of `X`: scikit-learn's cross-validation
-            takes an argument with as many rows as the data to hold one value a row, and splits
-            it with the data.
+        {X_unlabeled, X_val, y_val, sample_weight_val}
 
         Returns
         -------
@@ -185,10 +195,11 @@ class LearnsClasses(BasePrunedMLP):
         Raises
         ------
         ValueError
-            For parameters or data out of range, the message names them; and for `X_unlabeled`
-            with a method that counts nothing.
+            For parameters or data out of range, the message names them; for `X_unlabeled` with a
+            method that counts nothing; and for `X_val` without `y_val` or ``early_stopping=True``.
         """
-        return self._fit(X, y, sample_weight, X_unlabeled, incremental=False)
+        validation = X_val, y_val, sample_weight_val
+        return self._fit(X, y, sample_weight, X_unlabeled, incremental=False, validation=validation)
 
     @all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
@@ -202,13 +213,13 @@ class LearnsClasses(BasePrunedMLP):
         ----------
         X : {array-like, sparse matrix, Chunks} of shape (n_samples, n_features)
             Training rows.
-        y : array-like of shape (n_samples,)
-            Class labels.
+        y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_classes)
+            Class labels; or, for any number of labels a row, 0 and 1 in a column for each label.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
         classes : array-like of shape (n_classes,), default=None
-            All classes. A classifier needs them in the first call; a transformer else takes those
-            that are in the `y` of that.
+            All classes, or the numbers of all columns of `y`. A classifier needs them in the first
+            call; a transformer else takes those that are in the `y` of that.
         X_unlabeled : {array-like, sparse matrix} of shape (n_unlabeled, n_features), default=None
             Rows on which firing is counted instead of on those of `X`, as in `fit`, in a new
             order in every call. It may have any number of rows.
@@ -228,11 +239,23 @@ class LearnsClasses(BasePrunedMLP):
 
     @property
     def _task(self):
+        if self.multilabel_:
+            return MultilabelClassification(len(self.classes_))
         return Classification(self.classes_)
 
     def _check_targets(self, X, y, sample_weight, resume, incremental):
+        kind = type_of_target(y, input_name="y")
+        if kind == "multiclass-multioutput":
+            raise ValueError(
+                "y has several columns of classes, which are not supported. Give each column to a "
+                "classifier of its own, as sklearn.multioutput.MultiOutputClassifier does; or give "
+                "a column of 0 and 1 for each label."
+            )
         check_classification_targets(y)
-        self._set_classes(unique_labels(y), resume, incremental)
+        self._sparse_labels, y = issparse(y), self._as_targets(y)
+        self._set_classes(y, resume, incremental)
+        if self.multilabel_:
+            self._task.check(y, "y")
         weight = self._row_weights(X, y, sample_weight, incremental)
         if weight is not None and not weight.any():
             raise ValueError(
@@ -240,25 +263,32 @@ class LearnsClasses(BasePrunedMLP):
             )
         return y, weight
 
-    def _set_classes(self, present, resume, incremental):
-        if resume or incremental:
-            known = self.classes_
-        else:
-            known = present if self.init_estimator is None else self.init_estimator.classes_
-        if len(known) < 2:
+    def _set_classes(self, y, resume, incremental):
+        known, present = self if resume else self.init_estimator, unique_labels(y)
+        if known is not None and is_multilabel_net(known) != (y.ndim == 2):
+            which = "labels" if y.ndim == 1 else "classes"
+            raise ValueError(
+                f"y has the shape {y.shape}; the net of the earlier fit or of init_estimator "
+                f"tells {which}, and needs targets like those that it had."
+            )
+        self.multilabel_ = y.ndim == 2
+        classes = self.classes_ if incremental else present if known is None else known.classes_
+        if len(classes) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs at least 2 classes; y has only one class: "
-                f"{known.tolist()[0]!r}."
+                f"{classes.tolist()[0]!r}."
             )
-        self.classes_ = np.asarray(known)
+        self.classes_ = np.asarray(classes)
         unknown = np.setdiff1d(present, self.classes_)
-        if len(unknown) or (resume and not incremental and len(present) < len(self.classes_)):
+        all_needed = self.multilabel_ or (resume and not incremental)
+        if len(unknown) or (all_needed and len(present) < len(self.classes_)):
             raise ValueError(
                 f"y must have the classes of the earlier fit or of init_estimator, {self.classes_}"
                 f"; it has {present}."
             )
 
     def _row_weights(self, X, y, sample_weight, incremental):
+        """Weights of the rows times those of their classes: of labels, of all of them."""
         if self.class_weight is None:
             return sample_weight
         if incremental and isinstance(self.class_weight, str):
@@ -266,27 +296,52 @@ class LearnsClasses(BasePrunedMLP):
                 f"class_weight={self.class_weight!r} is not supported by partial_fit, which does "
                 "not see all rows; give a dict of weights."
             )
-        if isinstance(self.class_weight, dict) and not all(
-            isinstance(weight, Real) and 0 <= weight < np.inf
-            for weight in self.class_weight.values()
-        ):
-            raise ValueError(
-                f"class_weight={self.class_weight!r} must have finite weights that are not "
-                "negative."
-            )
-        counted = slice(None) if sample_weight is None else sample_weight > 0
-        present = self.classes_ if isinstance(self.class_weight, dict) else np.unique(y[counted])
-        weights = np.zeros(len(self.classes_))
-        weights[np.searchsorted(self.classes_, present)] = compute_class_weight(
-            self.class_weight,
-            classes=present,
-            y=y[counted],
-            sample_weight=None if sample_weight is None else sample_weight[counted],
-        )
-        weights = weights[self._task.encode(y)].astype(X.dtype)
+        columns, classes = [y], self.classes_
+        if self.multilabel_:
+            columns, classes = list(y.T), np.arange(2)
+        weights = np.ones(len(y), X.dtype)
+        for of_classes, column in zip(self._class_weights(), columns, strict=True):
+            encoded = np.searchsorted(classes, column)
+            weights *= _class_weights(of_classes, column, classes, sample_weight)[encoded]
         return weights if sample_weight is None else weights * sample_weight
 
+    def _class_weights(self):
+        """One `class_weight` for classes, or one for each label."""
+        given, n_labels = self.class_weight, len(self.classes_)
+        if isinstance(given, str):
+            return [given] * (n_labels if self.multilabel_ else 1)
+        if isinstance(given, list) != self.multilabel_:
+            needed = "a list of a dict for each label" if self.multilabel_ else "one dict"
+            raise ValueError(f"class_weight={given!r} must be {needed}, or 'balanced', for this y.")
+        dicts = given if self.multilabel_ else [given]
+        if len(dicts) != (n_labels if self.multilabel_ else 1):
+            raise ValueError(
+                f"class_weight={given!r} must have {n_labels} dicts, one for each label."
+            )
+        if not all(
+            isinstance(weights, dict)
+            and all(isinstance(w, Real) and 0 <= w < np.inf for w in weights.values())
+            for weights in dicts
+        ):
+            raise ValueError(
+                f"class_weight={given!r} must have finite weights that are not negative."
+            )
+        return dicts
+
     def _take_targets(self, mlp):
-        if mlp.out_activation_ == "logistic" and mlp.n_outputs_ > 1:
-            raise ValueError("mlp is a multilabel classifier; only single labels are supported.")
         self.classes_ = np.asarray(mlp.classes_)
+        self.multilabel_, self._sparse_labels = is_multilabel_net(mlp), False
+
+
+def _class_weights(class_weight, y, classes, sample_weight):
+    """Weights of classes; 0 for those that are not there to be balanced."""
+    counted = slice(None) if sample_weight is None else sample_weight > 0
+    present = classes if isinstance(class_weight, dict) else np.unique(y[counted])
+    weights = np.zeros(len(classes))
+    weights[np.searchsorted(classes, present)] = compute_class_weight(
+        class_weight,
+        classes=present,
+        y=y[counted],
+        sample_weight=None if sample_weight is None else sample_weight[counted],
+    )
+    return weights

@@ -48,6 +48,7 @@ CONSTRAINTS = {
     "momentum": [Interval(Real, 0, 1, closed="both")],
     "nesterovs_momentum": ["boolean"],
     "early_stopping": ["boolean"],
+    "scoring": [str, callable, None],
     "validation_fraction": [Interval(Real, 0, 1, closed="left")],
     "beta_1": [Interval(Real, 0, 1, closed="left")],
     "beta_2": [Interval(Real, 0, 1, closed="left")],
@@ -67,27 +68,28 @@ SHARED = re.compile(r"^\{([\w, ]+)\}$", re.MULTILINE)
 
 
 def shares_docs(cls):
-    """Fill the names that stand in braces in a class's docstring with what its bases say of them.
+    """Fill the names that stand in braces in docstrings with what base classes say of them.
 
     Parameters
     ----------
     cls : type
-        Subclass of `MLPParameters`; in the sections of its docstring a line such as
-        ``{alpha, tol}`` stands for these entries.
+        Subclass of `MLPParameters`; in the sections of its docstring, and of those of its methods,
+        a line such as ``{alpha, tol}`` stands for these entries. What arguments of `fit` mean, the
+        docstring of `_fit` of the bases says.
 
     Returns
     -------
     type
         The class itself.
     """
-    if cls.__doc__ is not None:
-        known = {}
-        for base in reversed(cls.__mro__[1:]):
-            known |= _entries(cleandoc(base.__doc__ or ""))
-        cls.__doc__ = SHARED.sub(
-            lambda names: "\n".join(known[name] for name in names[1].split(", ")),
-            cleandoc(cls.__doc__),
-        )
+    bases = cls.__mro__[:0:-1]
+    methods = [method for method in vars(cls).values() if callable(method)]
+    for described, sources in ((cls, bases), *((m, _fits_of(bases)) for m in methods)):
+        if described.__doc__ is not None:
+            known = {}
+            for source in sources:
+                known |= _entries(cleandoc(source.__doc__ or ""))
+            described.__doc__ = _filled(cleandoc(described.__doc__), known)
     return cls
 
 
@@ -182,6 +184,11 @@ class MLPParameters(TakesNames, BaseEstimator):
         Momentum of "sgd".
     nesterovs_momentum : bool, default=True
         Whether that momentum is Nesterov's.
+    scoring : str, callable or None, default=None
+        What `early_stopping` goes by, the higher the better. None: see there. "loss": the negative
+        loss. A name of ``sklearn.metrics.get_scorer_names()``, or a function
+        ``scorer(estimator, X, y)``, is called with an estimator that predicts with the weights of
+        now, and with ``sample_weight``, where rows have weights and the scorer takes them.
     validation_fraction : float, default=0.1
         Share of the rows set aside by `early_stopping`.
     beta_1 : float, default=0.9
@@ -263,6 +270,11 @@ class MLPParameters(TakesNames, BaseEstimator):
     best_loss_ : float or None
         Lowest loss after the last round; None with `early_stopping`, or where the last round ended
         the fit or did not come.
+    validation_scores_ : list of float or None
+        Validation score of every epoch; None without `early_stopping`.
+    validation_loss_curve_ : list of float or None
+        Loss of the validation rows after every epoch, without the L2 penalty, which the loss of
+        the training rows contains; None without `early_stopping`.
     best_validation_score_ : float or None
         Best of them after the last round; None without `early_stopping`, or where the last round
         ended the fit or did not come.
@@ -310,6 +322,7 @@ class MLPParameters(TakesNames, BaseEstimator):
         momentum=0.9,
         nesterovs_momentum=True,
         early_stopping=False,
+        scoring=None,
         validation_fraction=0.1,
         beta_1=0.9,
         beta_2=0.999,
@@ -351,6 +364,7 @@ class MLPParameters(TakesNames, BaseEstimator):
         self.momentum = momentum
         self.nesterovs_momentum = nesterovs_momentum
         self.early_stopping = early_stopping
+        self.scoring = scoring
         self.validation_fraction = validation_fraction
         self.beta_1 = beta_1
         self.beta_2 = beta_2
@@ -365,6 +379,16 @@ class MLPParameters(TakesNames, BaseEstimator):
     def _plain(self):
         """The parameters, as Python's own numbers."""
         return plain_parameters(self, self._parameter_constraints)
+
+
+def _fits_of(bases):
+    return [vars(base)["_fit"] for base in bases if "_fit" in vars(base)]
+
+
+def _filled(docstring, known):
+    return SHARED.sub(
+        lambda names: "\n".join(known[name] for name in names[1].split(", ")), docstring
+    )
 
 
 def _entries(docstring):

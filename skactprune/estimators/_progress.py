@@ -9,10 +9,18 @@ def new_progress():
         "t": 0,
         "loss_curve": [],
         "validation_scores": [],
+        "validation_loss_curve": [],
+        "scoring": None,
         "best_loss": np.inf,
         "best_validation_score": -np.inf,
         "no_improvement": 0,
     }
+
+
+def without_best(progress):
+    """Progress of a net of which nothing is the best so far; its lists are the same."""
+    kept = ("t", "loss_curve", "validation_scores", "validation_loss_curve")
+    return new_progress() | {name: progress[name] for name in kept}
 
 
 def copied(progress):

@@ -41,6 +41,10 @@ class Task(ABC):
             Among them ``criterion`` and ``predict_nonlinearity``.
         """
 
+    def check(self, y, name):
+        """Raise ValueError for targets, of such a name, that are not like those that are known."""
+        return None
+
     @abstractmethod
     def encode(self, y):
         """Targets as the loss wants them, an ndarray of shape (n_samples, ...)."""
@@ -140,7 +144,12 @@ class Classification(Task):
     @property
     def out_activation(self):
         """Name of the output's record."""
-        return output_for_classes(len(self.classes)).name
+        return self.output.name
+
+    @property
+    def output(self):
+        """One output for two classes, else one for each."""
+        return output_for_classes(len(self.classes))
 
     @property
     def n_outputs(self):
@@ -158,13 +167,22 @@ class Classification(Task):
             "classes": np.arange(len(self.classes)),
         }
 
+    def check(self, y, name):
+        """Raise ValueError for classes that are not known."""
+        from sklearn.utils.multiclass import check_classification_targets, unique_labels
+
+        check_classification_targets(y)
+        unknown = np.setdiff1d(unique_labels(self.classes, y), self.classes)
+        if len(unknown):
+            raise ValueError(f"{name} has the classes {unknown}; those known are {self.classes}.")
+
     def encode(self, y):
         """Indices of the classes."""
         return np.searchsorted(self.classes, y)
 
     def predict(self, logits):
         """Labels of the most probable classes."""
-        return self.classes[self.output.indices(logits)]
+        return self.output.predict(logits, self.classes)
 
     def score(self, y, predicted, sample_weight):
         """Accuracy."""
@@ -187,3 +205,72 @@ class Classification(Task):
         rows_a_class = rows_a_class[rows_a_class > 0]
         smaller_part = min(fraction, 1 - fraction) * len(encoded)
         return rows_a_class.min() > 1 and len(rows_a_class) <= smaller_part
+
+
+@dataclass(frozen=True)
+class MultilabelClassification(Task):
+    """Any number of labels for every row.
+
+    Parameters
+    ----------
+    n_outputs : int
+        Labels.
+    """
+
+    n_outputs: int
+
+    @property
+    def output(self):
+        """One output for each label."""
+        return output_for_classes(self.n_outputs, multilabel=True)
+
+    @property
+    def out_activation(self):
+        """What scikit-learn calls it, for two classes too."""
+        return self.output.activation
+
+    def net(self):
+        """Class of the net, its loss and its link."""
+        import torch
+
+        from skactprune.nets.losses import WeightedLabelLoss
+        from skactprune.nets.net import MultilabelNet
+
+        return MultilabelNet, {
+            "criterion": WeightedLabelLoss,
+            "predict_nonlinearity": torch.sigmoid,
+            "classes": np.arange(self.n_outputs),
+        }
+
+    def check(self, y, name):
+        """Raise ValueError for something else than 0 and 1."""
+        others = y[(y != 0) & (y != 1)]
+        if len(others):
+            raise ValueError(
+                f"{name} has the value {others[0].item()!r}; of several columns, each must tell by "
+                "0 and 1 which rows have a label."
+            )
+
+    def encode(self, y):
+        """Zeros and ones that take little memory."""
+        return y.astype(np.uint8)
+
+    def predict(self, logits):
+        """Which labels rows have, 0 or 1."""
+        return self.output.predict(logits, np.arange(self.n_outputs))
+
+    def score(self, y, predicted, sample_weight):
+        """Share of the rows of which all labels are right."""
+        from sklearn.metrics import accuracy_score
+
+        return accuracy_score(y, predicted, sample_weight=sample_weight)
+
+    def chance(self, y, sample_weight):
+        """Share of the most frequent set of labels."""
+        _, kinds = np.unique(y, axis=0, return_inverse=True)
+        weights = np.bincount(kinds.ravel(), weights=sample_weight)
+        return float(weights.max() / weights.sum())
+
+    def can_stratify(self, encoded, fraction):
+        """Sets of labels are too many; neither does MLPClassifier."""
+        return False

@@ -8,7 +8,7 @@ from skorch.callbacks import Callback
 from skactprune._transaction import insist
 from skactprune._warnings import warn
 
-CURVES = ("loss_curve", "validation_scores")
+CURVES = ("loss_curve", "validation_scores", "validation_loss_curve")
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,9 @@ class TrainingControl(Callback):
     pruner : Pruner
         Knows whether rounds are to come.
     progress : dict
-        What earlier calls left: ``t``, ``loss_curve``, ``validation_scores``, ``best_loss``,
-        ``best_validation_score``, ``no_improvement``. Its lists grow.
+        What earlier calls left; see `skactprune.estimators._progress`. Its lists grow.
     validate : callable or None
-        Returns the score of the net on the validation rows.
+        Returns loss and score of the net on the validation rows.
     on_epoch : callable
         Called at the end of every epoch; training ends where it returns True.
     """
@@ -75,7 +74,8 @@ class TrainingControl(Callback):
         progress = before | {"t": before["t"] + len(dataset_train)}
         progress["loss_curve"].append(net.epoch_loss_)
         if self.validate is not None:
-            score = self.validate(net)
+            loss, score = self.validate(net)
+            progress["validation_loss_curve"].append(loss)
             progress["validation_scores"].append(score)
             net.history.record("valid_score", score)
         best = self.reached_.best if self.pruner.pending else self._improved(net, progress)

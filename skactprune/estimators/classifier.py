@@ -1,5 +1,6 @@
 """PrunedMLPClassifier."""
 
+from scipy.sparse import csr_matrix
 from sklearn.base import ClassifierMixin
 
 from skactprune.estimators._classes import LearnsClasses
@@ -22,17 +23,17 @@ class PrunedMLPClassifier(ClassifierMixin, LearnsClasses):
     {trigger, min_neurons, n_components, components, transform_layer, whiten}
     {fit_inverse_transform, inverse_alpha, solver, alpha, weight_decay, batch_size, learning_rate}
     {learning_rate_init, power_t, max_iter, shuffle, random_state, tol, verbose, warm_start}
-    {momentum, nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, epsilon}
-    {n_iter_no_change, class_weight, dropout, dtype, device, net_params, init_estimator}
+    {momentum, nesterovs_momentum, early_stopping, scoring, validation_fraction, beta_1, beta_2}
+    {epsilon, n_iter_no_change, class_weight, dropout, dtype, device, net_params, init_estimator}
 
     Attributes
     ----------
-    {classes_, net_, coefs_, intercepts_, masks_, live_neurons_, unused_features_, factors_}
-    {sparsity_, activation_counts_, pruning_history_, hidden_ranks_, n_components_, components_}
-    {mean_, explained_variance_, explained_variance_ratio_, singular_values_, inverse_coef_}
-    {inverse_intercept_, n_iter_, t_, loss_, loss_curve_, best_loss_, validation_scores_}
-    {best_validation_score_, n_layers_, n_outputs_, out_activation_, n_features_in_}
-    {feature_names_in_}
+    {classes_, multilabel_, net_, coefs_, intercepts_, masks_, live_neurons_, unused_features_}
+    {factors_, sparsity_, activation_counts_, pruning_history_, hidden_ranks_, n_components_}
+    {components_, mean_, explained_variance_, explained_variance_ratio_, singular_values_}
+    {inverse_coef_, inverse_intercept_, n_iter_, t_, loss_, loss_curve_, best_loss_}
+    {validation_scores_, validation_loss_curve_, best_validation_score_, n_layers_, n_outputs_}
+    {out_activation_, n_features_in_, feature_names_in_}
 
     References
     ----------
@@ -65,10 +66,11 @@ class PrunedMLPClassifier(ClassifierMixin, LearnsClasses):
 
         Returns
         -------
-        ndarray of shape (n_samples,)
-            Labels.
+        {ndarray, csr_matrix} of shape (n_samples,) or (n_samples, n_classes)
+            Labels; of a multilabel net 0 or 1 for each, sparse where those of training were.
         """
-        return self._of_rows(self._predicted, X)
+        predicted = self._of_rows(self._predicted, X)
+        return csr_matrix(predicted) if self._sparse_labels else predicted
 
     def predict_proba(self, X):
         """Predict class probabilities.
@@ -81,7 +83,8 @@ class PrunedMLPClassifier(ClassifierMixin, LearnsClasses):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            Probabilities, columns in the order of `classes_`, in the dtype of the weights.
+            Probabilities, columns in the order of `classes_`, in the dtype of the weights; of a
+            multilabel net those of each label.
         """
         return self._of_rows(lambda rows: self._task.output.link(self._logits(rows)), X)
 
@@ -103,9 +106,10 @@ class PrunedMLPClassifier(ClassifierMixin, LearnsClasses):
     def _compacted(self, weights, **about):
         from skactprune.deploy.classifier import CompactMLPClassifier
 
+        about |= {"multilabel": self.multilabel_}
         return CompactMLPClassifier.of(weights, self.classes_.copy(), **about)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_label = False
+        tags.classifier_tags.multi_label = True
         return tags

@@ -21,17 +21,17 @@ class PrunedMLPTransformer(LearnsClasses):
     {trigger, min_neurons, n_components, components, transform_layer, whiten}
     {fit_inverse_transform, inverse_alpha, solver, alpha, weight_decay, batch_size, learning_rate}
     {learning_rate_init, power_t, max_iter, shuffle, random_state, tol, verbose, warm_start}
-    {momentum, nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, epsilon}
-    {n_iter_no_change, class_weight, dropout, dtype, device, net_params, init_estimator}
+    {momentum, nesterovs_momentum, early_stopping, scoring, validation_fraction, beta_1, beta_2}
+    {epsilon, n_iter_no_change, class_weight, dropout, dtype, device, net_params, init_estimator}
 
     Attributes
     ----------
-    {classes_, net_, coefs_, intercepts_, masks_, live_neurons_, unused_features_, factors_}
-    {sparsity_, activation_counts_, pruning_history_, hidden_ranks_, n_components_, components_}
-    {mean_, explained_variance_, explained_variance_ratio_, singular_values_, inverse_coef_}
-    {inverse_intercept_, n_iter_, t_, loss_, loss_curve_, best_loss_, validation_scores_}
-    {best_validation_score_, n_layers_, n_outputs_, out_activation_, n_features_in_}
-    {feature_names_in_}
+    {classes_, multilabel_, net_, coefs_, intercepts_, masks_, live_neurons_, unused_features_}
+    {factors_, sparsity_, activation_counts_, pruning_history_, hidden_ranks_, n_components_}
+    {components_, mean_, explained_variance_, explained_variance_ratio_, singular_values_}
+    {inverse_coef_, inverse_intercept_, n_iter_, t_, loss_, loss_curve_, best_loss_}
+    {validation_scores_, validation_loss_curve_, best_validation_score_, n_layers_, n_outputs_}
+    {out_activation_, n_features_in_, feature_names_in_}
 
     See Also
     --------
@@ -52,6 +52,12 @@ class PrunedMLPTransformer(LearnsClasses):
     >>> model[:-1].transform(X).shape
     (150, 2)
     """
+
+    @property
+    def _predictor(self):
+        from skactprune.estimators.classifier import PrunedMLPClassifier
+
+        return PrunedMLPClassifier
 
     def _classes_to_come(self, classes, y):
         is_first = classes is None and not hasattr(self, "classes_")

@@ -11,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import _safe_indexing, check_scalar
+from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted, indexable
 
@@ -132,7 +133,8 @@ def compare_with_pca(
     Raises
     ------
     ValueError
-        For parameters out of range; the message names them.
+        For parameters out of range, the message names them; and for multilabel targets, which the
+        rivals do not take.
     NotFittedError
         If `estimator` is not fitted and `cv` is "prefit".
     KeyboardInterrupt
@@ -173,6 +175,11 @@ def compare_with_pca(
     transform + classifier
     """
     X, y, groups = indexable(X, y, groups)
+    if type_of_target(y).startswith("multilabel"):
+        raise ValueError(
+            "y has several columns of labels; LDA, NCA, logistic regression and gradient boosting "
+            "take one class a row. Compare each label alone, or use pruning_path."
+        )
     X, y = X if hasattr(X, "shape") else np.asarray(X), np.asarray(y)
     if n_components is not None:
         check_scalar(n_components, "n_components", Integral, min_val=1)

@@ -8,8 +8,8 @@ from sklearn.utils import ClassifierTags, Tags, TargetTags, check_array, gen_bat
 
 from skactprune.inspection.sizes import live_neurons
 from skactprune.nets.factors import fewest_numbers, n_nonzero
-from skactprune.nets.inference import class_indices, hidden_outputs, logits_of
-from skactprune.nets.outputs import output_of_classifier
+from skactprune.nets.inference import hidden_outputs, logits_of
+from skactprune.nets.outputs import MULTILABEL, is_multilabel_net, output_of_classifier
 from skactprune.spectra import (
     numerical_rank,
     pca_reconstruct,
@@ -36,6 +36,8 @@ class ArrayNet:
         Of the hidden layers.
     classes : array-like, default=None
         Class labels; None numbers them from 0.
+    multilabel : bool, default=False
+        Whether a row has any number of the classes, rather than one.
 
     Attributes
     ----------
@@ -43,6 +45,8 @@ class ArrayNet:
         As given.
     classes_ : ndarray
         Class labels.
+    multilabel_ : bool
+        As given.
 
     Examples
     --------
@@ -53,13 +57,14 @@ class ArrayNet:
     [0 1]
     """
 
-    def __init__(self, coefs, intercepts, activation="relu", classes=None):
+    def __init__(self, coefs, intercepts, activation="relu", classes=None, multilabel=False):
         self.coefs_ = list(coefs)
         self.intercepts_ = list(intercepts)
         self.activation = activation
         # One output decides between two classes.
         n_classes = max(2, self.coefs_[-1].shape[1])
         self.classes_ = np.arange(n_classes) if classes is None else np.asarray(classes)
+        self.multilabel_ = multilabel
 
     def predict(self, X):
         """Class labels.
@@ -71,9 +76,10 @@ class ArrayNet:
 
         Returns
         -------
-        ndarray of shape (n_samples,)
+        ndarray of shape (n_samples,) or (n_samples, n_classes)
+            The latter, of 0 and 1, of a multilabel net.
         """
-        return self.classes_[class_indices(self._checked(X), *self._weights)]
+        return self._output.predict(self._logits(X), self.classes_)
 
     def predict_proba(self, X):
         """Class probabilities.
@@ -87,8 +93,14 @@ class ArrayNet:
         -------
         ndarray of shape (n_samples, n_classes)
         """
-        logits = logits_of(self._checked(X), *self._weights)
-        return output_of_classifier(logits.shape[1]).link(logits)
+        return self._output.link(self._logits(X))
+
+    def _logits(self, X):
+        return logits_of(self._checked(X), *self._weights)
+
+    @property
+    def _output(self):
+        return MULTILABEL if self.multilabel_ else output_of_classifier(self.coefs_[-1].shape[1])
 
     def _checked(self, X):
         return check_array(X, accept_sparse="csr", dtype=self.coefs_[0].dtype)
@@ -102,7 +114,7 @@ class ArrayNet:
         return Tags(
             estimator_type="classifier",
             target_tags=TargetTags(required=True),
-            classifier_tags=ClassifierTags(),
+            classifier_tags=ClassifierTags(multi_label=self.multilabel_),
         )
 
 
@@ -188,7 +200,8 @@ class LowRankNet(ArrayNet):
         about = [kernels] if X is None else [kernels, input_moments(net, X)]
         rebuilt = [RECONSTRUCTIONS[kind](*of) for of in zip(*about, ranks, strict=True)]
         self.seconds_ = perf_counter() - start
-        super().__init__([*rebuilt, last], net.intercepts_, net.activation, net.classes_)
+        about = net.activation, net.classes_, is_multilabel_net(net)
+        super().__init__([*rebuilt, last], net.intercepts_, *about)
         self.ranks, self.kind = list(ranks), kind
         self.hidden_ranks_ = [numerical_rank(kernel) for kernel in rebuilt]
         self.kernel_sizes_ = [*map(self._stored_size, rebuilt, self.ranks), n_nonzero([last])]

@@ -5,6 +5,7 @@ from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import check_cv
@@ -52,8 +53,8 @@ def pruning_path(
         Is cloned. Its own `prune_fraction` does not matter. Preprocessing is fitted once a fold.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Rows.
-    y : array-like of shape (n_samples,)
-        Class labels.
+    y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_classes)
+        Class labels, or multilabel targets.
     fractions : array-like of shape (n_fractions,), default=None
         Values of `prune_fraction` on the way, rising. None is 0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.85,
         0.9, 0.95 and 0.98, as far as the smallest hidden layer can lose this share of its neurons.
@@ -64,8 +65,9 @@ def pruning_path(
     cv : int, splitter or iterable, default=5
         Folds, as in `sklearn.model_selection.cross_validate`.
     scoring : str, callable, list, tuple, set or dict, default=None
-        Scores, as in `compare_with_pca`; None is accuracy, balanced accuracy and "neg_log_loss".
-        The first of them decides.
+        Scores, as in `compare_with_pca`; None is accuracy, balanced accuracy and "neg_log_loss",
+        for multilabel targets accuracy, "f1_micro" and "neg_log_loss", of all labels together. The
+        first of them decides.
     n_jobs : int, default=None
         Folds at the same time.
     params : dict, default=None
@@ -128,8 +130,9 @@ def pruning_path(
     fractions = _fractions(net) if fractions is None else _checked(fractions)
     check_scalar(n_epochs, "n_epochs", Integral, min_val=1)
     X, y, groups = indexable(X, y, groups)
-    X, y = X if hasattr(X, "shape") else np.asarray(X), np.asarray(y)
-    scoring = named_scorers(scoring)
+    X = X if hasattr(X, "shape") else np.asarray(X)
+    y = y.toarray() if issparse(y) else np.asarray(y)
+    scoring = named_scorers(scoring, y)
     fold_path = partial(_fold_path, pipeline, net, fractions, n_epochs, scoring)
     folds = list(check_cv(cv, y, classifier=True).split(X, y, groups))
     found = Parallel(n_jobs)(

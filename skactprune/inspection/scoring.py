@@ -2,6 +2,7 @@
 
 import numpy as np
 from sklearn.metrics import check_scoring, log_loss
+from sklearn.utils.multiclass import type_of_target
 
 __all__ = ["SCORING", "named_scorers", "neg_log_loss", "scores_of"]
 
@@ -15,9 +16,10 @@ def neg_log_loss(model, X, y):
         Fitted.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Rows.
-    y : array-like of shape (n_samples,)
+    y : array-like of shape (n_samples,) or (n_samples, n_classes)
         Labels. Some classes of the model may be missing, as in folds of few rows or by groups; to
-        those that the model does not know it gives the probability 0, clipped as by `log_loss`.
+        those that the model does not know it gives the probability 0, clipped as by `log_loss`. Of
+        multilabel targets, losses of the labels are added up.
 
     Returns
     -------
@@ -27,6 +29,9 @@ def neg_log_loss(model, X, y):
     if not hasattr(model, "predict_proba"):
         return np.nan
     found = model.predict_proba(X)
+    if np.ndim(y) == 2:
+        pairs = zip(np.transpose(y), found.T, strict=True)
+        return -sum(log_loss(label, p, labels=[0, 1]) for label, p in pairs)
     labels = np.union1d(model.classes_, y)
     probabilities = np.zeros((len(found), len(labels)), dtype=found.dtype)
     probabilities[:, np.searchsorted(labels, model.classes_)] = found
@@ -40,15 +45,25 @@ SCORING = {
 }
 """What is told where nothing is asked for."""
 
+MULTILABEL_SCORING = {
+    "accuracy": "accuracy",
+    "f1_micro": "f1_micro",
+    "neg_log_loss": neg_log_loss,
+}
+"""The same for multilabel targets."""
 
-def named_scorers(scoring):
+
+def named_scorers(scoring, y=None):
     """Names and scorers, checked.
 
     Parameters
     ----------
     scoring : str, callable, list, tuple, set, dict or None
         As `scoring` of `sklearn.model_selection.cross_validate`. A name alone is that of its
-        score, a callable alone has the name "score", and None is `SCORING`.
+        score, a callable alone has the name "score", and None is `SCORING`, or
+        `MULTILABEL_SCORING`.
+    y : array-like, default=None
+        Targets that are scored; None stands for classes.
 
     Returns
     -------
@@ -61,7 +76,8 @@ def named_scorers(scoring):
         For anything else.
     """
     if scoring is None:
-        return SCORING
+        labels = y is not None and type_of_target(y) == "multilabel-indicator"
+        return MULTILABEL_SCORING if labels else SCORING
     check_scoring(scoring=scoring)
     if isinstance(scoring, dict):
         return scoring

@@ -19,8 +19,8 @@ class RunningAccuracy:
     Attributes
     ----------
     value : float
-        Share of the weight of all rows that is classified rightly; NaN where no batch had class
-        labels as targets.
+        Share of the weight of all rows that is classified rightly, of several labels in all of
+        them; NaN where no batch had class labels as targets.
     """
 
     def __init__(self, threshold=None):
@@ -39,8 +39,9 @@ class RunningAccuracy:
         y_pred : torch.Tensor of shape (n_rows,) or (n_rows, n_outputs), or tuple that begins with \
 it
             Output of the net.
-        target : torch.Tensor of shape (n_rows,), or tuple that begins with it
-            Targets.
+        target : torch.Tensor of shape (n_rows,) or (n_rows, n_outputs), or tuple that begins with \
+it
+            Targets; of the latter shape integers 0 and 1 are labels.
         weight : torch.Tensor of shape (n_rows,) or None
             Weights of the rows.
         """
@@ -68,6 +69,9 @@ it
             if not classes or not ((y == 0) | (y == 1)).all():
                 return None
             y = y[:, 0]
+        if y.ndim == 2 and y.shape == logits.shape and ((y == 0) | (y == 1)).all():
+            # Labels, all of which must be right.
+            return ((logits > (self.threshold or 0.0)) == y).all(axis=1)
         if y.ndim != 1:
             return None
         if one_output:

@@ -3,7 +3,6 @@
 import numpy as np
 
 from skactprune.nets.activations import get_activation
-from skactprune.nets.outputs import output_of_classifier
 
 
 def hidden_outputs(X, coefs, intercepts, activation):
@@ -53,12 +52,6 @@ def logits_of(X, coefs, intercepts, activation):
     logits = hidden.dot(coefs[-1])
     logits += intercepts[-1]
     return _as_rows(logits)
-
-
-def class_indices(X, coefs, intercepts, activation):
-    """Index of the most probable class of every row; parameters as above, output last."""
-    logits = logits_of(X, coefs, intercepts, activation)
-    return output_of_classifier(logits.shape[1]).indices(logits)
 
 
 def _through(h, coefs, intercepts, activation):

@@ -24,6 +24,20 @@ class WeightedLogLoss(nn.Module):
         return loss if weight is None else (loss * weight).sum() / weight.sum()
 
 
+class WeightedLabelLoss(nn.Module):
+    """Cross-entropy of the logits of labels, each of which a row has or has not.
+
+    It is the sum over the labels, averaged with the sample weights of the batch, as in
+    ``MLPClassifier``. Targets are 0 and 1, of shape (n_rows, n_labels).
+    """
+
+    def forward(self, logits, target):
+        y, weight = target if isinstance(target, (tuple, list)) else (target, None)
+        losses = F.binary_cross_entropy_with_logits(logits, y.to(logits.dtype), reduction="none")
+        loss = losses.sum(dim=1)
+        return loss.mean() if weight is None else (loss * weight).sum() / weight.sum()
+
+
 class WeightedSquaredLoss(nn.Module):
     """Half the squared distance from outputs to targets, averaged with the weights of the rows.
 
@@ -128,27 +142,30 @@ class SoftmaxLoss(NumpyLoss):
 
 
 class LogisticLoss(NumpyLoss):
-    """Cross-entropy of the logit of the second of two classes; the targets are 0 and 1."""
+    """Cross-entropy of the logit of the second of two classes, or of each label.
+
+    The targets are 0 and 1, of shape (n_rows,) or (n_rows, n_labels).
+    """
 
     def backward(self, outputs, y, factor, gradient):
-        target = y.astype(self.dtype)
-        logit = outputs[0].copy()
-        np.negative(logit, out=gradient[0])
+        target = y.astype(self.dtype).reshape(outputs.shape[::-1])
+        logits = outputs.T.copy()
+        np.negative(outputs, out=gradient)
         np.exp(gradient, out=gradient)
         np.add(gradient, 1, out=gradient)
         np.reciprocal(gradient, out=gradient)
-        np.subtract(gradient, target, out=gradient)
+        np.subtract(gradient, target.T, out=gradient)
         np.multiply(gradient, factor, out=gradient)
-        return logit, target
+        return logits, target
 
     @staticmethod
-    def rows(logit, target):
-        logit = logit.astype(np.float64)
-        return np.logaddexp(0.0, logit) - logit * target
+    def rows(logits, target):
+        logits = logits.astype(np.float64)
+        return (np.logaddexp(0.0, logits) - logits * target).sum(axis=1)
 
     @staticmethod
     def fits(y, n_outputs):
-        return y.dtype.kind in "iuf" and y.ndim == 1
+        return y.dtype.kind in "iuf" and y.size == len(y) * n_outputs
 
 
 class SquaredLoss(NumpyLoss):
@@ -186,4 +203,6 @@ def numpy_loss(criterion, n_outputs):
     """
     if type(criterion) is WeightedLogLoss:
         return LogisticLoss if n_outputs == 1 else SoftmaxLoss
+    if type(criterion) is WeightedLabelLoss:
+        return LogisticLoss
     return SquaredLoss if type(criterion) is WeightedSquaredLoss else None

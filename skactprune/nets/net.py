@@ -202,6 +202,25 @@ class MLPNet(LeanLoop, NeuralNetClassifier):
     """skorch classifier for `MLP`; see `LeanLoop` and ``skorch.NeuralNetClassifier``."""
 
 
+class MultilabelNet(MLPNet):
+    """The same for rows that have any number of labels, each with an output of its own."""
+
+    def predict(self, X):
+        """Which labels rows have.
+
+        Parameters
+        ----------
+        X : input data
+            As for ``skorch.NeuralNet``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_labels)
+            0 or 1.
+        """
+        return (self.predict_proba(X) > 0.5).astype(np.int64)
+
+
 def end_training(net, reason):
     """End the training of a skorch net with this epoch.
 

@@ -1,6 +1,6 @@
 """One record for each meaning of what the output layer gives, in numpy and ONNX.
 
-That two classes have one output, and more classes one each, is decided here.
+That two classes have one output, and more classes and labels one each, is decided here.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ class Output:
     Attributes
     ----------
     name : str
-        What scikit-learn's `out_activation_` calls it.
+        What the register calls it.
     width : callable
         Takes the number of targets, for a classifier of its classes; returns that of outputs.
     link : callable
@@ -33,12 +33,15 @@ class Output:
         `constant` and the `dtype` of the logits, and the names of the logits and of the result.
     log_link : callable or None
         As `link`, but returns the logarithms, also of what rounds to 0. None but for classifiers.
-    indices : callable or None
-        Takes logits; returns the index of the most probable class of every row, of shape
-        (n_samples,) and type intp. None but for classifiers.
-    onnx_indices : callable or None
-        The same as nodes of a graph: takes the graph and the name of the logits; returns the name
-        of the indices.
+    predict : callable or None
+        Takes logits and class labels; returns the most probable class of every row, of shape
+        (n_samples,), or which labels it has, of shape (n_samples, n_classes). None but for
+        classifiers.
+    onnx_predict : callable or None
+        The same as nodes of a graph: takes the graph, the name of the logits, the class labels and
+        the name of the result; returns the sizes of its dimensions after the first.
+    activation : str or None
+        What scikit-learn's `out_activation_` calls it; None where that is the name.
     """
 
     name: str
@@ -46,8 +49,9 @@ class Output:
     link: Callable
     onnx_link: Callable
     log_link: Callable | None = None
-    indices: Callable | None = None
-    onnx_indices: Callable | None = None
+    predict: Callable | None = None
+    onnx_predict: Callable | None = None
+    activation: str | None = None
 
 
 def add_output(output):
@@ -90,13 +94,21 @@ def get_output(output):
     return OUTPUTS.look_up(output)
 
 
-def output_for_classes(n_classes):
-    """Output of a classifier of `n_classes` classes."""
+def output_for_classes(n_classes, multilabel=False):
+    """Output of a classifier of `n_classes` classes, of which a row has one, or any number."""
+    if multilabel:
+        return MULTILABEL
     return LOGISTIC if n_classes == 2 else SOFTMAX
 
 
+def is_multilabel_net(net):
+    """Whether a fitted classifier, of scikit-learn too, tells which labels a row has."""
+    sees_each = getattr(net, "out_activation_", None) == "logistic"
+    return getattr(net, "multilabel_", sees_each and net.coefs_[-1].shape[1] > 1)
+
+
 def output_of_classifier(n_outputs):
-    """Output of a classifier whose output layer has `n_outputs` neurons."""
+    """Output of a classifier of one class a row whose output layer has `n_outputs` neurons."""
     return LOGISTIC if n_outputs == LOGISTIC.width(2) else SOFTMAX
 
 
@@ -119,8 +131,8 @@ def _log_logistic(logits):
     return log_expit(np.hstack([-logits, logits]))
 
 
-def _is_positive(logits):
-    return (logits[:, 0] > 0).astype(np.intp)
+def _positive(logits, classes):
+    return classes[(logits[:, 0] > 0).astype(np.intp)]
 
 
 def _onnx_logistic(graph, logits, result):
@@ -129,10 +141,16 @@ def _onnx_logistic(graph, logits, result):
     graph.add("Concat", [negative, positive], result, axis=1)
 
 
-def _onnx_is_positive(graph, logits):
+def _onnx_above_zero(graph, logits, result=None):
     above = graph.add("Greater", [logits, graph.constant("zero", np.zeros(1, graph.dtype))])
-    index = graph.cast(above, np.dtype(np.int64))
-    return graph.add("Reshape", [index, graph.constant("column", np.array([-1]))])
+    return graph.cast(above, np.dtype(np.int64), result)
+
+
+def _onnx_positive(graph, logits, classes, result):
+    columns = [_onnx_above_zero(graph, logits), graph.constant("column", np.array([-1]))]
+    index = graph.add("Reshape", columns)
+    graph.add("Gather", [graph.constant("classes", classes), index], result)
+    return ()
 
 
 LOGISTIC = add_output(
@@ -142,8 +160,8 @@ LOGISTIC = add_output(
         link=_logistic,
         onnx_link=_onnx_logistic,
         log_link=_log_logistic,
-        indices=_is_positive,
-        onnx_indices=_onnx_is_positive,
+        predict=_positive,
+        onnx_predict=_onnx_positive,
     )
 )
 
@@ -175,16 +193,18 @@ def _below_zero(logits):
     return columns
 
 
-def _largest(logits):
-    return logits.argmax(axis=1)
+def _largest(logits, classes):
+    return classes[logits.argmax(axis=1)]
 
 
 def _onnx_softmax(graph, logits, result):
     graph.add("Softmax", [logits], result, axis=1)
 
 
-def _onnx_largest(graph, logits):
-    return graph.add("ArgMax", [logits], axis=1, keepdims=0)
+def _onnx_largest(graph, logits, classes, result):
+    index = graph.add("ArgMax", [logits], axis=1, keepdims=0)
+    graph.add("Gather", [graph.constant("classes", classes), index], result)
+    return ()
 
 
 SOFTMAX = add_output(
@@ -194,7 +214,41 @@ SOFTMAX = add_output(
         link=_softmax,
         onnx_link=_onnx_softmax,
         log_link=_log_softmax,
-        indices=_largest,
-        onnx_indices=_onnx_largest,
+        predict=_largest,
+        onnx_predict=_onnx_largest,
+    )
+)
+
+
+# -- one column for each label, of which a row has any number ---------------------------------
+
+
+def _each_logistic(logits):
+    return get_activation("logistic").apply(logits.copy())
+
+
+def _each_positive(logits, classes):
+    return (logits > 0).astype(np.int64)
+
+
+def _onnx_each_logistic(graph, logits, result):
+    graph.add("Sigmoid", [logits], result)
+
+
+def _onnx_each_positive(graph, logits, classes, result):
+    _onnx_above_zero(graph, logits, result)
+    return (len(classes),)
+
+
+MULTILABEL = add_output(
+    Output(
+        "multilabel",
+        width=_one_each,
+        link=_each_logistic,
+        onnx_link=_onnx_each_logistic,
+        log_link=log_expit,
+        predict=_each_positive,
+        onnx_predict=_onnx_each_positive,
+        activation="logistic",
     )
 )

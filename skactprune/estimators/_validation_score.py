@@ -1,0 +1,95 @@
+"""How well a net in training does on rows that it does not learn from."""
+
+from inspect import signature
+from numbers import Real
+
+import torch
+from sklearn.metrics import check_scoring, get_scorer_names
+from skorch.utils import to_device
+
+from skactprune._validation import ROWS, map_rows
+from skactprune.chunks import Chunks, FiledRows
+from skactprune.nets.batches import TrainingData
+from skactprune.nets.inference import logits_of
+
+
+class Validation:
+    """Loss and score on validation rows.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its ``activation``, and its ``scoring``: None, "loss", the name of a scorer or a scorer.
+    task : Task
+        What is learned.
+    as_of_now : callable
+        Takes a net; returns an estimator that predicts as it does, for scorers.
+    rows : tuple
+        Rows, targets and weights, or None for these.
+
+    Attributes
+    ----------
+    data : TrainingData
+        The rows.
+    """
+
+    def __init__(self, estimator, task, as_of_now, rows):
+        X, y, sample_weight = rows
+        self.data = TrainingData(X, task.encode(y), sample_weight)
+        self._activation, self._scoring = estimator.activation, estimator.scoring
+        target = torch.from_numpy(self.data.y)
+        weight = None if sample_weight is None else torch.from_numpy(sample_weight)
+        self._target = target if weight is None else (target, weight)
+        if self._scoring is None:
+            self._score = lambda net, logits: task.score(y, task.predict(logits), sample_weight)
+        elif self._scoring != "loss":
+            scorer = check_scoring(estimator, self._scoring)
+            weighted = sample_weight is not None and _takes_weights(scorer)
+            how = {"sample_weight": sample_weight} if weighted else {}
+            X = _in_chunks(X) if isinstance(X, FiledRows) else X
+            self._score = lambda net, logits: scorer(as_of_now(net), X, y, **how)
+
+    def __call__(self, net):
+        """Loss, without penalties, and score of a net as it is now, two floats.
+
+        Raises
+        ------
+        ValueError
+            For a score that is no number.
+        """
+        parameters = net.module_.numpy_parameters()
+        logits = map_rows(lambda rows: logits_of(rows, *parameters, self._activation), self.data.X)
+        outputs, target = torch.from_numpy(logits), self._target
+        if net.device != "cpu":
+            outputs, target = to_device((outputs, target), net.device)
+        with torch.no_grad():
+            loss = float(net.criterion_(outputs, target))
+        if self._scoring == "loss":
+            return loss, -loss
+        score = self._score(net, logits)
+        if not isinstance(score, Real):
+            raise ValueError(
+                f"scoring={self._scoring!r} returned {score!r}; it must return one number."
+            )
+        return loss, float(score)
+
+
+def check_scorer(scoring):
+    """Raise ValueError for the name of a scorer that scikit-learn does not know."""
+    names = get_scorer_names()
+    if isinstance(scoring, str) and scoring not in ("loss", *names):
+        raise ValueError(
+            f"scoring={scoring!r} must be None, 'loss', a scorer, or the name of one: "
+            f"{', '.join(names)}."
+        )
+
+
+def _in_chunks(rows):
+    """Rows that are not in memory, as estimators take them."""
+    starts = range(0, len(rows), ROWS)
+    return Chunks(rows.__getitem__, [slice(start, start + ROWS) for start in starts])
+
+
+def _takes_weights(scorer):
+    """Whether a scorer, or the metric that it is made of, takes the weights of rows."""
+    return "sample_weight" in signature(getattr(scorer, "_score_func", scorer)).parameters
