@@ -145,6 +145,11 @@ class SharedWeights(Probe):
     def __init__(self):
         self.labels = None
 
+    @property
+    def may_merge(self):
+        """Whether no values are shared yet, which sums would not be among."""
+        return self.labels is None
+
     def cut(self, keep):
         """Forget the weights of neurons that have left."""
         if self.labels is not None:

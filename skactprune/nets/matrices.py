@@ -1,5 +1,7 @@
 """Weights of layers as matrices, a row for each neuron."""
 
+import numpy as np
+
 
 def matrix(weight):
     """Weights as (n_out, n_in), all weights into a channel of a convolution in one row."""
@@ -34,6 +36,25 @@ def cut(matrices, keep):
     """
     columns = [slice(None), *keep[:-1]]
     return [
-        matrix[kept][:, kept_in]
+        matrix[kept][:, kept_inputs(kept_in, matrix.shape[1])]
         for matrix, kept, kept_in in zip(matrices, keep, columns, strict=True)
     ]
+
+
+def kept_inputs(kept, n_in):
+    """Which inputs a layer keeps, of which each neuron before it gives as many.
+
+    Parameters
+    ----------
+    kept : bool ndarray of shape (n_before,) or slice
+        True for the neurons of the layer before that stay.
+    n_in : int
+        Number of inputs; a multiple of ``n_before`` where any of these leaves.
+
+    Returns
+    -------
+    bool ndarray of shape (n_in,) or slice
+    """
+    if isinstance(kept, slice) or kept.all():
+        return slice(None)
+    return np.repeat(kept, n_in // len(kept))

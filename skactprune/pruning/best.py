@@ -3,6 +3,9 @@
 import numpy as np
 from skorch.callbacks import Callback, Checkpoint, EarlyStopping
 
+# What a checkpoint keeps that has the shapes of the module.
+SHAPED = ("f_params", "f_optimizer")
+
 
 def forget_best(run, *, save):
     """Let callbacks that bring weights back forget those from before a round of the last epoch.
@@ -37,7 +40,22 @@ def forget_best(run, *, save):
                 callback.best_score_ = _worst(callback)
 
 
-def have_last_word(run):
+def save_best(net):
+    """Let checkpoints that brought the best weights back keep them in the shapes of now.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        Net whose module has lost neurons when training was over.
+    """
+    for _, callback in net.callbacks_:
+        if isinstance(callback, Checkpoint) and callback.load_best:
+            files = callback.get_formatted_files(net)
+            files = {name: file for name, file in files.items() if file and name in SHAPED}
+            net.save_params(**files, use_safetensors=callback.use_safetensors)
+
+
+def have_last_word(run, *, cut):
     """Let a run look at its weights once more, when all callbacks were told of the end.
 
     Those that come after the pruner may bring weights back, too.
@@ -46,20 +64,23 @@ def have_last_word(run):
     ----------
     run : Run
         The run; training has ended, and callbacks are being told.
+    cut : bool
+        See `Run.finish`.
     """
     # skorch goes through the list itself, so that what is added meanwhile comes last.
-    run.net.callbacks_.append(("_last_word", LastWord(run)))
+    run.net.callbacks_.append(("_last_word", LastWord(run, cut)))
 
 
 class LastWord(Callback):
     """Looks at pruned weights once, and is gone."""
 
-    def __init__(self, run):
-        self.run = run
+    def __init__(self, run, cut):
+        self.run, self.cut = run, cut
 
     def on_train_end(self, net, X=None, y=None, **kwargs):
         net.callbacks_ = [pair for pair in net.callbacks_ if not isinstance(pair[1], LastWord)]
         self.run.warn_if_awake("When training ended")
+        self.run.last_word(self.cut)
 
 
 def _worst(callback):

@@ -1,6 +1,7 @@
 """Who feeds whom: layers that are a chain, and layers of which that is not known."""
 
 from contextlib import nullcontext
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from numbers import Integral
@@ -37,6 +38,8 @@ class Chain:
     """
 
     traced = True
+    # Neurons leave with each round, and none is left to leave in the end.
+    feeds = {}
 
     def __init__(self, shapes):
         self.shapes = [tuple(int(n) for n in shape) for shape in shapes]
@@ -216,7 +219,7 @@ class Chain:
         """Probes that make sure that the module is what it is taken for."""
         return []
 
-    def is_of(self, module):
+    def is_of(self, module, masks):
         """Whether a module has such layers; cutting keeps them in step."""
         return True
 
@@ -320,6 +323,8 @@ class Loose:
         Whether a batch has told which layer is the output layer.
     """
 
+    feeds = {}
+
     def __init__(
         self, shapes, names=(), output="", norms=None, learning=(), fractions=None, traced=True
     ):
@@ -331,15 +336,9 @@ class Loose:
 
     def of_shapes(self, shapes):
         """Layout of the same kind."""
-        return Loose(
-            shapes,
-            self.names,
-            self.output,
-            self.norms,
-            self.learning,
-            self.fractions,
-            self.traced,
-        )
+        layout = copy(self)
+        layout.shapes = [tuple(int(n) for n in shape) for shape in shapes]
+        return layout
 
     def part(self, depths):
         """Layout of some of the hidden layers."""
@@ -353,13 +352,13 @@ class Loose:
         """Hidden layers in order of definition, then the output layer."""
         return [module.get_submodule(name) for name in (*self.names, self.output)]
 
-    def is_of(self, module):
-        """Whether a module has these layers, in these shapes."""
+    def is_of(self, module, masks):
+        """Whether a module has these layers, in the shapes of masks."""
         parts = dict(module.named_modules())
         if not all(name in parts for name in (*self.names, self.output)):
             return False
         found = [matrix(layer.weight).shape for layer in self.layers(module)[:-1]]
-        return [tuple(shape) for shape in found] == self.shapes
+        return [tuple(shape) for shape in found] == [mask.shape for mask in masks.current]
 
     def columns(self, depth, live):
         """Original indices of the inputs of layer `depth`."""

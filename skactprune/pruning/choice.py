@@ -1,5 +1,6 @@
 """Which layers of a module are pruned, and why others are not."""
 
+from functools import partial
 from numbers import Real
 
 from torch import nn
@@ -11,6 +12,7 @@ from skactprune.nets.matrices import matrix
 from skactprune.nets.mlp import MLP
 from skactprune.pruning import surgery
 from skactprune.pruning.chain import Chain, Loose
+from skactprune.pruning.conv_chain import ConvChain, feeds_of
 from skactprune.pruning.passes import NORMS, PRUNABLE
 
 N_NAMED = 12
@@ -38,7 +40,7 @@ def layout_of(module, trace=None, ignored_layers=(), layer_fractions=None):
 
     Returns
     -------
-    Chain or Loose
+    Chain, Loose or ConvChain
 
     Raises
     ------
@@ -93,7 +95,9 @@ class _Choice:
         for name in names:
             surgery.check_maskable(self._layers[name], name)
         self._tell(names)
-        return Loose(
+        feeds = feeds_of(self._module, self._trace, names, self._outputs[-1])
+        kind = partial(ConvChain, feeds=feeds) if feeds else Loose
+        return kind(
             [matrix(self._layers[name].weight).shape for name in names],
             names,
             self._outputs[-1],

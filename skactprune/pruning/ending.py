@@ -48,6 +48,11 @@ class Ending:
         """Whether the call ends in the middle of something: of an epoch, or by an error."""
         return self._open or self._failed
 
+    def reaches_end(self, net):
+        """Whether the call was asked for all epochs that a fit has, or those that were missing."""
+        limit = net.max_epochs
+        return self._start + (limit if self._asked is None else self._asked) >= limit
+
     def tell(self, net, run, missed):
         """Warn if rounds are missing and no further call is to be expected.
 
@@ -63,10 +68,9 @@ class Ending:
         limit = net.max_epochs
         before, self._max_epochs = self._max_epochs or limit, limit
         n_asked = limit if self._asked is None else self._asked
-        reaches_end = self._start + n_asked >= limit
         has_told = self._start >= max(limit, before) and n_asked < limit
         missing = run.done < len(run.shares)
-        if self._failed or not missing or not reaches_end or has_told:
+        if self._failed or not missing or not self.reaches_end(net) or has_told:
             return
         reached = (
             f"Stochastic Optimizer: Maximum iterations ({limit}) reached"

@@ -1,6 +1,7 @@
 """Forward passes besides those of training, and what they find: who is called, who feeds whom."""
 
 import random
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 
@@ -33,12 +34,18 @@ class Trace:
         Normalization that gets what a layer puts out, by layer.
     learning : set of torch.nn.Module
         Normalizations that keep running statistics, and update them in training.
+    calls : Counter
+        How often layers, and ``nn.Sequential``, were called, in both modes together.
+    dims : dict of torch.nn.Module to int
+        Number of dimensions of what a layer puts out, by layer.
     """
 
     called: set
     outputs: list
     norms: dict
     learning: set
+    calls: Counter
+    dims: dict
 
 
 def traced(net, batch, fit_params):
@@ -64,6 +71,7 @@ def traced(net, batch, fit_params):
     module, seen = net.module_, _Seen()
     layers = [part for part in module.modules() if isinstance(part, PRUNABLE)]
     norms = [part for part in module.modules() if isinstance(part, NORMS)]
+    sequences = [part for part in module.modules() if isinstance(part, nn.Sequential)]
     handles = []
     try:
         with Context(lambda: [handle.remove() for handle in handles]):
@@ -71,6 +79,8 @@ def traced(net, batch, fit_params):
                 handles.append(part.register_forward_hook(seen.hear_layer))
             for part in norms:
                 handles.append(part.register_forward_hook(seen.hear_norm))
+            for part in sequences:
+                handles.append(part.register_forward_hook(seen.hear_call))
             for training in (False, True):
                 _pass(net, batch, fit_params, training)
     except Exception:
@@ -82,7 +92,7 @@ def traced(net, batch, fit_params):
 def _pass(net, batch, fit_params, training):
     module = net.module_
     # With gradients: their graph tells who feeds whom.
-    with _same_draws(net), _same_modes(module), _same_buffers(module), torch.enable_grad():
+    with _same_draws(net), same_modes(module), _same_buffers(module), torch.enable_grad():
         module.train(training)
         net.infer(unpack_data(batch)[0], **fit_params)
 
@@ -93,8 +103,14 @@ class _Seen:
     def __init__(self):
         self.called, self._nodes, self._outputs = {}, {}, []
         self._norms, self._learning = {}, set()
+        self._calls, self._dims = Counter(), {}
+
+    def hear_call(self, part, inputs, output):
+        self._calls[part] += 1
 
     def hear_layer(self, layer, inputs, z):
+        self._calls[layer] += 1
+        self._dims[layer] = z.dim()
         self.called.pop(layer, None)
         self.called[layer] = True
         if z.grad_fn is not None:
@@ -115,7 +131,12 @@ class _Seen:
         known = set(self._nodes.values())
         outputs = [layer for layer in self.called if layer in known and layer not in feeding]
         return Trace(
-            set(self.called), outputs or list(self.called)[-1:], self._norms, self._learning
+            set(self.called),
+            outputs or list(self.called)[-1:],
+            self._norms,
+            self._learning,
+            self._calls,
+            self._dims,
         )
 
     def _feeding(self):
@@ -156,7 +177,7 @@ def renew_statistics(net, dataset, names, fit_params):
     if not norms:
         return
     momenta = [partial(setattr, norm, "momentum", norm.momentum) for norm in norms]
-    with _same_draws(net), _same_modes(module), Context(*momenta), torch.no_grad():
+    with _same_draws(net), same_modes(module), Context(*momenta), torch.no_grad():
         module.eval()
         for norm in norms:
             for name in STATISTICS:
@@ -166,6 +187,60 @@ def renew_statistics(net, dataset, names, fit_params):
             norm.training, norm.momentum = True, None
         for batch in net.get_iterator(dataset, training=True):
             net.infer(unpack_data(batch)[0], **fit_params)
+
+
+def outputs_of(net, dataset, fit_params):
+    """What a module puts out for the first batch of a dataset, in evaluation mode.
+
+    Modes, buffers and random generators are as they were afterwards.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        Initialized net.
+    dataset : Dataset
+        Rows.
+    fit_params : dict
+        What the module gets besides.
+
+    Returns
+    -------
+    list of torch.Tensor
+        All of them, if it puts out a tuple, a list or a dict.
+    """
+    module = net.module_
+    with _same_draws(net), same_modes(module), _same_buffers(module), torch.no_grad():
+        module.eval()
+        batch = next(iter(net.get_iterator(dataset, training=False)))
+        return list(_tensors(net.infer(unpack_data(batch)[0], **fit_params)))
+
+
+def check_same(before, after):
+    """Raise ValueError unless outputs are the same but for rounding.
+
+    Parameters
+    ----------
+    before, after : list of torch.Tensor
+        As `outputs_of` gives them.
+    """
+    if len(before) != len(after):
+        raise ValueError("the number of outputs is another one")
+    for old, new in zip(before, after, strict=True):
+        if old.shape != new.shape:
+            raise ValueError(f"outputs of shape {tuple(old.shape)} are of {tuple(new.shape)}")
+        if not old.is_floating_point() or not old.numel():
+            continue
+        difference, largest = (old - new).abs().max(), old.abs().max()
+        if not difference <= largest * torch.finfo(old.dtype).eps ** 0.5:
+            raise ValueError(f"outputs up to {largest:.3g} would differ by {difference:.3g}")
+
+
+def _tensors(found):
+    if torch.is_tensor(found):
+        yield found
+    elif isinstance(found, (list, tuple, dict)):
+        for part in found.values() if isinstance(found, dict) else found:
+            yield from _tensors(part)
 
 
 def _same_draws(net):
@@ -187,7 +262,7 @@ def _same_draws(net):
     return Context(*restores)
 
 
-def _same_modes(module):
+def same_modes(module):
     """Every part is in the mode that it was in, afterwards."""
     return Context(
         *(partial(setattr, part, "training", part.training) for part in module.modules())

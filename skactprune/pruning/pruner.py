@@ -337,7 +337,9 @@ class Pruner(TakesNames, Callback):
         run.end(self, checks=not self.ending_.within_epoch)
         if run.begun:
             self.method_.end(run)
-        self.unlabeled_ = self.training_ = run.rows = None
+        self.unlabeled_ = self.training_ = None
+        over = self.ending_.reaches_end(net) and not self.ending_.within_epoch
+        run.finish(self, cut=over)
         missed = f"not prune_fraction={self.prune_fraction!r}"
         if run.target is None:
             missed = f"not yet what {run.own_threshold} leaves"

@@ -16,11 +16,12 @@ from skactprune._warnings import warn
 from skactprune.nets.matrices import matrix
 from skactprune.nets.world import same_world
 from skactprune.pruning import surgery
-from skactprune.pruning.best import forget_best, have_last_word
+from skactprune.pruning.best import forget_best, have_last_word, save_best
 from skactprune.pruning.chain import floors_of
 from skactprune.pruning.choice import found_zeros, layout_of
 from skactprune.pruning.looks import require_gradients
 from skactprune.pruning.masks import Masks
+from skactprune.pruning.passes import check_same, outputs_of
 from skactprune.pruning.probes.rows import Rows
 
 
@@ -875,11 +876,7 @@ class Run:
             masks = self.masks.replaced(masks)
         with self.transaction():
             self.masks, stayed = self.layout.prune(self.net, masks, cut=cut, refit=refit)
-            if not all(kept.all() for kept in stayed):
-                for probe in self._probes.values():
-                    probe.cut(stayed)
-                # What other methods have left is cut by nobody: they would begin anew.
-                self._saved = {}
+            self._cut_probes(stayed)
             self.hold_masks(hold)
 
     def drop_features(self, gone, refit=None):
@@ -999,7 +996,7 @@ class Run:
     def is_of(self, net):
         """Whether the module of a net is the one that was trained so far, or a copy of it."""
         never_saw_a_batch = not self.layout.traced and not self.epoch
-        same = self.module in (None, net.module_) and self.layout.is_of(net.module_)
+        same = self.module in (None, net.module_) and self.layout.is_of(net.module_, self.masks)
         return same and not never_saw_a_batch
 
     # -- for the pruner ---------------------------------------------------------------------
@@ -1094,8 +1091,65 @@ class Run:
             forget_best(self, save=True)
             self.warn_if_awake("When training ended")
         self.zero_masked()
-        if self.net.callbacks_[-1][1] is not told and self._held:
-            have_last_word(self)
+
+    def finish(self, told, cut):
+        """Have the last word when all callbacks were told of the end of a fit.
+
+        Parameters
+        ----------
+        told : skorch.callbacks.Callback
+            Callback that was told of the end.
+        cut : bool
+            Whether training is over, so that neurons leave of which it is known whom they feed.
+        """
+        cut = bool(cut and self.begun and self.layout.feeds and self.history and not self.pending)
+        if self.net.callbacks_[-1][1] is not told and (self._held or cut):
+            have_last_word(self, cut=cut)
+        else:
+            self.last_word(cut)
+
+    def last_word(self, cut):
+        """End a fit, after `cut` where that is asked for."""
+        if cut and not any(self.masks.sizes):
+            self.cut()
+        self.rows = None
+
+    def cut(self):
+        """Let neurons leave that do nothing, where it is known whom they feed; or all stay.
+
+        The net predicts what it did. Where that is not so for a batch, as its module does
+        something else with its layers besides calling them, it stays as it is, with a warning.
+        """
+        net, training = self.net, self.rows.training
+        surgery.give_own_module(net)
+        self.module = net.module_
+        n_before = sum(p.numel() for p in net.module_.parameters())
+        before = outputs_of(net, training, self.fit_params)
+        try:
+            with self.transaction():
+                self._cut()
+                check_same(before, outputs_of(net, training, self.fit_params))
+        except Exception as error:
+            warn(
+                f"Pruner leaves the shapes of {type(net.module_).__name__} as they are, with "
+                f"masked weights: without the neurons that have none it would not predict what it "
+                f"does ({error})."
+            )
+        if sum(p.numel() for p in net.module_.parameters()) < n_before:
+            save_best(net)
+
+    def _cut(self):
+        merge = all(probe.may_merge for probe in self._probes.values())
+        self.masks, stayed = self.layout.cut(self.net, self.masks, merge)
+        self._cut_probes(stayed)
+        self.hold_masks(self.holds)
+
+    def _cut_probes(self, stayed):
+        if not all(kept.all() for kept in stayed):
+            for probe in self._probes.values():
+                probe.cut(stayed)
+            # What other methods have left is cut by nobody: they would begin anew.
+            self._saved = {}
 
     def restore_world(self):
         """Leave the calling thread as it was at the start, whatever an interrupt has left."""

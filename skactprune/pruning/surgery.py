@@ -8,12 +8,17 @@ import copy
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import _WeightNorm
 
 from skactprune.nets.matrices import stored_like
 from skactprune.pruning.masks import cascade
+
+# Where layers and normalizations keep how many entries their tensors have, of outputs and inputs.
+SIZES = (
+    {"out_features", "out_channels", "num_features", "num_parameters"},
+    {"in_features", "in_channels"},
+)
 
 
 @torch.no_grad()
@@ -282,6 +287,38 @@ def cutters(layers, keep):
 
 
 def _cut_layer(layer, optimizer, cutter):
+    _cut_tensors(layer, optimizer, cutter)
+    layer.out_features, layer.in_features = cutter.n_out, cutter.n_in
+
+
+@torch.no_grad()
+def cut_axis(part, optimizer, axis, kept):
+    """Cut entries out of all tensors of a part of a module, and of its optimizer state.
+
+    Parameters
+    ----------
+    part : torch.nn.Module
+        A layer that has its own weight, or anything with an entry for each of its channels.
+    optimizer : torch.optim.Optimizer
+        Its per-parameter state of the shape of a parameter is cut likewise.
+    axis : {0, 1}
+        Whether outputs or inputs leave.
+    kept : bool ndarray of shape (n,)
+        True for those that stay.
+    """
+    index = torch.from_numpy(np.flatnonzero(kept))
+
+    def cutter(tensor):
+        if tensor.dim() <= axis or tensor.shape[axis] != len(kept):
+            return tensor
+        return tensor.index_select(axis, index.to(tensor.device))
+
+    _cut_tensors(part, optimizer, cutter)
+    for name in vars(part).keys() & SIZES[axis]:
+        setattr(part, name, len(index))
+
+
+def _cut_tensors(layer, optimizer, cutter):
     for parameter in layer.parameters():
         _map_state(optimizer, parameter, cutter)
         parameter.grad = None
@@ -290,7 +327,6 @@ def _cut_layer(layer, optimizer, cutter):
     for module in layer.modules():
         for name, buffer in module.named_buffers(recurse=False):
             setattr(module, name, cutter(buffer))
-    layer.out_features, layer.in_features = cutter.n_out, cutter.n_in
 
 
 class _Cutter:
@@ -379,6 +415,28 @@ def forget(optimizer, parameters):
         optimizer.state.pop(parameter, None)
 
 
+def give_own_module(net):
+    """Give a net a copy of its module, with the optimizer state, where it is a parameter itself.
+
+    What is done to it then does not change the parameter ``module``, which `clone` copies.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        Initialized net.
+    """
+    if net.module is not net.module_:
+        return
+    module = copy.deepcopy(net.module_)
+    twins = dict(zip(net.module_.parameters(), module.parameters(), strict=True))
+    optimizer = net.optimizer_
+    for group in optimizer.param_groups:
+        group["params"] = [twins.get(parameter, parameter) for parameter in group["params"]]
+    for parameter in twins.keys() & optimizer.state.keys():
+        optimizer.state[twins[parameter]] = optimizer.state.pop(parameter)
+    net.module_ = module
+
+
 def snapshot(module, optimizer):
     """Function that gives a module and its optimizer back what they hold now.
 
@@ -402,9 +460,8 @@ def snapshot(module, optimizer):
         for name, buffer in part.named_buffers(recurse=False)
     ]
     sizes = [
-        (part, part.in_features, part.out_features)
+        (part, {name: vars(part)[name] for name in vars(part).keys() & set().union(*SIZES)})
         for part in module.modules()
-        if isinstance(part, nn.Linear)
     ]
 
     def restore():
@@ -416,7 +473,7 @@ def snapshot(module, optimizer):
                 optimizer.state[parameter] = state
         for part, name, buffer in buffers:
             setattr(part, name, buffer)
-        for part, n_in, n_out in sizes:
-            part.in_features, part.out_features = n_in, n_out
+        for part, numbers in sizes:
+            vars(part).update(numbers)
 
     return restore

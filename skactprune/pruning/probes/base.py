@@ -15,9 +15,12 @@ class Probe:
     reads_rows : bool
         Whether what it learns comes from the rows that pruning looks at, which may be unlabelled
         ones.
+    may_merge : bool
+        Whether weights that read several constants may be added up; see `ConvChain.cut`.
     """
 
     reads_rows = False
+    may_merge = True
 
     def attach(self, run):
         """Begin to watch. Called whenever training starts, after `load` where it goes on.

@@ -1,6 +1,7 @@
 """Layers whose weights are the product of two matrices."""
 
 from skactprune.nets.factors import SparseFactors
+from skactprune.nets.matrices import kept_inputs
 from skactprune.pruning.probes.base import Probe
 
 
@@ -25,7 +26,7 @@ class Factors(Probe):
         """Forget neurons that have left."""
         inputs = [slice(None), *keep[:-1]]
         self.layers = [
-            factors and factors.cut(rows, columns)
+            factors and factors.cut(rows, kept_inputs(columns, factors.right.shape[1]))
             for factors, rows, columns in zip(self.layers, keep, inputs, strict=True)
         ]
 

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch.nn.utils import parametrize
 
+from skactprune.nets.matrices import kept_inputs
 from skactprune.pruning.probes.base import Probe
 
 
@@ -197,8 +198,8 @@ def chosen(tensor, rows, columns):
     """Rows, and columns of a matrix, of a tensor; bool arrays, or None for all."""
     if rows is not None:
         tensor = tensor[_indices(rows, tensor.device)]
-    if columns is not None and tensor.dim() > 1:
-        tensor = tensor[:, _indices(columns, tensor.device)]
+    if columns is not None and tensor.dim() > 1 and not columns.all():
+        tensor = tensor[:, _indices(kept_inputs(columns, tensor.shape[1]), tensor.device)]
     return tensor
 
 
