@@ -353,7 +353,7 @@ def test_layers_that_get_their_sizes_with_the_first_batch():
     module = nn.Sequential(nn.LazyLinear(20), nn.LazyBatchNorm1d(), nn.ReLU(), nn.LazyLinear(2))
     pruner, module, told = fit(module)
     assert told == [] and pruner.layer_names_ == ["0"]
-    assert float((module[0].weight == 0).float().mean()) == pruner.masks_.sparsity == 0.5
+    assert module[0].out_features == 10 and pruner.masks_.sparsity == 0.5
 
 
 def test_looking_at_a_net_leaves_its_training_as_it_was():

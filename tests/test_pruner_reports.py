@@ -195,10 +195,12 @@ def test_the_best_weights_are_those_after_the_last_round(kind, first, last_round
 
     callbacks = [restoring, pruner] if first else [pruner, restoring]
     net = make(hidden(), *callbacks, Keep(), max_epochs=20).fit(X, NOISE)
-    assert zeros(net.module_[0]) == pruner.masks_.sparsity >= 0.8
+    assert net.module_[0].out_features == round(30 * (1 - pruner.masks_.sparsity)) <= 6
     epochs = range(round(20 * last_round) + 1, 21) or [20]
     best = min(epochs, key=lambda epoch: -kept[epoch][1] if "acc" in kind else kept[epoch][2])
-    assert torch.equal(net.module_[0].weight, kept[best][0])
+    # Neurons have left after they were brought back, too.
+    live = torch.from_numpy(pruner.masks_.live[0])
+    assert torch.equal(net.module_[0].weight, kept[best][0][live])
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -221,7 +223,7 @@ def test_weights_that_somebody_brings_back_are_told(first):
         def on_train_end(self, net, **kwargs):
             net.module_.load_state_dict(self.early_)
 
-    pruner = Pruner(random_state=0)
+    pruner = Pruner(random_state=0, cut=False)
     with pytest.warns(UserWarning, match="When training ended, weights that had been pruned were"):
         net = make(hidden(), *([Back(), pruner] if first else [pruner, Back()])).fit(X, y)
     assert len(net.callbacks_) == len(make(hidden(), Back(), Pruner()).initialize().callbacks_)
@@ -231,8 +233,8 @@ def test_weights_that_somebody_brings_back_are_told(first):
 # -- training that goes on -----------------------------------------------------------------------
 
 
-def new(fraction=0.8):
-    return make(hidden, ("pruner", Pruner(prune_fraction=fraction, random_state=0)))
+def new(fraction=0.8, cut=False):
+    return make(hidden, ("pruner", Pruner(prune_fraction=fraction, random_state=0, cut=cut)))
 
 
 def loaded(net, tmp_path):
@@ -245,7 +247,9 @@ def loaded(net, tmp_path):
 RESUMED = {
     "load_params": loaded,
     "set_params": lambda net, path: net.set_params(callbacks__pruner__n_prune_rounds=4),
-    "an instance": lambda net, path: make(net.module_, ("pruner", Pruner(random_state=0))),
+    "an instance": lambda net, path: make(
+        net.module_, ("pruner", Pruner(random_state=0, cut=False))
+    ),
 }
 
 
@@ -435,7 +439,7 @@ def test_numbers_that_happen_to_be_0_and_1_are_no_classes(shape):
 def test_unlabelled_rows_with_one_output():
     rows = np.random.default_rng(1).normal(size=(70, 8)).astype(np.float32)
     for unlabeled in (rows, torch.from_numpy(rows)):
-        pruner = Pruner(unlabeled=unlabeled, prune_fraction=0.5, random_state=0)
+        pruner = Pruner(unlabeled=unlabeled, prune_fraction=0.5, random_state=0, cut=False)
         net = binary(pruner).fit(X, y.astype(np.float32))
         assert zeros(net.module_[0]) == pruner.masks_.sparsity >= 0.5
         assert pruner.run_.probe("Firing").seen[0] > 0

@@ -23,6 +23,7 @@ CONSTRAINTS = {
     "random_state": ["random_state"],
     "ignored_layers": [list, tuple, str, nn.Module, None],
     "layer_fractions": [dict, None],
+    "cut": ["boolean"],
 }
 
 

@@ -37,7 +37,8 @@ class Pruner(TakesNames, Callback):
     normalizations are taken anew, from a forward pass over the training rows.
 
     In the multi-layer perceptrons of this package, whose layers it knows to be a chain, neurons
-    that are dead also leave the module and the optimizer.
+    that are dead also leave the module and the optimizer. From ``nn.Sequential``, they leave once,
+    when the fit is over; see Notes.
 
     Parameters
     ----------
@@ -79,6 +80,10 @@ class Pruner(TakesNames, Callback):
     prune_features : float, default=0
         Share of the input features that is gone after the last round, in [0, 1); see
         `PrunedMLPClassifier`. Only for the multi-layer perceptrons of this package.
+    cut : bool, default=True
+        Whether channels and neurons that do nothing any more leave the module and the optimizer
+        when a fit is over, where it is known whom they feed: in ``nn.Sequential``. Otherwise all
+        stay, masked, and the module keeps its shapes.
 
     Attributes
     ----------
@@ -119,6 +124,21 @@ class Pruner(TakesNames, Callback):
     ``spectral_norm`` of ``torch.nn.utils.parametrizations``) and refused otherwise
     (``orthogonal``, and what computes weights by hooks, as in ``torch.nn.utils.prune``).
 
+    In an ``nn.Sequential`` of linear and convolutional layers, batch normalizations, elementwise
+    activations, dropout, max and average pooling, and ``nn.Flatten``, it is known which layer feeds
+    which. When a fit reaches its end and no rounds are to come, channels without weights, and those
+    that nothing reads, are cut out of the layers, of the normalizations after them, of the inputs
+    of the next layers, and of the optimizer's state. What the net predicts stays the same: the
+    constant that a channel without weights puts out goes into the next bias. Where zeros are padded
+    to it, which no bias can stand for, one such channel stays in place of all. `masks_` tells by
+    ``live`` which channels are left; weights that leave with them count as gone. The sequence may
+    be the module or part of it, as long as the module calls it as a whole; around branches,
+    grouped convolutions, other normalizations and parametrized or shared weights, channels stay.
+    The net, pickled, keeps its new shapes. A new net, and one that is cloned, has the old ones, so
+    that ``load_params`` of one does not fit the other; take ``cut=False`` where it must. If
+    ``module`` is an instance, ``net.module_`` is a copy of it from then on, and ``net.module`` is
+    masked.
+
     What ``EarlyStopping`` and ``Checkpoint`` of skorch bring back with ``load_best=True`` are the
     best weights after the last round: they forget at each round what was best before.
 
@@ -153,6 +173,7 @@ class Pruner(TakesNames, Callback):
         ignored_layers=(),
         layer_fractions=None,
         prune_features=0,
+        cut=True,
     ):
         self.method = method
         self.prune_fraction = prune_fraction
@@ -165,6 +186,7 @@ class Pruner(TakesNames, Callback):
         self.ignored_layers = ignored_layers
         self.layer_fractions = layer_fractions
         self.prune_features = prune_features
+        self.cut = cut
 
     def initialize(self):
         """Forget earlier training."""
@@ -339,7 +361,7 @@ class Pruner(TakesNames, Callback):
             self.method_.end(run)
         self.unlabeled_ = self.training_ = None
         over = self.ending_.reaches_end(net) and not self.ending_.within_epoch
-        run.finish(self, cut=over)
+        run.finish(self, cut=over and self.cut)
         missed = f"not prune_fraction={self.prune_fraction!r}"
         if run.target is None:
             missed = f"not yet what {run.own_threshold} leaves"

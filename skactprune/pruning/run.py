@@ -266,17 +266,24 @@ class Run:
 
     def take_zeros(self):
         """Take what is zero in the layers for pruned, and warn of it."""
+        state = surgery.what_was_cut(self.net.module_, self.layout.names)
+        if state is not None:
+            self.masks = self.masks.load(state)
+            self.layout = self.masks.layout
         masks = found_zeros(self.net.module_, self.layout)
-        if all(mask.all() for mask in masks):
+        self.masks = self.masks.replaced(
+            [found & mask for found, mask in zip(masks, self.masks.current, strict=True)]
+        )
+        if not self.masks.sparsity:
             return
-        self.masks = self.masks.replaced(masks)
         self.fraction_done = self.masks.sparsity
-        named = zip(self.layout.names, masks, strict=True)
+        named = zip(self.layout.names, self.masks.full(), strict=True)
         warn(
-            "Pruner takes weights that are zero when training starts for pruned before, and keeps "
-            f"them at zero: {', '.join(repr(name) for name, mask in named if not mask.all())}; "
-            f"the sparsity is {self.masks.sparsity:.3f}. Where they are to be trained, leave their "
-            "layers out with ignored_layers or give them small values."
+            "Pruner takes weights that are zero when training starts for pruned before, as those "
+            "that were cut out, and keeps them at zero: "
+            f"{', '.join(repr(name) for name, mask in named if not mask.all())}; the sparsity is "
+            f"{self.masks.sparsity:.3f}. Where they are to be trained, leave their layers out with "
+            "ignored_layers or give them small values."
         )
 
     @property
@@ -1136,6 +1143,7 @@ class Run:
                 f"does ({error})."
             )
         if sum(p.numel() for p in net.module_.parameters()) < n_before:
+            surgery.note_cut(net.module_, self.layout.names, self.masks.state())
             save_best(net)
 
     def _cut(self):

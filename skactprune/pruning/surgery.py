@@ -11,7 +11,7 @@ import torch
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import _WeightNorm
 
-from skactprune.nets.matrices import stored_like
+from skactprune.nets.matrices import matrix, stored_like
 from skactprune.pruning.masks import cascade
 
 # Where layers and normalizations keep how many entries their tensors have, of outputs and inputs.
@@ -413,6 +413,31 @@ def forget(optimizer, parameters):
     """Let an optimizer start anew for these parameters."""
     for parameter in parameters:
         optimizer.state.pop(parameter, None)
+
+
+def note_cut(module, names, state):
+    """Note on a module that neurons were cut out of its layers, for a pruner that begins anew.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The module.
+    names : list of str
+        Names of its layers that were pruned.
+    state : dict
+        Their masks, as `Masks.state` gives them.
+    """
+    module.pruned_ = {"names": names, "masks": state}
+
+
+def what_was_cut(module, names):
+    """What `note_cut` noted of these layers of a module, if it is so still; None otherwise."""
+    noted = getattr(module, "pruned_", None)
+    if noted is None or noted["names"] != names:
+        return None
+    shapes = [matrix(module.get_submodule(name).weight).shape for name in names]
+    masks = noted["masks"]
+    return masks if shapes == [mask.shape for mask in masks["current"]] else None
 
 
 def give_own_module(net):
