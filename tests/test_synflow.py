@@ -223,7 +223,7 @@ class Noting(SynFlow):
 
 def pruned(module, X=X, method=None, prune_fraction=0.5):
     torch.manual_seed(0)
-    pruner = Pruner(method or Noting(1), prune_fraction=prune_fraction, random_state=0)
+    pruner = Pruner(method or Noting(1), prune_fraction, cut=False, random_state=0)
     NeuralNetClassifier(
         module,
         criterion=nn.CrossEntropyLoss,

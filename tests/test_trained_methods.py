@@ -143,7 +143,7 @@ def test_bare_noise_trains_convolutions_of_other_nets():
         torch.nn.Flatten(),
         torch.nn.Linear(24, 3),
     )
-    pruner = Pruner("variational_dropout", prune_fraction=0.5, random_state=0)
+    pruner = Pruner("variational_dropout", prune_fraction=0.5, cut=False, random_state=0)
     torch.manual_seed(0)
     net = NeuralNetClassifier(
         module,
