@@ -352,6 +352,10 @@ class Loose:
         """Hidden layers in order of definition, then the output layer."""
         return [module.get_submodule(name) for name in (*self.names, self.output)]
 
+    def widths(self, module):
+        """Numbers of neurons that the hidden layers have now."""
+        return [len(layer.weight) for layer in self.layers(module)[:-1]]
+
     def is_of(self, module, masks):
         """Whether a module has these layers, in the shapes of masks."""
         parts = dict(module.named_modules())
@@ -412,7 +416,7 @@ class Loose:
 
     def outputs(self, run, X):
         """What hidden neurons put out where they fire, 0 elsewhere; a row for every position."""
-        got, removes = [[np.zeros((0, n_out))] for n_out, _ in self.shapes], []
+        got, removes = [[np.zeros((0, n))] for n in self.widths(run.net.module_)], []
 
         def hear(depth, z):
             got[depth].append(z.clamp_min(0).double().cpu().numpy())
@@ -449,7 +453,7 @@ class Loose:
         average, over rows where they fire.
         """
         rows = run.rows.sample(n_rows)
-        grams = [np.zeros((n_out, n_out)) for n_out, _ in self.shapes]
+        grams = [np.zeros((n, n)) for n in self.widths(run.net.module_)]
         for some in run.rows.in_batches(rows):
             X = run.rows.watched[some][0]
             slopes = slopes_of_module(
@@ -537,7 +541,7 @@ class Loose:
                 part = module.get_submodule(self.norms[depth])
                 weight = getattr(part, "weight", None)
                 alone = list(self.norms.values()).count(self.norms[depth]) == 1
-                if not alone or weight is None or weight.shape != (self.shapes[depth][0],):
+                if not alone or weight is None or weight.shape != (len(layer.weight),):
                     raise ValueError(
                         f"gates need a weight for each neuron of {self.names[depth]!r}, which the "
                         f"normalization after it, {self.norms[depth]!r}, does not have."
@@ -560,7 +564,7 @@ class Loose:
 
     def weights_of_neurons(self, module):
         """Number of weights into a neuron of each hidden layer; nothing is known of others."""
-        return [n_in for _, n_in in self.shapes]
+        return [matrix(layer.weight).shape[1] for layer in self.layers(module)[:-1]]
 
     def size(self, widths):
         """Number of hidden weights if the hidden layers have so many neurons."""

@@ -121,7 +121,7 @@ def importances_of_module(layout, module, last, kept, X, fit_params):
     """
     output_layer = layout.layers(module)[-1]
     device, hands_on = output_layer.weight.device, {}
-    found = [np.zeros(n_out) for n_out, _ in layout.shapes]
+    found = [np.zeros(n_out) for n_out in layout.widths(module)]
     given = torch.from_numpy(np.asarray(last, dtype=np.float64)).to(device)
     for _ in found:
         heard, read = {}, []

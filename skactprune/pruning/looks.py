@@ -101,7 +101,7 @@ def slopes_of_module(layout, module, forward, draw, cleaning):
         forward()
         total = sum((z * draw(z.shape).to(z)).sum() for z in outputs)
         found = torch.autograd.grad(total, [z for _, z in heard], allow_unused=True)
-    slopes = [[np.zeros((0, n_out))] for n_out, _ in layout.shapes]
+    slopes = [[np.zeros((0, n_out))] for n_out in layout.widths(module)]
     for (depth, z), slope in zip(heard, found, strict=True):
         rows = layout.rows(module, depth, torch.zeros_like(z) if slope is None else slope)
         slopes[depth].append(rows.double().cpu().numpy())
