@@ -22,7 +22,7 @@ from skactprune import Pruner
 from skactprune.datasets import load_dataset
 
 NAME = "channels"
-FRACTION, ROWS, EPOCHS, PREDICTED, ALTERNATIONS, CALLS = 0.8, 4000, 3, 1000, 15, 2
+FRACTION, ROWS, EPOCHS, PREDICTED, ALTERNATIONS, CALLS = 0.8, 2000, 3, 200, 15, 2
 
 
 def cnn():
@@ -54,7 +54,7 @@ def fitted(X, y, fraction, cut):
         max_epochs=EPOCHS,
         train_split=None,
         verbose=0,
-        callbacks=[("pruner", Pruner(prune_fraction=fraction, cut=cut, random_state=0))],
+        callbacks=[("pruner", Pruner("firing_deviation", fraction, cut=cut, random_state=0))],
     ).fit(X, y)
 
 
@@ -135,7 +135,8 @@ def text(found):
             "Written by `python -m benchmarks.channels`.",
             f"A CNN of two convolutions, two batch normalizations and a linear layer, trained for "
             f"{EPOCHS} epochs on {ROWS} rows of Fashion-MNIST: dense, and with {FRACTION:.0%} of "
-            "the weights of its convolutions removed by `Pruner()`, masked (`cut=False`) and cut. "
+            'the weights of its convolutions removed by `Pruner("firing_deviation")`, masked '
+            "(`cut=False`) and cut. "
             f"Times are those of a forward pass of {PREDICTED} rows, in turn in one process, with "
             f"{found['threads']} thread{'s' * (found['threads'] != 1)} of torch: the median of "
             f"{ALTERNATIONS} ratios, and their quartiles. The difference is that of the outputs, "

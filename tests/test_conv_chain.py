@@ -399,11 +399,11 @@ def test_a_pruner_that_begins_anew_knows_what_was_cut(method):
     net = make(cnn, leaving(prune_fraction=0.5, random_state=0)).fit(X, y)
     left = pruner_of(net).masks_
     assert n_numbers(net.module_) < n_numbers(cnn())
-    net.set_params(callbacks__pruner__method=method, callbacks__pruner__prune_fraction=0.95)
+    net.set_params(callbacks__pruner__method=method, callbacks__pruner__prune_fraction=0.9)
     with pytest.warns(UserWarning, match="that were cut out, .*'0.0'"):
         net.partial_fit(X, y)
     again = pruner_of(net).masks_
-    assert again.shapes == left.shapes and again.sparsity >= 0.95 > left.sparsity
+    assert again.shapes == left.shapes and again.sparsity >= 0.9 > left.sparsity
     assert all(set(new) <= set(old) for new, old in zip(again.live, left.live, strict=True))
 
 
