@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from benchmarks import pages, report
+from benchmarks import channels, pages, report
 from benchmarks.__main__ import run
 from benchmarks.cases import CASES, LINUX
 from benchmarks.results import Result, Store, elsewhere
@@ -112,3 +112,13 @@ def test_sides_take_turns_at_being_first():
     values = alternate(sides, alternations=3, warm_up=False)
     assert order == list("abc" + "bca" + "cab")
     assert values == {"a": [1.0] * 3, "b": [1.0] * 3, "c": [1.0] * 3}
+
+
+def test_the_page_of_channels_is_that_of_its_figures():
+    docs = Path(__file__).parents[1] / "docs"
+    found = json.loads((docs / "channels.json").read_text("utf-8"))
+    assert (docs / "channels.md").read_text("utf-8") == channels.text(found) + "\n"
+    dense, masked, cut = found["rows"]
+    assert dense["multiply_adds"] == 784 * 32 * 9 + 196 * 64 * 32 * 9 + 49 * 64 * 10
+    assert cut["multiply_adds"] < dense["multiply_adds"] == masked["multiply_adds"]
+    assert cut["accuracy"] == masked["accuracy"] and cut["from_masked"] < 1e-5
