@@ -184,7 +184,7 @@ RESTORING = {
 @pytest.mark.parametrize("kind", RESTORING)
 def test_the_best_weights_are_those_after_the_last_round(kind, first, last_round, tmp_path):
     # Of noise, the first epochs are the best.
-    pruner = Pruner(random_state=0, trigger=EpochTrigger(0.1, last_round))
+    pruner = Pruner("firing_deviation", random_state=0, trigger=EpochTrigger(0.1, last_round))
     restoring = RESTORING[kind](tmp_path)
     kept = {}
 
