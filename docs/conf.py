@@ -59,6 +59,8 @@ html_theme_options = {
     "footer_end": ["theme-version"],
 }
 html_show_sourcelink = False
+# Pages without pages below them.
+html_sidebars = {"quickstart": [], "changelog": []}
 # Formulas are drawn by the browser; without the network they stay readable as text.
 html_context = {"default_mode": "auto"}
 

@@ -20,7 +20,7 @@ def to_onnx(model, path=None, *, input_dtype=None):
     Names and types are those of skl2onnx with ``zipmap=False``: one input "X" of shape (n_rows,
     n_features), any number of rows; the outputs "label", int64 or string, of shape (n_rows,), or
     (n_rows, n_classes) of a multilabel net, and "probabilities" of shape (n_rows, n_classes); or of
-    a transformer "variable", of shape (n_rows, n_components_). Labels that are bools, or floats
+    a transformer "variable", of shape (n_rows, `n_components_`). Labels that are bools, or floats
     without a fraction, become int64.
 
     Parameters

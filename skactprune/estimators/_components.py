@@ -203,7 +203,7 @@ class HiddenTransformer(ShowsComponents, ClassNamePrefixFeaturesOutMixin, Transf
 
         Returns
         -------
-        ndarray of shape (n_samples, n_components_)
+        ndarray of shape (n_samples, `n_components_`)
             Output of the live neurons of the hidden layer `transform_layer`, or `n_components`
             components of it; see the parameter `components`. In the dtype of the weights.
         """

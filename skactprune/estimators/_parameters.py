@@ -239,25 +239,25 @@ class MLPParameters(TakesNames, BaseEstimator):
         Numerical rank of every hidden weight matrix; computed on first use.
     n_components_ : int
         Number of columns of `transform`, neurons or components.
-    components_ : ndarray of shape (n_components_, n_neurons)
+    components_ : ndarray of shape (`n_components_`, n_neurons)
         Directions of length 1 that `transform` projects on; this and what follows, as far as
         `singular_values_`, only with `n_components`, and learned by `partial_fit` from its own
         rows.
     mean_ : ndarray of shape (n_neurons,)
         Mean of the hidden representation, which `transform` subtracts.
-    explained_variance_ : ndarray of shape (n_components_,)
+    explained_variance_ : ndarray of shape (`n_components_`,)
         Variance of the hidden representation that each explains: of all neurons together, what a
         regression on this component tells. Their order is that of `components_`; "predictive" ones
         are not sorted by it. Degrees of freedom are those of PCA, and with sample weights those of
         ``numpy.cov``, where whole numbers count rows and others weigh them.
-    explained_variance_ratio_ : ndarray of shape (n_components_,)
+    explained_variance_ratio_ : ndarray of shape (`n_components_`,)
         Its share of the variance of all neurons.
-    singular_values_ : ndarray of shape (n_components_,)
+    singular_values_ : ndarray of shape (`n_components_`,)
         Singular values of the centred hidden representation; only with ``components="pca"``: the
         others are no singular vectors.
-    inverse_coef_ : ndarray of shape (n_components_, n_features_in_)
+    inverse_coef_ : ndarray of shape (`n_components_`, `n_features_in_`)
         What `inverse_transform` multiplies with; only with `fit_inverse_transform`.
-    inverse_intercept_ : ndarray of shape (n_features_in_,)
+    inverse_intercept_ : ndarray of shape (`n_features_in_`,)
         What it adds.
     n_iter_ : int
         Epochs of the last fit.

@@ -136,7 +136,7 @@ class ShowsComponents:
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_components_)
+        X : array-like of shape (n_samples, `n_components_`)
             Rows as `transform` returns them.
 
         Returns
