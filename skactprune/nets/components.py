@@ -141,7 +141,7 @@ class ShowsComponents:
 
         Returns
         -------
-        ndarray of shape (n_samples, n_features_in_)
+        ndarray of shape (n_samples, `n_features_in_`)
             Rows of features, told by a ridge regression; in the dtype of the weights.
 
         Raises
