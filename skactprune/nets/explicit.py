@@ -58,7 +58,7 @@ class ExplicitStep:
         n_rows = len(y)
         buffers = self._buffers.get(n_rows)
         if buffers is None:
-            buffers = self._buffers[n_rows] = Buffers(net.module_, self._loss, n_rows)
+            buffers = self._buffers[n_rows] = Buffers(net, self._loss, n_rows)
         with np.errstate(all="ignore"):
             buffers.forward(X, self._flat, self.watched or net.tallies_)
             for tallies in net.tallies_:
@@ -128,8 +128,8 @@ class Buffers:
 
     Parameters
     ----------
-    module : MLP
-        The net.
+    net : skactprune.nets.net.LeanLoop
+        Initialized net.
     loss : type
         Class of a `NumpyLoss`.
     n_rows : int
@@ -143,7 +143,8 @@ class Buffers:
         Where the inputs of the hidden activations were positive, if anybody wants to know.
     """
 
-    def __init__(self, module, loss, n_rows):
+    def __init__(self, net, loss, n_rows):
+        module = net.module_
         layers = module.layers
         dtype = torch.empty(0, dtype=layers[0].weight.dtype).numpy().dtype
         sizes = [layers[0].in_features, *(layer.out_features for layer in layers)]
@@ -165,7 +166,7 @@ class Buffers:
         self._outputs = np.empty((n_outputs, n_rows), dtype)
         self._output_gradient = np.empty((n_outputs, n_rows), dtype)
         self._ones = np.ones(n_rows, dtype)
-        self._loss = loss(n_outputs, n_rows, dtype)
+        self._loss = loss(net.criterion_, n_rows, dtype)
         self.result = StepResult(
             None,
             torch.from_numpy(self._outputs).t(),

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from scipy.special import xlogy
 from torch import nn
 from torch.nn import functional as F
 
@@ -38,16 +39,61 @@ class WeightedLabelLoss(nn.Module):
         return loss.mean() if weight is None else (loss * weight).sum() / weight.sum()
 
 
-class WeightedSquaredLoss(nn.Module):
-    """Half the squared distance from outputs to targets, averaged with the weights of the rows.
+class TargetLoss(nn.Module):
+    """Loss of outputs that are numbers, averaged with the sample weights of the batch; base class.
 
-    It is what ``MLPRegressor`` minimises. Targets are of shape (n_rows,) or (n_rows, n_outputs).
+    Targets are of shape (n_rows,) or (n_rows, n_outputs). Its gradient is that of the sum over the
+    outputs, while its value is their mean where `averages` says so: as of ``MLPRegressor``.
     """
+
+    averages = True
 
     def forward(self, outputs, target):
         y, weight = target if isinstance(target, (tuple, list)) else (target, None)
-        loss = 0.5 * (outputs - y.reshape(outputs.shape)).square().sum(dim=1)
-        return loss.mean() if weight is None else (loss * weight).sum() / weight.sum()
+        loss = self.points(outputs, y.reshape(outputs.shape)).sum(dim=1)
+        loss = loss.mean() if weight is None else (loss * weight).sum() / weight.sum()
+        if not self.averages or outputs.shape[1] == 1:
+            return loss
+        return loss - (1 - 1 / outputs.shape[1]) * loss.detach()
+
+    def points(self, outputs, y):
+        """Loss of every output of every row, of shape (n_rows, n_outputs)."""
+        raise NotImplementedError(f"{type(self).__name__} must define points.")
+
+
+class WeightedSquaredLoss(TargetLoss):
+    """Half the squared distance from outputs to targets."""
+
+    def points(self, outputs, y):
+        return 0.5 * (outputs - y).square()
+
+
+class WeightedPoissonLoss(TargetLoss):
+    """Half the Poisson deviance of targets from the exponentials of outputs."""
+
+    averages = False
+
+    def points(self, outputs, y):
+        return torch.xlogy(y, y) - y * outputs - y + torch.exp(outputs)
+
+
+class WeightedLinearLoss(TargetLoss):
+    """Distance from outputs to targets, each side of which has its own weight.
+
+    Parameters
+    ----------
+    below, above : float, default=1.0
+        Weights of outputs that are too small, and too large: 1 and 1 for the absolute error, q and
+        1 - q for the pinball loss of the quantile q.
+    """
+
+    def __init__(self, below=1.0, above=1.0):
+        super().__init__()
+        self.below, self.above = below, above
+
+    def points(self, outputs, y):
+        error = outputs - y
+        return self.above * error.relu() + self.below * (-error).relu()
 
 
 def class_probabilities(logits):
@@ -70,14 +116,16 @@ class NumpyLoss:
 
     Parameters
     ----------
-    n_outputs, n_rows : int
-        Shape of what comes.
+    criterion : torch.nn.Module
+        What it is the twin of.
+    n_rows : int
+        Rows that come.
     dtype : numpy dtype
-        Its dtype.
+        Their dtype.
     """
 
-    def __init__(self, n_outputs, n_rows, dtype):
-        self.dtype = dtype
+    def __init__(self, criterion, n_rows, dtype):
+        self.criterion, self.dtype = criterion, dtype
 
     def backward(self, outputs, y, factor, gradient):
         """Write the gradient of the weighted sum of the rows' losses.
@@ -114,8 +162,8 @@ class NumpyLoss:
 class SoftmaxLoss(NumpyLoss):
     """Cross-entropy of class logits; the targets are class indices."""
 
-    def __init__(self, n_outputs, n_rows, dtype):
-        super().__init__(n_outputs, n_rows, dtype)
+    def __init__(self, criterion, n_rows, dtype):
+        super().__init__(criterion, n_rows, dtype)
         self._columns = np.arange(n_rows)
         self._at = np.empty(n_rows, dtype=np.intp)
         self._n_rows = n_rows
@@ -168,22 +216,60 @@ class LogisticLoss(NumpyLoss):
         return y.dtype.kind in "iuf" and y.size == len(y) * n_outputs
 
 
-class SquaredLoss(NumpyLoss):
-    """Half the squared distance from outputs to targets."""
+class NumpyTargetLoss(NumpyLoss):
+    """Twin of a `TargetLoss`: sums over outputs are minimised, and their means are told."""
 
     def backward(self, outputs, y, factor, gradient):
-        np.subtract(outputs, y.reshape(outputs.shape[::-1]).T, out=gradient)
-        loss = np.einsum("ij,ij->j", gradient, gradient)
+        y = y.reshape(outputs.shape[::-1]).T
+        loss = self._points(outputs, y, gradient)
         np.multiply(gradient, factor, out=gradient)
-        return (loss,)
+        return (loss / len(outputs) if self.criterion.averages else loss,)
+
+    def _points(self, outputs, y, gradient):
+        """Write the gradient of each output's loss; return sums of losses, (n_rows,)."""
+        raise NotImplementedError
 
     @staticmethod
     def rows(loss):
-        return 0.5 * loss.astype(np.float64)
+        return loss.astype(np.float64)
 
     @staticmethod
     def fits(y, n_outputs):
         return y.dtype.kind == "f" and y.reshape(len(y), -1).shape[1] == n_outputs
+
+
+class SquaredLoss(NumpyTargetLoss):
+    """Half the squared distance from outputs to targets."""
+
+    def _points(self, outputs, y, gradient):
+        np.subtract(outputs, y, out=gradient)
+        return 0.5 * np.einsum("ij,ij->j", gradient, gradient)
+
+
+class PoissonLoss(NumpyTargetLoss):
+    """Half the Poisson deviance of targets from the exponentials of outputs."""
+
+    def _points(self, outputs, y, gradient):
+        np.exp(outputs, out=gradient)
+        np.subtract(gradient, y, out=gradient)
+        return (gradient + xlogy(y, y) - y * outputs).sum(axis=0)
+
+
+class LinearLoss(NumpyTargetLoss):
+    """Distance from outputs to targets, each side of which has its own weight."""
+
+    def _points(self, outputs, y, gradient):
+        error = outputs - y
+        np.multiply(error > 0, self.dtype.type(self.criterion.above), out=gradient)
+        np.subtract(gradient, self.dtype.type(self.criterion.below), out=gradient, where=error < 0)
+        return np.einsum("ij,ij->j", gradient, error)
+
+
+TWINS = {
+    WeightedSquaredLoss: SquaredLoss,
+    WeightedPoissonLoss: PoissonLoss,
+    WeightedLinearLoss: LinearLoss,
+}
 
 
 def numpy_loss(criterion, n_outputs):
@@ -205,4 +291,4 @@ def numpy_loss(criterion, n_outputs):
         return LogisticLoss if n_outputs == 1 else SoftmaxLoss
     if type(criterion) is WeightedLabelLoss:
         return LogisticLoss
-    return SquaredLoss if type(criterion) is WeightedSquaredLoss else None
+    return TWINS.get(type(criterion))

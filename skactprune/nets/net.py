@@ -3,7 +3,7 @@
 from contextlib import nullcontext
 
 import numpy as np
-from skorch import NeuralNetClassifier
+from skorch import NeuralNetClassifier, NeuralNetRegressor
 from skorch.callbacks import Callback, EarlyStopping
 
 from skactprune.nets.explicit import ExplicitStep
@@ -219,6 +219,10 @@ class MultilabelNet(MLPNet):
             0 or 1.
         """
         return (self.predict_proba(X) > 0.5).astype(np.int64)
+
+
+class MLPRegressionNet(LeanLoop, NeuralNetRegressor):
+    """skorch regressor for `MLP`; see `LeanLoop` and ``skorch.NeuralNetRegressor``."""
 
 
 def end_training(net, reason):

@@ -169,8 +169,8 @@ LOGISTIC = add_output(
 # -- one column for each class ----------------------------------------------------------------
 
 
-def _one_each(n_classes):
-    return n_classes
+def _one_each(n_targets):
+    return n_targets
 
 
 def _softmax(logits):
@@ -252,3 +252,27 @@ MULTILABEL = add_output(
         activation="logistic",
     )
 )
+
+
+# -- numbers, one column for each target ------------------------------------------------------
+
+
+def _same(logits):
+    return logits
+
+
+def _onnx_same(graph, logits, result):
+    graph.add("Identity", [logits], result)
+
+
+def _onnx_exp(graph, logits, result):
+    graph.add("Exp", [logits], result)
+
+
+def one_or_more(values):
+    """Predictions of shape (n_samples,) where there is one column of them, else as they are."""
+    return values[:, 0] if values.shape[1] == 1 else values
+
+
+add_output(Output("identity", width=_one_each, link=_same, onnx_link=_onnx_same))
+add_output(Output("exp", width=_one_each, link=np.exp, onnx_link=_onnx_exp))
