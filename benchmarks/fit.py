@@ -22,7 +22,7 @@ COUNTED, NOT_COUNTED = "counting", "not counting"
 class _Never:
     """Trigger of no round."""
 
-    needs_accuracy = False
+    needs_score = None
 
     def rounds_due(self, done, n_rounds, epoch, max_epochs, accuracy):
         return done

@@ -1,5 +1,10 @@
 """When: after which epochs the rounds are done."""
 
-from skactprune.pruning.triggers import AccuracyTrigger, EpochTrigger, ProgressTrigger
+from skactprune.pruning.triggers import (
+    AccuracyTrigger,
+    EpochTrigger,
+    ProgressTrigger,
+    ScoreTrigger,
+)
 
-__all__ = ["AccuracyTrigger", "EpochTrigger", "ProgressTrigger"]
+__all__ = ["AccuracyTrigger", "EpochTrigger", "ProgressTrigger", "ScoreTrigger"]

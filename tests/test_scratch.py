@@ -194,7 +194,7 @@ def test_nothing_ends_training_before_the_search_is_over(early_stopping):
 class Whenever(BaseEstimator):
     """Does all rounds at the end of one epoch, and would end training after any."""
 
-    needs_accuracy = False
+    needs_score = None
 
     def __init__(self, epoch):
         self.epoch = epoch

@@ -1,10 +1,10 @@
-"""Training accuracy, from the predictions that training makes anyway."""
+"""Training accuracy or R², from the predictions that training makes anyway."""
 
 import math
 
 import numpy as np
 import torch
-from sklearn.base import is_classifier
+from sklearn.base import is_classifier, is_regressor
 
 
 class RunningAccuracy:
@@ -22,6 +22,9 @@ class RunningAccuracy:
         Share of the weight of all rows that is classified rightly, of several labels in all of
         them; NaN where no batch had class labels as targets.
     """
+
+    # What triggers may take it for.
+    names = ("score", "accuracy")
 
     def __init__(self, threshold=None):
         self.threshold = threshold
@@ -77,6 +80,71 @@ it
         if one_output:
             return (logits.reshape(-1) > (self.threshold or 0.0)) == y
         return logits.argmax(axis=1) == y
+
+
+class RunningR2:
+    """R² over the batches of an epoch, the mean over outputs, weighted as the loss is.
+
+    Parameters
+    ----------
+    link : callable, default=None
+        What makes predictions of outputs; None where these are the predictions.
+
+    Attributes
+    ----------
+    value : float
+        As of `sklearn.metrics.r2_score`; NaN where no batch had numbers of such a shape as targets.
+    """
+
+    names = ("score",)
+
+    def __init__(self, link=None):
+        self.link = link
+        # Sums of weights, of weighted targets and their squares, and of squared errors. Targets
+        # are taken from the first one, or what is far from 0 would have no variance by rounding.
+        self._sums, self._first = None, 0.0
+
+    @property
+    def value(self):
+        if self._sums is None:
+            return float("nan")
+        total, first, second, error = self._sums
+        spread = second - np.square(first) / total
+        known = np.where(spread > 0, 1.0 - error / np.where(spread > 0, spread, 1.0), error == 0)
+        return float(known.mean())
+
+    def add(self, y_pred, target, weight):
+        """Add a batch; see `RunningAccuracy.add`."""
+        outputs, y = _first(y_pred), _first(target)
+        if not (torch.is_tensor(outputs) and torch.is_tensor(y)) or outputs.numel() != y.numel():
+            return
+        predicted = outputs if self.link is None else self.link(outputs.detach())
+        y = _array(y).astype(np.float64).reshape(len(y), -1)
+        predicted = _array(predicted).reshape(y.shape)
+        weight = np.ones(len(y)) if weight is None else _array(weight).astype(np.float64)
+        if self._sums is None:
+            self._sums, self._first = np.zeros((4, y.shape[1])), y[0]
+        y, error = y - self._first, np.square(y - predicted)
+        parts = (np.ones_like(y), y, np.square(y), error)
+        self._sums += np.stack([weight @ part for part in parts])
+
+
+def score_of(net):
+    """Running score of the outputs of a skorch net in training.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        Initialized net.
+
+    Returns
+    -------
+    RunningAccuracy or RunningR2
+        The latter for regressors.
+    """
+    if not is_regressor(net):
+        return accuracy_of(net)
+    return RunningR2(net.predict_nonlinearity if callable(net.predict_nonlinearity) else None)
 
 
 def accuracy_of(net):

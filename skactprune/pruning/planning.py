@@ -45,7 +45,7 @@ def planned(net, params, state=None, trace=None):
     -------
     method : Method
         A copy that may note things.
-    trigger : EpochTrigger, AccuracyTrigger or object
+    trigger : EpochTrigger, ScoreTrigger or object
         When.
     run : Run
         Where it stands.
@@ -91,7 +91,7 @@ def check_knows_features(module, share):
     if share and not is_chain(module):
         raise ValueError(
             f"prune_features={share!r} must be 0 for {type(module).__name__}: only of the nets of "
-            "PrunedMLPClassifier it is known what reads the features."
+            "this package's estimators it is known what reads the features."
         )
 
 
@@ -125,7 +125,7 @@ def check_one_measure(method, params):
         )
 
 
-def hook_matters(hook, method, run, accuracy, tallies):
+def hook_matters(hook, method, run, score, tallies):
     """Whether there is anything to be done in a hook of skorch in the coming epoch.
 
     Parameters
@@ -136,8 +136,8 @@ def hook_matters(hook, method, run, accuracy, tallies):
         Acts in some of them.
     run : Run
         Watches in some.
-    accuracy : RunningAccuracy or None
-        Accuracy of training, where it is taken.
+    score : RunningAccuracy, RunningR2 or None
+        Score of training, where it is taken.
     tallies : list of Tally or None
         From `step_tallies`.
 
@@ -151,16 +151,16 @@ def hook_matters(hook, method, run, accuracy, tallies):
     if hook == "on_batch_begin":
         return watches
     if hook == "on_batch_end":
-        return watches or accuracy is not None or method.acts_on("on_step")
+        return watches or score is not None or method.acts_on("on_step")
     return True
 
 
-def step_tallies(method, run, accuracy, sample_weight):
+def step_tallies(method, run, score, sample_weight):
     """Tallies that a net's own steps add to, where nothing else is to be done for a batch.
 
     Parameters
     ----------
-    method, run, accuracy
+    method, run, score
         As for `hook_matters`.
     sample_weight : callable or None
         What gives the weights of a batch.
@@ -170,7 +170,7 @@ def step_tallies(method, run, accuracy, sample_weight):
     list of skactprune.nets.tally.Tally or None
     """
     acts = method.acts_on("on_step") or method.acts_on("on_gradient")
-    if acts or accuracy is not None or sample_weight not in (None, batch_weight):
+    if acts or score is not None or sample_weight not in (None, batch_weight):
         return None
     return run.tallies() if isinstance(run.net, LeanLoop) else None
 

@@ -4,7 +4,7 @@ import numpy as np
 from skorch.callbacks import Callback
 
 from skactprune._register import TakesNames
-from skactprune.nets.accuracy import accuracy_of
+from skactprune.nets.accuracy import score_of
 from skactprune.nets.net import end_training
 from skactprune.nets.steps import modest
 from skactprune.nets.world import leaves_world
@@ -52,7 +52,7 @@ class Pruner(TakesNames, Callback):
         own set, which decides then.
     n_prune_rounds : int, default=5
         Number of rounds, at most 10000; 0 never prunes.
-    trigger : {"epoch", "accuracy"}, EpochTrigger or AccuracyTrigger, default="epoch"
+    trigger : {"epoch", "progress", "score", "accuracy"} or trigger, default="epoch"
         After which epochs the rounds are done. The epochs of a fit are the net's ``max_epochs``.
     min_neurons : int or sequence of int, default=1
         Neurons that every hidden layer, or each of them, keeps at least.
@@ -94,7 +94,7 @@ class Pruner(TakesNames, Callback):
         package, of which all hidden layers are.
     history_ : list of dict
         One row a round: ``round`` (the number of rounds done by then), ``epoch``, ``sparsity``,
-        ``live_neurons``, ``train_score`` (accuracy of the epoch that ended with the round),
+        ``live_neurons``, ``train_score`` (accuracy or R² of the epoch that ended with the round),
         ``validation_score`` (None without one) and ``seconds`` (wall time of the round).
 
     Raises
@@ -193,7 +193,7 @@ class Pruner(TakesNames, Callback):
         self.__dict__.pop("run_", None)
         self.ending_ = Ending()
         self.in_training_ = False
-        self.accuracy_ = self.training_ = self.unlabeled_ = None
+        self.score_ = self.training_ = self.unlabeled_ = None
         return self
 
     @property
@@ -249,7 +249,7 @@ class Pruner(TakesNames, Callback):
 
     def hears(self, hook):
         """Whether there is anything to be done in a hook in the coming epoch."""
-        moment = self.method_, self.run_, self.accuracy_
+        moment = self.method_, self.run_, self.score_
         return self._overrides(hook) or hook_matters(hook, *moment, self.tallies())
 
     def tallies(self):
@@ -261,7 +261,7 @@ class Pruner(TakesNames, Callback):
         """
         if self._overrides("on_batch_begin") or self._overrides("on_batch_end"):
             return None
-        return step_tallies(self.method_, self.run_, self.accuracy_, self.sample_weight)
+        return step_tallies(self.method_, self.run_, self.score_, self.sample_weight)
 
     def _overrides(self, hook):
         return getattr(type(self), hook) is not getattr(Pruner, hook)
@@ -290,8 +290,8 @@ class Pruner(TakesNames, Callback):
         self.training_ = dataset_train
         if self.looked_:
             self._begin()
-        scores = not self.looked_ or self.run_.needs_accuracy(self.trigger_)
-        self.accuracy_ = accuracy_of(net) if scores else None
+        scores = not self.looked_ or self.run_.needs_score(self.trigger_)
+        self.score_ = score_of(net) if scores else None
 
     def _begin(self):
         run = self.run_
@@ -320,8 +320,8 @@ class Pruner(TakesNames, Callback):
             self.run_.end_batch(batch, pre_activations)
             self.method_.on_step(self.run_)
             self.run_.zero_masked()
-            if self.accuracy_ is not None:
-                self.accuracy_.add(y_pred, batch[1], self._weights(batch))
+            if self.score_ is not None:
+                self.score_.add(y_pred, batch[1], self._weights(batch))
 
     def on_epoch_end(self, net, **kwargs):
         self.ending_.end_epoch()
@@ -329,19 +329,26 @@ class Pruner(TakesNames, Callback):
             return
         run = self.run_
         run.end_epoch()
-        accuracy = float("nan") if self.accuracy_ is None else self.accuracy_.value
-        if self.trigger_.needs_accuracy and np.isnan(accuracy):
-            raise ValueError(f"trigger={self.trigger!r} needs class labels as targets.")
+        score = self._score()
         self.method_.on_epoch(run)
-        due = run.rounds_due(self.trigger_, 0, accuracy, run.idle)
+        due = run.rounds_due(self.trigger_, 0, score, run.idle)
         if due > run.done:
-            with run.round(due, accuracy) as share:
+            with run.round(due, score) as share:
                 self.method_.round(run, share)
             forget_best(run, save=True)
         elif run.redrawn_at == run.epoch:
             forget_best(run, save=True)
-        elif run.shares and not run.pending and self.trigger_.stops(accuracy):
-            end_training(net, f"The accuracy reached the last mark of trigger={self.trigger!r}.")
+        elif run.shares and not run.pending and self.trigger_.stops(score):
+            end_training(net, f"The score reached the last mark of trigger={self.trigger!r}.")
+
+    def _score(self):
+        """Score of training in this epoch, NaN where it was not taken."""
+        score = float("nan") if self.score_ is None else self.score_.value
+        needed = self.trigger_.needs_score
+        if needed is not None and (np.isnan(score) or needed not in self.score_.names):
+            numbers = ", or numbers and a regressor," if needed == "score" else ""
+            raise ValueError(f"trigger={self.trigger!r} needs class labels{numbers} as targets.")
+        return score
 
     def on_train_end(self, net, X=None, y=None, **kwargs):
         try:

@@ -349,12 +349,12 @@ class Run:
         """
         return self.masks.n_original - self.layout.shapes[0][0] * int(self.dropped.sum())
 
-    def needs_accuracy(self, trigger):
-        """Whether the accuracy of training is to be taken in the coming epoch."""
+    def needs_score(self, trigger):
+        """Whether the score of training is to be taken in the coming epoch."""
         due = self.rounds_due(trigger, 1, 0.0, self.idle + 1)
-        return trigger.needs_accuracy or due > self.done
+        return trigger.needs_score is not None or due > self.done
 
-    def rounds_due(self, trigger, ahead, accuracy, idle):
+    def rounds_due(self, trigger, ahead, score, idle):
         """Rounds that must be done `ahead` epochs from now, `idle` of them without progress."""
         n_rounds = len(self.shares)
         if self.done == n_rounds:
@@ -366,7 +366,7 @@ class Run:
         elif getattr(trigger, "n_samples", None) is not None:
             reached = self.n_rows_seen + ahead * len(self.rows.training)
             horizon = trigger.n_samples
-        due = trigger.rounds_due(self.done, n_rounds, reached, horizon, accuracy)
+        due = trigger.rounds_due(self.done, n_rounds, reached, horizon, score)
         return max(due, self.done + (idle >= patience))
 
     @contextmanager

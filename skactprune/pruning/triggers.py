@@ -49,7 +49,7 @@ class EpochTrigger(_BetweenTwoShares):
         Share of the epochs before the last round, in [start, 1].
     """
 
-    needs_accuracy = False
+    needs_score = None
 
     def __init__(self, start=0.1, stop=0.6):
         super().__init__(start, stop)
@@ -61,11 +61,11 @@ class EpochTrigger(_BetweenTwoShares):
         shares = [start + i * step for i in range(n_rounds)]
         return [min(max(round(share * max_epochs), 1), max_epochs) for share in shares]
 
-    def rounds_due(self, done, n_rounds, epoch, max_epochs, accuracy):
+    def rounds_due(self, done, n_rounds, epoch, max_epochs, score):
         """Rounds that must be done by the end of `epoch`, `done` of them before it."""
         return max(done, sum(at <= epoch for at in self.epochs(n_rounds, max_epochs)))
 
-    def stops(self, accuracy):
+    def stops(self, score):
         """Whether training ends here once all rounds are done."""
         return False
 
@@ -114,13 +114,44 @@ class ProgressTrigger(EpochTrigger):
         return super().validated()
 
 
-@TRIGGERS.add("accuracy")
-class AccuracyTrigger(_BetweenTwoShares):
-    """A round, at most one an epoch, whenever the training accuracy reaches the next mark.
+@TRIGGERS.add("score")
+class ScoreTrigger(_BetweenTwoShares):
+    """A round, at most one an epoch, whenever the training score reaches the next mark.
 
     Round i of K (from 0) waits for ``start + i * (stop - start) / K``. After the last round,
-    training ends when the accuracy reaches `stop`. It is the accuracy of training's own forward
-    passes over the epoch, weighted as the loss is.
+    training ends when the score reaches `stop`. It is the accuracy, or R² of a regressor, of
+    training's own forward passes over the epoch, weighted as the loss is.
+
+    Parameters
+    ----------
+    start : float, default=0.80
+        Score of the first round, in [0, 1].
+    stop : float, default=0.98
+        Score that ends training, in [start, 1].
+
+    References
+    ----------
+    Ganguli & Chong, "Activation-Based Pruning of Neural Networks", Algorithms 17(1):48, 2024.
+    """
+
+    needs_score = "score"
+
+    def __init__(self, start=0.80, stop=0.98):
+        super().__init__(start, stop)
+
+    def rounds_due(self, done, n_rounds, epoch, max_epochs, score):
+        """Rounds that must be done by the end of `epoch`, `done` of them before it."""
+        mark = self.start + done * (self.stop - self.start) / n_rounds
+        return done + (done < n_rounds and score >= mark)
+
+    def stops(self, score):
+        """Whether training ends here once all rounds are done."""
+        return score >= self.stop
+
+
+@TRIGGERS.add("accuracy")
+class AccuracyTrigger(ScoreTrigger):
+    """As `ScoreTrigger`, for classes alone: the score is the accuracy.
 
     Parameters
     ----------
@@ -128,25 +159,9 @@ class AccuracyTrigger(_BetweenTwoShares):
         Accuracy of the first round, in [0, 1].
     stop : float, default=0.98
         Accuracy that ends training, in [start, 1].
-
-    References
-    ----------
-    Ganguli & Chong, "Activation-Based Pruning of Neural Networks", Algorithms 17(1):48, 2024.
     """
 
-    needs_accuracy = True
-
-    def __init__(self, start=0.80, stop=0.98):
-        super().__init__(start, stop)
-
-    def rounds_due(self, done, n_rounds, epoch, max_epochs, accuracy):
-        """Rounds that must be done by the end of `epoch`, `done` of them before it."""
-        mark = self.start + done * (self.stop - self.start) / n_rounds
-        return done + (done < n_rounds and accuracy >= mark)
-
-    def stops(self, accuracy):
-        """Whether training ends here once all rounds are done."""
-        return accuracy >= self.stop
+    needs_score = "accuracy"
 
 
 def get_trigger(trigger):
@@ -155,8 +170,9 @@ def get_trigger(trigger):
     Parameters
     ----------
     trigger : str or object
-        A name, or an object with `rounds_due`, `stops` and `needs_accuracy`, the last of which
-        says whether accuracies are to be taken in every epoch. Three attributes are heeded where
+        A name, or an object with `rounds_due`, `stops` and `needs_score`, the last of which says
+        what is to be taken in every epoch: None, "accuracy", or "score", which is the R² where
+        there are no classes. Three attributes are heeded where
         it has them: in a fit `horizon`, the most epochs that it is told a fit has, and `patience`,
         after so many epochs without progress a round is due; in calls of ``partial_fit``
         `n_samples`, the rows that it is told instead of epochs, which are those seen then.
@@ -172,9 +188,9 @@ def get_trigger(trigger):
         without the methods and the attribute of a trigger.
     """
     found = TRIGGERS.make(trigger)
-    if not all(hasattr(found, name) for name in ("rounds_due", "stops", "needs_accuracy")):
+    if not all(hasattr(found, name) for name in ("rounds_due", "stops", "needs_score")):
         raise ValueError(
-            f"trigger={trigger!r} must be 'epoch', 'accuracy', 'progress', an object of "
-            "skactprune.triggers, or one with rounds_due, stops and needs_accuracy."
+            f"trigger={trigger!r} must be one of {sorted(TRIGGERS)}, an object of "
+            "skactprune.triggers, or one with rounds_due, stops and needs_score."
         )
     return found.validated() if hasattr(found, "validated") else found
