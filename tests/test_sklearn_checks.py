@@ -5,7 +5,12 @@ import warnings
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skactprune import Activation, PrunedMLPClassifier, PrunedMLPTransformer
+from skactprune import (
+    Activation,
+    PrunedMLPClassifier,
+    PrunedMLPRegressor,
+    PrunedMLPTransformer,
+)
 from skactprune.methods import METHODS
 
 # A method of every family, those with the same base class.
@@ -24,6 +29,7 @@ ESTIMATORS = [
         fit_inverse_transform=True,
     ),
     *(PrunedMLPClassifier(method=name) for name in FAMILIES.values()),
+    PrunedMLPRegressor(),
 ]
 ROUNDING = "float32 sums of weighted rows differ from those of repeated rows by rounding"
 

@@ -4,10 +4,12 @@ from skactprune.deploy.build import compact, compact_low_rank
 from skactprune.deploy.classifier import CompactMLPClassifier
 from skactprune.deploy.files import load, save
 from skactprune.deploy.onnx import to_onnx
+from skactprune.deploy.regressor import CompactMLPRegressor
 from skactprune.deploy.transformer import CompactMLPTransformer
 
 __all__ = [
     "CompactMLPClassifier",
+    "CompactMLPRegressor",
     "CompactMLPTransformer",
     "compact",
     "compact_low_rank",

@@ -2,7 +2,9 @@
 
 from numbers import Real
 
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
 
 from skactprune.deploy.base import check_features
 from skactprune.deploy.scalers import flat_steps, shift_and_scale, with_steps, without_samplers
@@ -17,15 +19,16 @@ def compact(model, dtype=None, *, features="all"):
 
     Parameters
     ----------
-    model : PrunedMLPClassifier, PrunedMLPTransformer, compact model or Pipeline
-        Fitted; a pipeline ends in one of these.
+    model : estimator or compact model of this package, Pipeline or TransformedTargetRegressor
+        Fitted; a pipeline ends in one of these. The targets of a TransformedTargetRegressor are
+        scaled by a StandardScaler or MinMaxScaler, which becomes part of the weights.
     dtype : {"float64", "float32", "float16", "int8", "codebook"}, default=None
         Type of the weights in pickles and files; None keeps that of the weights. "int8" has a scale
         for each neuron. "codebook" is Deep Compression (Han et al. 2016): weights of a layer that
         are not zero share 64 values, found by k-means, or those that they have if these are 256 at
         most, as after ``method="deep_compression"``; their indices are Huffman-coded. These two and
         "float16" are computed with in float32.
-        `CompactMLPClassifier.compression_report` tells how much that changes.
+        The method `compression_report` of the result tells how much that changes.
     features : {"all", "used"}, default="all"
         What the rows have that the result takes: all features, or only those that `model`, or the
         last step of the pipeline, uses: the columns of its `get_support`, in the same order, with
@@ -33,7 +36,7 @@ def compact(model, dtype=None, *, features="all"):
 
     Returns
     -------
-    CompactMLPClassifier, CompactMLPTransformer or Pipeline
+    compact model or Pipeline
         For a pipeline: a new one with the same steps, not copied, except for the last. A
         StandardScaler or MinMaxScaler (with ``clip=False``) right in front of that, in a nested
         pipeline too, is folded into the weights, and left out, where this is exact: not where
@@ -84,11 +87,13 @@ def _of_used_features(model, small):
 
 
 def _compact(model, dtype):
+    if isinstance(model, TransformedTargetRegressor):
+        return _in_unit_of_target(model, dtype)
     if not isinstance(model, Pipeline):
         if not hasattr(model, "compact"):
             raise TypeError(
-                "model must be a fitted PrunedMLPClassifier or PrunedMLPTransformer, a compact "
-                f"model of one or a Pipeline that ends in one, got {type(model).__name__}."
+                f"model must be a fitted estimator of this package, a compact model, or a Pipeline "
+                f"that ends in one, got {type(model).__name__}."
             )
         return model.compact(dtype)
     *before, (name, last) = without_samplers(model.steps)
@@ -98,6 +103,23 @@ def _compact(model, dtype):
     if not isinstance(small, Pipeline):
         before, small = _folded(before, small)
     return with_steps(model, [*before, (name, small)])
+
+
+def _in_unit_of_target(model, dtype):
+    """Compact model of a regressor on scaled targets, which predicts targets as they are."""
+    check_is_fitted(model)
+    known = shift_and_scale(model.transformer_)
+    if known is None:
+        raise TypeError(
+            f"transformer={model.transformer!r} of a TransformedTargetRegressor must be a "
+            "StandardScaler or MinMaxScaler(clip=False) to become part of the weights."
+        )
+    small = _compact(model.regressor_, None)
+    *before, (name, last) = small.steps if isinstance(small, Pipeline) else [("", small)]
+    if not hasattr(last, "with_scaled_output"):
+        raise TypeError(f"A {type(last).__name__} has no targets that could be scaled.")
+    last = last.with_scaled_output(*known).compact(dtype)
+    return with_steps(small, [*before, (name, last)]) if isinstance(small, Pipeline) else last
 
 
 def compact_low_rank(model, fraction, *, low=0.5, keep=0.5, dtype=None):

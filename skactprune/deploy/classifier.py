@@ -6,12 +6,14 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import ClassifierMixin
 
+from skactprune._docs import shares_docs
 from skactprune.deploy.base import BaseCompactMLP, check_holds_model
 from skactprune.deploy.files import FORMATS
 from skactprune.nets.outputs import is_multilabel_net, output_for_classes
 
 
 @FORMATS.add("skactprune.CompactMLPClassifier")
+@shares_docs
 class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
     """What a fitted PrunedMLPClassifier predicts with, in a few small arrays and without torch.
 
@@ -27,49 +29,14 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
         Class labels.
     multilabel_ : bool
         Whether rows have any number of labels, rather than one class.
-    weights_ : skactprune.deploy.weights.CompactWeights
-        All that it computes with; the attributes below show parts of it.
-    coefs_ : list of ndarray of shape (n_in, n_out)
-        Weights. Those of a hidden layer of low rank are kept and computed with as two factors,
-        where these are fewer numbers; this is their product.
-    kernel_sizes_ : list of int
-        Numbers that the weights of every layer are kept as, zeros not counted.
-    intercepts_ : list of ndarray of shape (n_out,)
-        Biases.
-    activation_ : {"identity", "logistic", "tanh", "relu"}
-        Activation of the hidden layers.
+    {weights_, coefs_, kernel_sizes_, intercepts_, activation_}
     out_activation_ : {"logistic", "softmax"}
         Activation of the output.
-    storage_ : {"float64", "float32", "float16", "int8", "codebook"}
-        Type in which pickles and files hold the weights. The last three are computed with in
-        float32.
-    nbytes_ : int
-        Size of the arrays in pickles and, before compression, in files.
-    transform_layer_ : int, "all" or None
-        Index of the hidden layer that `transform` shows, or all of them; None without hidden
-        layers.
-    n_components_ : int
-        Number of columns of `transform`.
-    components_, mean_, explained_variance_, explained_variance_ratio_, singular_values_ : ndarray
-        Those of the original, where it has them.
-    inverse_coef_, inverse_intercept_ : ndarray
-        The same, of the features that the rows of this model have.
-    projection_ : ndarray of shape (n_neurons, n_components) or None
-        What `transform` multiplies the hidden representation with.
-    projection_offset_ : ndarray of shape (n_components,) or None
-        What `transform` adds to the product.
-    unused_features_ : ndarray of int
-        Indices of the features that have no weight.
-    n_layers_ : int
-        Number of layers, input and output included.
+    {storage_, nbytes_, transform_layer_, n_components_, components_, inverse_coef_, projection_}
+    {projection_offset_, unused_features_, n_layers_}
     n_outputs_ : int
         Number of outputs; 1 for two classes.
-    n_features_in_ : int
-        Number of features.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, where the original has them.
-    output_prefix_ : str
-        What the names of the columns of `transform` begin with.
+    {n_features_in_, feature_names_in_, output_prefix_}
 
     Notes
     -----

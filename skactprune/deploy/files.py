@@ -27,7 +27,7 @@ def save(model, path):
 
     Parameters
     ----------
-    model : CompactMLPClassifier or Pipeline
+    model : CompactMLPClassifier, CompactMLPRegressor or Pipeline
         Compact model; or a pipeline with no other step, such as `compact` returns when it
         folded the scaler, whose model is then saved.
     path : str, bytes or path-like
@@ -77,7 +77,7 @@ def load(path):
 
     Returns
     -------
-    CompactMLPClassifier
+    CompactMLPClassifier or CompactMLPRegressor
         The model; it predicts exactly what the saved one predicts. Its `transform` returns
         arrays until `set_output` says otherwise.
 

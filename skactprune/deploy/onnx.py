@@ -19,21 +19,22 @@ def to_onnx(model, path=None, *, input_dtype=None):
 
     Names and types are those of skl2onnx with ``zipmap=False``: one input "X" of shape (n_rows,
     n_features), any number of rows; the outputs "label", int64 or string, of shape (n_rows,), or
-    (n_rows, n_classes) of a multilabel net, and "probabilities" of shape (n_rows, n_classes); or of
-    a transformer "variable", of shape (n_rows, `n_components_`). Labels that are bools, or floats
-    without a fraction, become int64.
+    (n_rows, n_classes) of a multilabel net, and "probabilities" of shape (n_rows, n_classes); or
+    "variable", of shape (n_rows, n_outputs) of a regressor and (n_rows, `n_components_`) of a
+    transformer. Labels that are bools, or floats without a fraction, become int64.
 
     Parameters
     ----------
-    model : PrunedMLPClassifier, PrunedMLPTransformer, compact model or Pipeline
-        Fitted. The steps of a pipeline in front of the last may be StandardScaler,
-        MinMaxScaler with ``clip=False``, "passthrough" and pipelines of these; for others convert
-        the pipeline's parts, these with skl2onnx.
+    model : estimator or compact model of this package, or Pipeline
+        Fitted; of a TransformedTargetRegressor take what `compact` makes of it. The steps of a
+        pipeline in front of the last may be StandardScaler, MinMaxScaler with ``clip=False``,
+        "passthrough" and pipelines of these; for others convert the pipeline's parts, these with
+        skl2onnx.
     path : str, bytes or path-like, default=None
         File to write, atomically; None writes none.
     input_dtype : {"float32", "float64"}, default=None
-        Type of the input; None takes that of the weights, in which the net is computed and the
-        probabilities are given. Scalers are computed in float64.
+        Type of the input; None takes that of the weights, in which the net is computed and its
+        outputs are given. Scalers are computed in float64.
 
     Returns
     -------
@@ -75,8 +76,8 @@ def to_onnx(model, path=None, *, input_dtype=None):
     # Only our own estimators have this method; scikit-learn's MLPs have other outputs, too.
     if not hasattr(last, "compact"):
         raise TypeError(
-            f"to_onnx converts PrunedMLPClassifier, PrunedMLPTransformer, their compact models and "
-            f"pipelines that end in one, got {type(last).__name__}."
+            f"to_onnx converts estimators and compact models of this package, and pipelines that "
+            f"end in one, got {type(last).__name__}."
         )
     check_is_fitted(last)
     last = last.compact()
@@ -128,7 +129,7 @@ class Graph:
             if (known := shift_and_scale(scaler)) is None:
                 raise TypeError(
                     f"The step {name!r} is a {type(scaler).__name__}; to_onnx converts only "
-                    "StandardScaler and MinMaxScaler(clip=False) in front of the classifier."
+                    "StandardScaler and MinMaxScaler(clip=False) in front of the net."
                 )
             if dtype != np.float64:
                 value, dtype = self.cast(value, np.dtype(np.float64)), np.dtype(np.float64)

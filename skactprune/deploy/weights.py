@@ -287,6 +287,33 @@ class CompactWeights:
             return None
         return replace(scaled, intercepts=[intercept, *self.intercepts[1:]], inverse=inverse)
 
+    def with_scaled_output(self, mean, scale):
+        """Weights whose outputs are those of these, times `scale` and plus `mean`.
+
+        Parameters
+        ----------
+        mean, scale : ndarray of shape (n_outputs,), float64
+            What is added to the outputs, and what they are multiplied with.
+
+        Returns
+        -------
+        CompactWeights
+
+        Raises
+        ------
+        ValueError
+            If they would leave the range of the type.
+        """
+        *hidden, last = (k if isinstance(k, tuple) else (k,) for k in self.kernels)
+        *before, bias = self.intercepts
+        scaled = self._with_kernels([*hidden, (last[0] * scale,)], self.storage)
+        bias = (bias * scale + mean).astype(scaled.dtype)
+        if not np.isfinite(bias).all():
+            raise ValueError(
+                f"mean={mean!r} and scale={scale!r} leave the range of {scaled.dtype}."
+            )
+        return replace(scaled, intercepts=[*before, bias])
+
     def of_low_rank(self, fraction, sparing):
         """Weights whose hidden layers are kept as two factors of low rank, by their SVD.
 

@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.callback import CallbackSupportMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import (
     _check_sample_weight,
@@ -19,6 +20,7 @@ from sklearn.utils.validation import (
 
 from skactprune._support import FeatureSupport
 from skactprune._validation import check_fitted, map_checked_rows, map_rows
+from skactprune._warnings import warn
 from skactprune.chunks import Chunks, checked_chunks, some_rows
 from skactprune.estimators._checks import (
     check_init_estimator,
@@ -41,6 +43,8 @@ class BasePrunedMLP(CallbackSupportMixin, FeatureSupport, HiddenTransformer, MLP
 
     # What `validate_data` is told of the targets.
     _targets_allowed: dict = {}
+    # Name of scikit-learn's class whose weights `init_estimator` may have, and what it knows.
+    _starts_from, _of_targets = "MLPClassifier", ("classes_",)
 
     # -- fit --------------------------------------------------------------------------------
 
@@ -108,7 +112,7 @@ class BasePrunedMLP(CallbackSupportMixin, FeatureSupport, HiddenTransformer, MLP
         sample_weight_val : array-like of shape (n_val,), default=None
             Their weights, not negative.
         """
-        check_init_estimator(self.init_estimator)
+        check_init_estimator(self.init_estimator, self._starts_from, self._of_targets)
         resume = self._resumes(incremental)
         further = [part is not None for part in (X_unlabeled, *validation)]
         n_rows = _num_samples(y) if any(further) and not incremental else None
@@ -160,11 +164,16 @@ class BasePrunedMLP(CallbackSupportMixin, FeatureSupport, HiddenTransformer, MLP
         rows = X, y, sample_weight
         self._train_net(rows, held_out, X_unlabeled, on_epoch, incremental, resume)
         if not incremental:
+            of_task = self._task
+
+            def score():
+                return of_task.score(y, map_rows(self._predicted, X), sample_weight)
+
             warn_of_collapse(
-                self,
-                lambda: self._task.score(y, map_rows(self._predicted, X), sample_weight),
-                lambda: self._task.chance(y, sample_weight),
+                self, of_task.score_name, score, lambda: of_task.chance(y, sample_weight)
             )
+            if doubt := of_task.doubt(y, sample_weight, score):
+                warn(doubt, ConvergenceWarning)
             self._callback_fit_ctx.call_on_fit_task_end(**task, reconstruction_attributes={})
         return self
 

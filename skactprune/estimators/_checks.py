@@ -107,13 +107,23 @@ def check_n_components(params, sizes, sizes_are):
     return least_of
 
 
-def check_init_estimator(init_estimator):
-    """Raise ValueError for an `init_estimator` that lacks the attributes of a fitted classifier."""
+def check_init_estimator(init_estimator, kind, needed):
+    """Raise ValueError for an `init_estimator` that is not fitted, or not of the kind.
+
+    Parameters
+    ----------
+    init_estimator : object
+        What is looked at; None is fine.
+    kind : str
+        Name of the class of scikit-learn's that it should be.
+    needed : tuple of str
+        Attributes that it must have besides weights.
+    """
     if init_estimator is not None and not all(
-        hasattr(init_estimator, name) for name in ("coefs_", "intercepts_", "classes_")
+        hasattr(init_estimator, name) for name in ("coefs_", "intercepts_", *needed)
     ):
         raise ValueError(
-            f"init_estimator={init_estimator!r} must be a fitted MLPClassifier, in a "
+            f"init_estimator={init_estimator!r} must be a fitted {kind}, in a "
             "FrozenEstimator so that clones stay fitted, or None."
         )
 

@@ -15,8 +15,9 @@ from sklearn.utils.multiclass import (
     unique_labels,
 )
 
+from skactprune._docs import shares_docs
 from skactprune.estimators._base import BasePrunedMLP
-from skactprune.estimators._parameters import CONSTRAINTS, shares_docs
+from skactprune.estimators._parameters import CONSTRAINTS
 from skactprune.estimators._task import Classification, MultilabelClassification
 from skactprune.estimators._whole import all_or_nothing
 from skactprune.nets.outputs import is_multilabel_net
@@ -28,13 +29,6 @@ class LearnsClasses(BasePrunedMLP):
 
     Parameters
     ----------
-    trigger : {"progress", "epoch", "accuracy"} or trigger, default="progress"
-        When the rounds are done. "progress": as "epoch", but of 200 epochs at most, so that
-        `max_iter` is a limit and no schedule; and a round comes sooner where neither loss nor,
-        with `early_stopping`, validation score improves. "epoch": evenly spaced from 10 % to 60 %
-        of `max_iter`. Rounds that fall on the same epoch are done together. "accuracy": when the
-        training accuracy reaches marks from 0.80 to 0.98. Options are those of
-        `skactprune.triggers`.
     components : {"predictive", "pca"}, default="predictive"
         Which components. "predictive": first the directions through which a reduced-rank
         logistic regression tells the classes best, one less than there are classes at most; then

@@ -9,15 +9,17 @@ from skactprune._warnings import warn
 FEW, ENOUGH = 2, 4
 
 
-def warn_of_collapse(estimator, accuracy, chance):
+def warn_of_collapse(estimator, name, score, chance):
     """Warn where a fit has left a layer hardly any neuron, or has lost what it had learned.
 
     Parameters
     ----------
     estimator : estimator
         Fitted.
-    accuracy : callable
-        Returns the score on the training rows now.
+    name : str
+        What the score is.
+    score : callable
+        Returns it on the training rows now.
     chance : callable
         Returns that of the best constant prediction.
     """
@@ -46,10 +48,10 @@ def warn_of_collapse(estimator, accuracy, chance):
     if not before > 0:
         return
     learned = before - chance()
-    if learned > 0.1 and accuracy() - chance() < 0.2 * learned:
+    if learned > 0.1 and score() - chance() < 0.2 * learned:
         warn(
-            f"The accuracy on the training rows was {before:.2f} before the first pruning round, "
-            f"is {accuracy():.2f} now, and that of a constant prediction is {chance():.2f}. "
+            f"The {name} on the training rows was {before:.2f} before the first pruning round, "
+            f"is {score():.2f} now, and that of a constant prediction is {chance():.2f}. "
             f"{advice}"
         )
 

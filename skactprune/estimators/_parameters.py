@@ -1,7 +1,5 @@
 """Parameters that the estimators share: their constructor, constraints and documentation."""
 
-import re
-from inspect import cleandoc
 from numbers import Integral, Real
 
 import numpy as np
@@ -64,34 +62,6 @@ CONSTRAINTS = {
     "init_estimator": [None, HasMethods(["predict"])],
 }
 
-SHARED = re.compile(r"^\{([\w, ]+)\}$", re.MULTILINE)
-
-
-def shares_docs(cls):
-    """Fill the names that stand in braces in docstrings with what base classes say of them.
-
-    Parameters
-    ----------
-    cls : type
-        Subclass of `MLPParameters`; in the sections of its docstring, and of those of its methods,
-        a line such as ``{alpha, tol}`` stands for these entries. What arguments of `fit` mean, the
-        docstring of `_fit` of the bases says.
-
-    Returns
-    -------
-    type
-        The class itself.
-    """
-    bases = cls.__mro__[:0:-1]
-    methods = [method for method in vars(cls).values() if callable(method)]
-    for described, sources in ((cls, bases), *((m, _fits_of(bases)) for m in methods)):
-        if described.__doc__ is not None:
-            known = {}
-            for source in sources:
-                known |= _entries(cleandoc(source.__doc__ or ""))
-            described.__doc__ = _filled(cleandoc(described.__doc__), known)
-    return cls
-
 
 class MLPParameters(TakesNames, BaseEstimator):
     """Base class of the estimators, with what they share of parameters and attributes.
@@ -124,6 +94,13 @@ class MLPParameters(TakesNames, BaseEstimator):
         let weights come back, or count on all weights of the net, refuse.
     n_prune_rounds : int, default=5
         Number of rounds; 0 is an ordinary multi-layer perceptron, too.
+    trigger : {"progress", "epoch", "score", "accuracy"} or trigger, default="progress"
+        When the rounds are done. "progress": as "epoch", but of 200 epochs at most, so that
+        `max_iter` is a limit and no schedule; and a round comes sooner where neither loss nor,
+        with `early_stopping`, validation score improves. "epoch": evenly spaced from 10 % to 60 %
+        of `max_iter`. Rounds that fall on the same epoch are done together. "score": when the
+        accuracy in training, or R² where there are no classes, reaches marks from 0.80 to 0.98;
+        "accuracy" is the same for classes alone. Options are those of `skactprune.triggers`.
     min_neurons : int or sequence of int, default=1
         Neurons that every hidden layer, or each of them, keeps at least.
     n_components : int or float, default=None
@@ -379,27 +356,3 @@ class MLPParameters(TakesNames, BaseEstimator):
     def _plain(self):
         """The parameters, as Python's own numbers."""
         return plain_parameters(self, self._parameter_constraints)
-
-
-def _fits_of(bases):
-    return [vars(base)["_fit"] for base in bases if "_fit" in vars(base)]
-
-
-def _filled(docstring, known):
-    return SHARED.sub(
-        lambda names: "\n".join(known[name] for name in names[1].split(", ")), docstring
-    )
-
-
-def _entries(docstring):
-    """Entries of the sections of a class's docstring, by their names."""
-    found, name = {}, None
-    for line in docstring.splitlines():
-        if entry := re.match(r"(\w+) : ", line):
-            name = entry[1]
-            found[name] = line
-        elif name and line.startswith("    "):
-            found[name] += "\n" + line
-        else:
-            name = None
-    return found

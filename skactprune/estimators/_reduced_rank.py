@@ -1,4 +1,4 @@
-"""Directions through which a logistic regression predicts best."""
+"""Directions through which a regression, logistic or linear, predicts best."""
 
 import numpy as np
 from scipy.optimize import minimize
@@ -55,7 +55,39 @@ def class_directions(X, y, weight, logits, k):
     return principal_axes(X, share, fitted)[0][:, :m]
 
 
-def output_directions(X, weight, outputs, k):
+def target_directions(X, targets, weight, k):
+    """Directions of a reduced-rank regression: it predicts targets from m numbers of a row.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        Centred rows, float64.
+    targets : ndarray of shape (n_samples, n_targets)
+        What is to be told. Each counts as if it had unit variance.
+    weight : ndarray of shape (n_samples,)
+        Weights of the rows.
+    k : int
+        Directions wanted.
+
+    Returns
+    -------
+    ndarray of shape (n_features, m)
+        Principal axes of what a ridge regression, on standardized features, tells of the targets;
+        m is at most `k` and the number of targets.
+
+    References
+    ----------
+    Izenman, "Reduced-rank regression for the multivariate linear model", Journal of Multivariate
+    Analysis 5, 1975.
+    """
+    share = weight / weight.sum(dtype=np.float64)
+    targets = targets - share @ targets
+    scale = np.sqrt(share @ np.square(targets))
+    ridge = RIDGE / weight.sum(dtype=np.float64)
+    return output_directions(X, weight, targets / np.maximum(scale, TINY), k, ridge)
+
+
+def output_directions(X, weight, outputs, k, ridge=0.0):
     """Directions along which a linear function of rows tells most of their outputs.
 
     Parameters
@@ -68,6 +100,8 @@ def output_directions(X, weight, outputs, k):
         What is to be told.
     k : int
         Directions wanted.
+    ridge : float, default=0.0
+        Penalty of the squares of coefficients, on standardized features.
 
     Returns
     -------
@@ -75,7 +109,7 @@ def output_directions(X, weight, outputs, k):
         Principal axes of the outputs that are told, of which there are m, at most `k`.
     """
     share, outputs = weight / weight.sum(), outputs.astype(np.float64)
-    told = _regressed(X, outputs - share @ outputs, share)
+    told = _regressed(X, outputs - share @ outputs, share, ridge)
     axes, variances = principal_axes(X, share, told)
     return axes[:, : min(k, (variances > 1e-10 * max(variances[0], TINY)).sum())]
 
@@ -104,12 +138,13 @@ def principal_axes(X, weight, outputs):
     return outputs @ axes[:, ::-1], np.maximum(variances[::-1], 0.0)
 
 
-def _regressed(X, targets, weight):
-    """Least squares, with as much ridge as rounding needs."""
+def _regressed(X, targets, weight, ridge=0.0):
+    """Ridge regression on standardized features, with as much more as rounding needs."""
     weighted = X.T * weight
     gram = weighted @ X
-    ridge = 1e-9 * np.trace(gram) / len(gram) or 1.0
-    return np.linalg.solve(gram + ridge * np.eye(len(gram)), weighted @ targets)
+    least = 1e-9 * np.trace(gram) / len(gram) or 1.0
+    penalty = ridge * np.diag(gram.diagonal()) + least * np.eye(len(gram))
+    return np.linalg.solve(gram + penalty, weighted @ targets)
 
 
 def _fit(X, y, weight, A, B):

@@ -3,11 +3,16 @@
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from skactprune.estimators._reduced_rank import class_directions, output_directions
-from skactprune.nets.outputs import get_output, output_for_classes
+from skactprune.estimators._reduced_rank import (
+    class_directions,
+    output_directions,
+    target_directions,
+)
+from skactprune.nets.outputs import get_output, one_or_more, output_for_classes
 
 
 class Task(ABC):
@@ -19,10 +24,13 @@ class Task(ABC):
         Name of the record in `skactprune.nets.outputs` that says what logits stand for.
     n_outputs : int
         Units of the output layer.
+    score_name : str
+        What `score` is, for messages.
     """
 
     out_activation: str
     n_outputs: int
+    score_name: str
 
     @property
     def output(self):
@@ -57,9 +65,31 @@ class Task(ABC):
     def score(self, y, predicted, sample_weight):
         """Score of predictions, the higher the better."""
 
+    def validation_score(self, y, predicted, sample_weight):
+        """Score by which early stopping goes."""
+        return self.score(y, predicted, sample_weight)
+
     @abstractmethod
     def chance(self, y, sample_weight):
         """Score of the best constant prediction."""
+
+    def doubt(self, y, sample_weight, score):
+        """What of the targets may be why a net has learned nothing, or None.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n_samples, ...)
+            Targets of the training rows.
+        sample_weight : ndarray of shape (n_samples,) or None
+            Weights of the rows.
+        score : callable
+            Returns the score on these rows.
+
+        Returns
+        -------
+        str or None
+        """
+        return None
 
     def directions(self, hidden, y, weight, logits, k):
         """Directions of a hidden layer that tell most of the targets; here, of the outputs.
@@ -140,6 +170,7 @@ class Classification(Task):
     """
 
     classes: np.ndarray
+    score_name = "accuracy"
 
     @property
     def out_activation(self):
@@ -218,6 +249,7 @@ class MultilabelClassification(Task):
     """
 
     n_outputs: int
+    score_name = "accuracy"
 
     @property
     def output(self):
@@ -274,3 +306,125 @@ class MultilabelClassification(Task):
     def can_stratify(self, encoded, fraction):
         """Sets of labels are too many; neither does MLPClassifier."""
         return False
+
+
+# Means and standard deviations of targets that nets learn at their usual rates.
+LOW, HIGH = 0.1, 10.0
+
+
+@dataclass(frozen=True)
+class Regression(Task):
+    """One or more numbers for every row.
+
+    Parameters
+    ----------
+    n_outputs : int
+        Numbers.
+    loss : {"squared_error", "absolute_error", "quantile", "poisson"}
+        What is minimised.
+    quantile : float or None
+        Which quantile is predicted, with "quantile".
+    """
+
+    n_outputs: int
+    loss: str
+    quantile: float | None = None
+    score_name = "R²"
+
+    @property
+    def out_activation(self):
+        """Name of the output's record."""
+        return "exp" if self.loss == "poisson" else "identity"
+
+    def net(self):
+        """Class of the net, its loss and its link."""
+        import torch
+
+        from skactprune.nets import losses
+        from skactprune.nets.net import MLPRegressionNet
+
+        criteria = {
+            "squared_error": losses.WeightedSquaredLoss,
+            "poisson": losses.WeightedPoissonLoss,
+        }
+        params = {
+            "criterion": criteria.get(self.loss, losses.WeightedLinearLoss),
+            "predict_nonlinearity": torch.exp if self.loss == "poisson" else None,
+        }
+        if self.loss == "quantile":
+            params |= {
+                "criterion__below": self.quantile,
+                "criterion__above": 1 - self.quantile,
+            }
+        return MLPRegressionNet, params
+
+    def check(self, y, name):
+        """Raise ValueError for negative numbers where there must be none."""
+        if self.loss == "poisson" and (y < 0).any():
+            raise ValueError(f"{name} must not be negative with loss='poisson'; it has {y.min()}.")
+
+    def encode(self, y):
+        """The targets as they are."""
+        return y
+
+    def predict(self, logits):
+        """Numbers of shape (n_samples,), or (n_samples, n_outputs) if there are several."""
+        return one_or_more(self.output.link(logits))
+
+    def score(self, y, predicted, sample_weight):
+        """R²; NaN of predictions that are not finite, or of a single one."""
+        from sklearn.metrics import r2_score
+
+        return _measured(r2_score, y, predicted, sample_weight)
+
+    def validation_score(self, y, predicted, sample_weight):
+        """R², or what it is of absolute errors and the pinball loss: D²."""
+        from sklearn.metrics import d2_pinball_score
+
+        if self.loss not in ("absolute_error", "quantile"):
+            return self.score(y, predicted, sample_weight)
+        alpha = 0.5 if self.quantile is None else self.quantile
+        return _measured(partial(d2_pinball_score, alpha=alpha), y, predicted, sample_weight)
+
+    def chance(self, y, sample_weight):
+        """0, that of the mean."""
+        return 0.0
+
+    def doubt(self, y, sample_weight, score):
+        """That the targets are far from 0, or of another size than 1."""
+        y = y.astype(np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = np.average(y, axis=0, weights=sample_weight)
+            deviation = np.sqrt(np.average(np.square(y - mean), axis=0, weights=sample_weight))
+        if self.loss == "poisson":
+            usual, advice = (mean >= LOW) & (mean <= HIGH), "Divide them by their mean."
+        else:
+            usual = (deviation >= LOW) & (deviation <= HIGH) & (np.abs(mean) <= HIGH)
+            advice = (
+                "Scale them: sklearn.compose.TransformedTargetRegressor(regressor, "
+                "transformer=StandardScaler())."
+            )
+        if np.all(usual) or not np.any(deviation) or not score() < 0.1:
+            return None
+        return (
+            f"The R² on the training rows is {score():.2g}. y has the mean {mean} and the standard "
+            f"deviation {deviation}; nets learn targets near 0 and of about "
+            f"unit variance. {advice}"
+        )
+
+    def directions(self, hidden, y, weight, logits, k):
+        """Those of a reduced-rank regression, or, where errors are not squared, of the outputs."""
+        if self.loss != "squared_error":
+            return super().directions(hidden, y, weight, logits, k)
+        return target_directions(hidden, y.reshape(len(y), -1), weight, k)
+
+    def can_stratify(self, encoded, fraction):
+        """Numbers are not of a kind."""
+        return False
+
+
+def _measured(metric, y, predicted, sample_weight):
+    if len(y) < 2 or not np.isfinite(predicted).all():
+        return float("nan")
+    y, predicted = y.astype(np.float64), predicted.astype(np.float64)
+    return float(metric(y, predicted, sample_weight=sample_weight))

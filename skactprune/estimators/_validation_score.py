@@ -41,7 +41,9 @@ class Validation:
         weight = None if sample_weight is None else torch.from_numpy(sample_weight)
         self._target = target if weight is None else (target, weight)
         if self._scoring is None:
-            self._score = lambda net, logits: task.score(y, task.predict(logits), sample_weight)
+            self._score = lambda net, logits: task.validation_score(
+                y, task.predict(logits), sample_weight
+            )
         elif self._scoring != "loss":
             scorer = check_scoring(estimator, self._scoring)
             weighted = sample_weight is not None and _takes_weights(scorer)

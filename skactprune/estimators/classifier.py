@@ -3,8 +3,8 @@
 from scipy.sparse import csr_matrix
 from sklearn.base import ClassifierMixin
 
+from skactprune._docs import shares_docs
 from skactprune.estimators._classes import LearnsClasses
-from skactprune.estimators._parameters import shares_docs
 
 
 @shares_docs

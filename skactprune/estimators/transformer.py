@@ -2,8 +2,8 @@
 
 from sklearn.utils.multiclass import unique_labels
 
+from skactprune._docs import shares_docs
 from skactprune.estimators._classes import LearnsClasses
-from skactprune.estimators._parameters import shares_docs
 
 
 @shares_docs

@@ -1,0 +1,205 @@
+"""CompactMLPRegressor."""
+
+import numpy as np
+from sklearn.base import RegressorMixin
+
+from skactprune._docs import shares_docs
+from skactprune.deploy.base import BaseCompactMLP, check_holds_model
+from skactprune.deploy.files import FORMATS
+from skactprune.nets.outputs import get_output, one_or_more
+
+
+@FORMATS.add("skactprune.CompactMLPRegressor")
+@shares_docs
+class CompactMLPRegressor(RegressorMixin, BaseCompactMLP):
+    """What a fitted PrunedMLPRegressor predicts with, in a few small arrays and without torch.
+
+    Made by :meth:`skactprune.PrunedMLPRegressor.compact`, :func:`skactprune.compact` or
+    :func:`skactprune.load`, not by its constructor; frozen as `CompactMLPClassifier` is.
+
+    Attributes
+    ----------
+    {weights_, coefs_, kernel_sizes_, intercepts_, activation_}
+    out_activation_ : {"identity", "exp"}
+        Activation of the output.
+    {storage_, nbytes_, transform_layer_, n_components_, components_, inverse_coef_, projection_}
+    {projection_offset_, unused_features_, n_layers_}
+    n_outputs_ : int
+        Number of targets.
+    {n_features_in_, feature_names_in_, output_prefix_}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import make_friedman1
+    >>> from skactprune import PrunedMLPRegressor
+    >>> X, y = make_friedman1(200, random_state=0)
+    >>> net = PrunedMLPRegressor(max_iter=60, tol=0.1, random_state=0).fit(X, y / y.std())
+    >>> model = net.compact()
+    >>> np.allclose(model.predict(X), net.predict(X))
+    True
+    >>> net.compact("int8").nbytes_ < model.nbytes_ / 3
+    True
+    """
+
+    @classmethod
+    def of(cls, weights, out_activation, *, output_prefix, feature_names=None):
+        """Model that computes with the given weights.
+
+        Parameters
+        ----------
+        weights : skactprune.deploy.weights.CompactWeights
+            What it computes with.
+        out_activation : {"identity", "exp"}
+            Activation of the output.
+        output_prefix : str
+            What the names of the columns of `transform` begin with.
+        feature_names : ndarray of shape (n_features,), default=None
+            Names of the features.
+
+        Returns
+        -------
+        CompactMLPRegressor
+        """
+        model = cls()
+        model.out_activation_, model.output_prefix_ = out_activation, output_prefix
+        return model.with_weights(weights, feature_names)
+
+    def file_metadata(self):
+        """What files hold of it besides its weights.
+
+        Returns
+        -------
+        dict
+            Fit for JSON.
+
+        Raises
+        ------
+        NotFittedError
+            If it holds no model.
+        """
+        check_holds_model(self)
+        return {"out_activation": self.out_activation_}
+
+    @classmethod
+    def of_file(cls, weights, metadata):
+        """Model of what a file holds, which is checked.
+
+        Parameters
+        ----------
+        weights : skactprune.deploy.weights.CompactWeights
+            What it computes with.
+        metadata : dict
+            Contains what `file_metadata` gave.
+
+        Returns
+        -------
+        CompactMLPRegressor
+
+        Raises
+        ------
+        ValueError
+            If it gave no such activation.
+        """
+        if metadata["out_activation"] not in ("identity", "exp"):
+            raise ValueError("its out_activation is invalid")
+        return cls.of(weights, metadata["out_activation"], output_prefix="")
+
+    def add_to_onnx(self, graph, rows):
+        """Add what is predicted for rows to an ONNX graph.
+
+        Parameters
+        ----------
+        graph : skactprune.deploy.onnx.Graph
+            Graph.
+        rows : str
+            Name of the rows in it.
+        """
+        *_, logits = graph.layers(rows, self.weights_)
+        self._output.onnx_link(graph, logits, "variable")
+        graph.show("variable", graph.dtype, self.n_outputs_)
+
+    def predict(self, X):
+        """Predict targets.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Numbers in the dtype of the weights, of one dimension where there is one target.
+        """
+        return self._of_rows(
+            lambda rows: one_or_more(self._output.link(self.weights_.logits(rows))), X
+        )
+
+    def with_scaled_output(self, mean, scale):
+        """Model that predicts ``scale * y + mean`` where this one predicts y.
+
+        Parameters
+        ----------
+        mean, scale : ndarray of shape (n_outputs,), float64
+            What is added, and what is multiplied with.
+
+        Returns
+        -------
+        CompactMLPRegressor
+
+        Raises
+        ------
+        ValueError
+            If that is no matter of its weights, as after an exponential; or if they would leave
+            the range of their type.
+        """
+        if self.out_activation_ != "identity":
+            raise ValueError(
+                f"out_activation_={self.out_activation_!r}: only outputs of 'identity' can be "
+                "scaled by the weights."
+            )
+        names = getattr(self, "feature_names_in_", None)
+        return self.with_weights(self.weights_.with_scaled_output(mean, scale), names)
+
+    def compression_report(self, reference, X, y=None):
+        """Compare with the model that this one was made from.
+
+        Parameters
+        ----------
+        reference : regressor
+            The original, or a compact model of it with more precise weights.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to compare on.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            Their targets, where known.
+
+        Returns
+        -------
+        dict
+            "storage" and "nbytes" of this model; "max_change" and "mean_change" of predictions,
+            absolute; and with `y` "r2" and "reference_r2".
+        """
+        from sklearn.metrics import r2_score
+
+        before, after = reference.predict(X), self.predict(X)
+        change = np.abs(after.astype(np.float64) - before)
+        report = {
+            "storage": self.storage_,
+            "nbytes": self.nbytes_,
+            "max_change": float(change.max()),
+            "mean_change": float(change.mean()),
+        }
+        if y is not None:
+            report["r2"] = float(r2_score(y, after))
+            report["reference_r2"] = float(r2_score(y, before))
+        return report
+
+    @property
+    def _output(self):
+        return get_output(self.out_activation_)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
