@@ -27,8 +27,8 @@ def both_steps(request, monkeypatch):
 def quick_rivals():
     """Let rivals of the nets learn no longer than these do in tests."""
     with pytest.MonkeyPatch.context() as patch:
-        boosting = partial(rivals.HistGradientBoostingClassifier, max_iter=2)
-        patch.setattr(rivals, "HistGradientBoostingClassifier", boosting)
+        for boosting in ("HistGradientBoostingClassifier", "HistGradientBoostingRegressor"):
+            patch.setattr(rivals, boosting, partial(getattr(rivals, boosting), max_iter=2))
         patch.setattr(rivals, "NCA_ROWS", 100)
         yield
 

@@ -145,7 +145,7 @@ def test_scores_that_are_asked_for():
 @pytest.mark.parametrize("scoring", ["accurate", [], ["accuracy", "accuracy"], 3, log_loss])
 def test_scores_that_are_none_are_refused_before_any_fit(scoring):
     with pytest.raises(ValueError, match="scor|Empty list|[Dd]uplicate"):
-        compare_with_pca(None, X, y, scoring=scoring)
+        compare_with_pca(small_net(), X, y, scoring=scoring)
 
 
 def test_log_loss_where_classes_are_missing():

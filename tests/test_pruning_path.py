@@ -153,7 +153,7 @@ def test_the_path_ends_where_layers_would(params, last):
 
 
 def test_other_estimators_and_epochs_are_refused():
-    with pytest.raises(ValueError, match="must be a PrunedMLPClassifier or a Pipeline that ends"):
+    with pytest.raises(ValueError, match="must be a PrunedMLPClassifier, a PrunedMLPReg"):
         pruning_path(StandardScaler(), X, y)
     with pytest.raises(ValueError, match="n_epochs == 0, must be >= 1"):
         pruning_path(net(), X, y, n_epochs=0)

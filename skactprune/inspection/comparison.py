@@ -6,9 +6,15 @@ from numbers import Integral
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.base import clone
+from sklearn.base import clone, is_regressor
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
+from sklearn.model_selection import (
+    GroupKFold,
+    KFold,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+    check_cv,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import _safe_indexing, check_scalar
 from sklearn.utils.multiclass import type_of_target
@@ -25,10 +31,13 @@ from skactprune.inspection.preprocessing import (
 )
 from skactprune.inspection.rivals import (
     component_classifiers,
+    component_regressors,
     plain_classifiers,
+    plain_regressors,
     pruned_at_random,
     small_net,
     standardized_logistic,
+    standardized_ridge,
 )
 from skactprune.inspection.rows import model_row, timed_fit
 from skactprune.inspection.scoring import named_scorers
@@ -49,7 +58,7 @@ def compare_with_pca(
     downstream=None,
     unpruned=None,
 ):
-    """Compare a pruned net with nets and classifiers that it should be better than, PCA for one.
+    """Compare a pruned net with nets and other models that it should be better than, PCA for one.
 
     On every fold, these are fitted on the training rows and scored on the held-out rows:
 
@@ -72,33 +81,37 @@ def compare_with_pca(
     - ``"transform + classifier"``: `downstream` on the hidden representation of the pruned net, of
       the same number of columns as PCA and NCA have.
 
-    Gradient boosting, LDA and NCA are left out where `X` is sparse.
+    Of a regressor, they are "ridge regression" on standardized features, gradient boosting where
+    there is one target, and "PCA + regressor", "PLS + regressor" and "transform + regressor".
+
+    Gradient boosting, LDA, NCA and PLS are left out where `X` is sparse.
 
     Parameters
     ----------
-    estimator : PrunedMLPClassifier or Pipeline that ends in one
+    estimator : PrunedMLPClassifier, PrunedMLPRegressor or Pipeline that ends in one
         Give it an integer `random_state`, so that the pruned and the unpruned net start from the
         same weights. Preprocessing steps are fitted once a fold, for all methods. So do samplers,
         in a pipeline of imbalanced-learn: everything is fitted on the rows that they return, and
         scored on rows as they are, training rows included.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Rows; with ``cv="prefit"``, rows that `estimator` was not fitted on.
-    y : array-like of shape (n_samples,)
-        Class labels.
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        Class labels, or the targets of a regressor.
     groups : array-like of shape (n_samples,), default=None
         Groups of the rows, for splitters that keep them together, such as `GroupKFold`. With
         ``cv="prefit"``, folds keep them together.
     cv : int, splitter, iterable or "prefit", default=5
         Folds, as in `sklearn.model_selection.cross_validate`. With "prefit", `estimator` is fitted
-        already and is not fitted again. `X` is then split into five stratified folds, on which
-        the classifiers and components are cross-fitted: `downstream` never sees a row whose label
-        has shaped the hidden representation.
+        already and is not fitted again. `X` is then split into five folds, stratified by class, on
+        which the other models and components are cross-fitted: `downstream` never sees a row whose
+        label has shaped the hidden representation.
     scoring : str, callable, list, tuple, set or dict, default=None
         Scores, as in `sklearn.model_selection.cross_validate`: names of scikit-learn's scorers, or
         a dict of names or callables by the name that the score gets. A callable alone gets the
         name "score". None is accuracy, balanced accuracy, in which every class counts the same, and
         "neg_log_loss", NaN for classifiers that tell no probabilities. Classes that the training
         rows of a fold lack have the probability 0 then, clipped as by `sklearn.metrics.log_loss`.
+        Of a regressor it is "r2" and "neg_root_mean_squared_error".
     n_jobs : int, default=None
         Folds at the same time, as in `sklearn.model_selection.cross_validate`. Fits that wait for
         each other take more seconds.
@@ -106,8 +119,8 @@ def compare_with_pca(
         Number of components, for PCA and for the net, whose parameter of this name is set. None
         leaves the net as it is and takes as many principal components of `X` as `transform`
         returns columns, or all there are (of sparse rows, all but one).
-    downstream : classifier, default=None
-        None is logistic regression on standardized components.
+    downstream : classifier or regressor, default=None
+        None is logistic, or ridge, regression on standardized components.
     unpruned : estimator, default=None
         With ``cv="prefit"`` only: the unpruned counterpart of `estimator`, with hidden layers of
         the sizes that those of `estimator` had before pruning, and fitted on the same rows.
@@ -175,7 +188,9 @@ def compare_with_pca(
     transform + classifier
     """
     X, y, groups = indexable(X, y, groups)
-    if type_of_target(y).startswith("multilabel"):
+    _, net = pipeline_and_net(estimator, "estimator")
+    regression = is_regressor(net)
+    if not regression and type_of_target(y).startswith("multilabel"):
         raise ValueError(
             "y has several columns of labels; LDA, NCA, logistic regression and gradient boosting "
             "take one class a row. Compare each label alone, or use pruning_path."
@@ -184,13 +199,16 @@ def compare_with_pca(
     if n_components is not None:
         check_scalar(n_components, "n_components", Integral, min_val=1)
     if downstream is None:
-        downstream = standardized_logistic()
-    scoring = named_scorers(scoring)
+        downstream = standardized_ridge() if regression else standardized_logistic()
+    scoring = named_scorers(scoring, net=net)
     if isinstance(cv, str):
         if cv != "prefit":
             raise ValueError(f"cv={cv!r} must be an integer, a splitter, an iterable or 'prefit'.")
         compare_fold = _prefit(estimator, unpruned, n_components)
-        folds = StratifiedKFold(5) if groups is None else StratifiedGroupKFold(5)
+        alone, grouped = (
+            (KFold, GroupKFold) if regression else (StratifiedKFold, StratifiedGroupKFold)
+        )
+        folds = alone(5) if groups is None else grouped(5)
     else:
         if unpruned is not None:
             raise ValueError(
@@ -198,7 +216,7 @@ def compare_with_pca(
                 "cross-validation fits the unpruned net itself."
             )
         compare_fold = _cross_fit(estimator, n_components)
-        folds = check_cv(cv, y, classifier=True)
+        folds = check_cv(cv, y, classifier=not regression)
     found = Parallel(n_jobs)(
         delayed(compare_fold)(X, y, train, test, n_components, downstream, scoring)
         for train, test in folds.split(X, y, groups)
@@ -233,7 +251,7 @@ def _fit_fold(pipeline, net, X, y, train, test, n_components, downstream, scorin
         row(pruned, seconds=seconds, method="pruned net"),
         *_unpruned_rows(dense, dense_seconds, pruned.hidden_ranks_, row),
         *_rival_rows(net, pruned, fit_rows, row),
-        *_classifier_rows(pruned, seconds, n_components, downstream, fit_rows, row),
+        *_other_rows(pruned, seconds, n_components, downstream, fit_rows, row),
     ]
 
 
@@ -270,7 +288,7 @@ def _score_fold(pipeline, net, dense, X, y, train, test, n_components, downstrea
     splits = unseen | {"train": (prepared(prepare, X_train), y[train])}
     fit_rows = _resampled(pipeline, X_train, y[train])
     row = partial(row, splits=splits)
-    return found + _classifier_rows(net, 0.0, n_components, downstream, fit_rows, row)
+    return found + _other_rows(net, 0.0, n_components, downstream, fit_rows, row)
 
 
 def _parts(estimator, name):
@@ -328,7 +346,7 @@ def _rival_rows(net, pruned, fit_rows, row):
     ]
 
 
-def _classifier_rows(net, net_seconds, n_components, downstream, fit_rows, row):
+def _other_rows(net, net_seconds, n_components, downstream, fit_rows, row):
     X_train, y_train = fit_rows
     hidden = net.transform(X_train)
     # Of sparse rows, PCA has not all components.
@@ -338,15 +356,18 @@ def _classifier_rows(net, net_seconds, n_components, downstream, fit_rows, row):
             f"n_components={n_components!r} must be at most {most}, the smaller of features and "
             f"training rows{', less one for sparse rows' * issparse(X_train)}."
         )
-    found = []
-    for method, model in plain_classifiers(X_train).items():
+    found, numbers = [], is_regressor(net)
+    plain = plain_regressors(X_train, y_train) if numbers else plain_classifiers(X_train)
+    for method, model in plain.items():
         model, seconds = timed_fit(model, X_train, y_train)
         found.append(row(model, seconds=seconds, method=method))
     k = n_components or min(hidden.shape[1], most)
-    for name, model in component_classifiers(k, X_train, y_train, downstream).items():
+    on_components = component_regressors if numbers else component_classifiers
+    kind = "regressor" if numbers else "classifier"
+    for name, model in on_components(k, X_train, y_train, downstream).items():
         model, seconds = timed_fit(model, X_train, y_train)
-        labels = {"method": f"{name} + classifier", "n_components": model[0].n_components}
+        labels = {"method": f"{name} + {kind}", "n_components": model[0].n_components}
         found.append(row(model, seconds=seconds, **labels))
     on_hidden, seconds = timed_fit(clone(downstream), hidden, y_train)
-    labels = {"method": "transform + classifier", "n_components": hidden.shape[1]}
+    labels = {"method": f"transform + {kind}", "n_components": hidden.shape[1]}
     return [*found, row(make_pipeline(net, on_hidden), seconds=net_seconds + seconds, **labels)]

@@ -4,12 +4,25 @@ from time import perf_counter
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.utils import ClassifierTags, Tags, TargetTags, check_array, gen_batches
+from sklearn.utils import (
+    ClassifierTags,
+    RegressorTags,
+    Tags,
+    TargetTags,
+    check_array,
+    gen_batches,
+)
 
 from skactprune.inspection.sizes import live_neurons
 from skactprune.nets.factors import fewest_numbers, n_nonzero
 from skactprune.nets.inference import hidden_outputs, logits_of
-from skactprune.nets.outputs import MULTILABEL, is_multilabel_net, output_of_classifier
+from skactprune.nets.outputs import (
+    MULTILABEL,
+    get_output,
+    is_multilabel_net,
+    one_or_more,
+    output_of_classifier,
+)
 from skactprune.spectra import (
     numerical_rank,
     pca_reconstruct,
@@ -38,13 +51,15 @@ class ArrayNet:
         Class labels; None numbers them from 0.
     multilabel : bool, default=False
         Whether a row has any number of the classes, rather than one.
+    out_activation : {"identity", "exp"}, default=None
+        Of a net that predicts numbers; None stands for one that predicts classes.
 
     Attributes
     ----------
     coefs_, intercepts_ : list of ndarray
         As given.
     classes_ : ndarray
-        Class labels.
+        Class labels; only of a net that predicts classes.
     multilabel_ : bool
         As given.
 
@@ -57,17 +72,26 @@ class ArrayNet:
     [0 1]
     """
 
-    def __init__(self, coefs, intercepts, activation="relu", classes=None, multilabel=False):
+    def __init__(
+        self,
+        coefs,
+        intercepts,
+        activation="relu",
+        classes=None,
+        multilabel=False,
+        out_activation=None,
+    ):
         self.coefs_ = list(coefs)
         self.intercepts_ = list(intercepts)
         self.activation = activation
-        # One output decides between two classes.
-        n_classes = max(2, self.coefs_[-1].shape[1])
-        self.classes_ = np.arange(n_classes) if classes is None else np.asarray(classes)
-        self.multilabel_ = multilabel
+        self.multilabel_, self.out_activation = multilabel, out_activation
+        if out_activation is None:
+            # One output decides between two classes.
+            n_classes = max(2, self.coefs_[-1].shape[1])
+            self.classes_ = np.arange(n_classes) if classes is None else np.asarray(classes)
 
     def predict(self, X):
-        """Class labels.
+        """Class labels, or numbers.
 
         Parameters
         ----------
@@ -76,10 +100,13 @@ class ArrayNet:
 
         Returns
         -------
-        ndarray of shape (n_samples,) or (n_samples, n_classes)
-            The latter, of 0 and 1, of a multilabel net.
+        ndarray of shape (n_samples,), or (n_samples, n_outputs)
+            The latter of several numbers and, of 0 and 1, of a multilabel net.
         """
-        return self._output.predict(self._logits(X), self.classes_)
+        logits = self._logits(X)
+        if self.out_activation is not None:
+            return one_or_more(get_output(self.out_activation).link(logits))
+        return self._output.predict(logits, self.classes_)
 
     def predict_proba(self, X):
         """Class probabilities.
@@ -111,6 +138,8 @@ class ArrayNet:
 
     def __sklearn_tags__(self):
         # For scikit-learn's scorers.
+        if self.out_activation is not None:
+            return Tags("regressor", TargetTags(required=True), regressor_tags=RegressorTags())
         return Tags(
             estimator_type="classifier",
             target_tags=TargetTags(required=True),
@@ -124,8 +153,8 @@ class LowRankNet(ArrayNet):
     Parameters
     ----------
     net : estimator
-        A fitted net, such as `PrunedMLPClassifier`, `ArrayNet` or scikit-learn's `MLPClassifier`;
-        not changed.
+        A fitted net, such as `PrunedMLPClassifier`, `PrunedMLPRegressor`, `ArrayNet` or one of
+        scikit-learn's MLPs; not changed.
     ranks : list of int
         Components to keep of every hidden kernel.
     kind : {"pca", "svd", "whitened"}, default="pca"
@@ -200,8 +229,10 @@ class LowRankNet(ArrayNet):
         about = [kernels] if X is None else [kernels, input_moments(net, X)]
         rebuilt = [RECONSTRUCTIONS[kind](*of) for of in zip(*about, ranks, strict=True)]
         self.seconds_ = perf_counter() - start
-        about = net.activation, net.classes_, is_multilabel_net(net)
-        super().__init__([*rebuilt, last], net.intercepts_, *about)
+        classes = getattr(net, "classes_", None)
+        about = net.activation, classes, classes is not None and is_multilabel_net(net)
+        numbers = None if classes is not None else net.out_activation_
+        super().__init__([*rebuilt, last], net.intercepts_, *about, numbers)
         self.ranks, self.kind = list(ranks), kind
         self.hidden_ranks_ = [numerical_rank(kernel) for kernel in rebuilt]
         self.kernel_sizes_ = [*map(self._stored_size, rebuilt, self.ranks), n_nonzero([last])]

@@ -6,7 +6,7 @@ from numbers import Integral, Real
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import check_cv
 from sklearn.utils import Bunch, _safe_indexing, check_scalar
@@ -49,12 +49,12 @@ def pruning_path(
 
     Parameters
     ----------
-    estimator : PrunedMLPClassifier or Pipeline that ends in one
+    estimator : PrunedMLPClassifier, PrunedMLPRegressor or Pipeline that ends in one
         Is cloned. Its own `prune_fraction` does not matter. Preprocessing is fitted once a fold.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Rows.
-    y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_classes)
-        Class labels, or multilabel targets.
+    y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_outputs)
+        Class labels, multilabel targets, or the targets of a regressor.
     fractions : array-like of shape (n_fractions,), default=None
         Values of `prune_fraction` on the way, rising. None is 0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.85,
         0.9, 0.95 and 0.98, as far as the smallest hidden layer can lose this share of its neurons.
@@ -66,8 +66,8 @@ def pruning_path(
         Folds, as in `sklearn.model_selection.cross_validate`.
     scoring : str, callable, list, tuple, set or dict, default=None
         Scores, as in `compare_with_pca`; None is accuracy, balanced accuracy and "neg_log_loss",
-        for multilabel targets accuracy, "f1_micro" and "neg_log_loss", of all labels together. The
-        first of them decides.
+        for multilabel targets accuracy, "f1_micro" and "neg_log_loss", of all labels together, of a
+        regressor "r2" and "neg_root_mean_squared_error". The first of them decides.
     n_jobs : int, default=None
         Folds at the same time.
     params : dict, default=None
@@ -132,9 +132,9 @@ def pruning_path(
     X, y, groups = indexable(X, y, groups)
     X = X if hasattr(X, "shape") else np.asarray(X)
     y = y.toarray() if issparse(y) else np.asarray(y)
-    scoring = named_scorers(scoring, y)
+    scoring = named_scorers(scoring, y, net)
     fold_path = partial(_fold_path, pipeline, net, fractions, n_epochs, scoring)
-    folds = list(check_cv(cv, y, classifier=True).split(X, y, groups))
+    folds = list(check_cv(cv, y, classifier=is_classifier(net)).split(X, y, groups))
     found = Parallel(n_jobs)(
         delayed(fold_path)(X, y, train, test, params or {}) for train, test in folds
     )
@@ -241,7 +241,7 @@ class PruningPathDisplay:
 
         Parameters
         ----------
-        estimator : PrunedMLPClassifier or Pipeline that ends in one
+        estimator : PrunedMLPClassifier, PrunedMLPRegressor or Pipeline that ends in one
             See `pruning_path`.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows.

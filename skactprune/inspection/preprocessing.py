@@ -4,7 +4,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.pipeline import Pipeline
 
 from skactprune.deploy.scalers import without_samplers
-from skactprune.estimators import PrunedMLPClassifier
+from skactprune.estimators import PrunedMLPClassifier, PrunedMLPRegressor
 from skactprune.inspection.rows import timed_fit
 
 __all__ = ["fitted_preprocessing", "pipeline_and_net", "prepared", "preprocessing_of"]
@@ -15,7 +15,7 @@ def pipeline_and_net(estimator, name):
 
     Parameters
     ----------
-    estimator : PrunedMLPClassifier or Pipeline that ends in one
+    estimator : PrunedMLPClassifier, PrunedMLPRegressor or Pipeline that ends in one
         Need not be fitted.
     name : str
         What errors call it.
@@ -24,7 +24,7 @@ def pipeline_and_net(estimator, name):
     -------
     pipeline : Pipeline or None
         `estimator`, if it is one.
-    net : PrunedMLPClassifier
+    net : PrunedMLPClassifier or PrunedMLPRegressor
 
     Raises
     ------
@@ -32,9 +32,10 @@ def pipeline_and_net(estimator, name):
         For anything else.
     """
     net = estimator[-1] if isinstance(estimator, Pipeline) else estimator
-    if not isinstance(net, PrunedMLPClassifier):
+    if not isinstance(net, (PrunedMLPClassifier, PrunedMLPRegressor)):
         raise ValueError(
-            f"{name}={estimator!r} must be a PrunedMLPClassifier or a Pipeline that ends in one."
+            f"{name}={estimator!r} must be a PrunedMLPClassifier, a PrunedMLPRegressor or a "
+            "Pipeline that ends in one."
         )
     return (estimator if isinstance(estimator, Pipeline) else None), net
 

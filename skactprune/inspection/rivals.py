@@ -1,15 +1,16 @@
-"""What a pruned net has to stand beside: nets as small as it, and classifiers without a net."""
+"""What a pruned net has to stand beside: nets as small as it, and models without a net."""
 
 import warnings
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import clone
+from sklearn.cross_decomposition import PLSRegression
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.neighbors import NeighborhoodComponentsAnalysis
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -20,13 +21,16 @@ from skactprune.methods import get_method
 
 __all__ = [
     "component_classifiers",
+    "component_regressors",
     "lda_classifier",
     "nca_classifier",
     "pca_classifier",
     "plain_classifiers",
+    "plain_regressors",
     "pruned_at_random",
     "small_net",
     "standardized_logistic",
+    "standardized_ridge",
 ]
 
 NCA_ROWS = 2000
@@ -90,6 +94,87 @@ def standardized_logistic(with_mean=True):
     Pipeline
     """
     return make_pipeline(StandardScaler(with_mean=with_mean), LogisticRegression(max_iter=1000))
+
+
+def standardized_ridge(with_mean=True):
+    """Ridge regression on standardized columns, its strength chosen by cross-validation.
+
+    Parameters
+    ----------
+    with_mean : bool, default=True
+        Whether to centre, which a sparse matrix cannot be.
+
+    Returns
+    -------
+    Pipeline
+    """
+    return make_pipeline(StandardScaler(with_mean=with_mean), RidgeCV())
+
+
+def plain_regressors(X, y):
+    """Regressors on the features themselves, not fitted, by name.
+
+    Parameters
+    ----------
+    X : {array-like, sparse matrix}
+        Training rows; trees take no sparse ones, and are left out then.
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        Their targets; trees take no more than one.
+
+    Returns
+    -------
+    dict of str to regressor
+    """
+    sparse = issparse(X)
+    found = {"ridge regression": standardized_ridge(with_mean=not sparse)}
+    if not sparse and y.ndim == 1:
+        found["gradient boosting"] = HistGradientBoostingRegressor(random_state=0)
+    return found
+
+
+def component_regressors(n_components, X, y, downstream=None):
+    """Regressors on components of the features, not fitted, by name.
+
+    Parameters
+    ----------
+    n_components : int
+        Components.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Training rows; sparse ones have components by PCA only.
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        Their targets.
+    downstream : regressor, default=None
+        Is cloned. None is ridge regression on standardized components.
+
+    Returns
+    -------
+    dict of str to Pipeline
+    """
+    downstream = standardized_ridge() if downstream is None else downstream
+    found = {"PCA": pca_classifier(n_components, downstream)}
+    if not issparse(X):
+        found["PLS"] = _on(PLSComponents(n_components), downstream)
+    return found
+
+
+class PLSComponents(PLSRegression):
+    """Components of partial least squares, as a step of a pipeline has them."""
+
+    def fit_transform(self, X, y):
+        """Fit, and transform the rows alone.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_components)
+        """
+        return self.fit(X, y).transform(X)
 
 
 def plain_classifiers(X):

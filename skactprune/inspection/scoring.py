@@ -1,6 +1,7 @@
 """Scores of a comparison, under the names that scikit-learn has for them."""
 
 import numpy as np
+from sklearn.base import is_regressor
 from sklearn.metrics import check_scoring, log_loss
 from sklearn.utils.multiclass import type_of_target
 
@@ -52,8 +53,11 @@ MULTILABEL_SCORING = {
 }
 """The same for multilabel targets."""
 
+REGRESSION_SCORING = {name: name for name in ("r2", "neg_root_mean_squared_error")}
+"""The same of nets that predict numbers."""
 
-def named_scorers(scoring, y=None):
+
+def named_scorers(scoring, y=None, net=None):
     """Names and scorers, checked.
 
     Parameters
@@ -61,9 +65,11 @@ def named_scorers(scoring, y=None):
     scoring : str, callable, list, tuple, set, dict or None
         As `scoring` of `sklearn.model_selection.cross_validate`. A name alone is that of its
         score, a callable alone has the name "score", and None is `SCORING`, or
-        `MULTILABEL_SCORING`.
+        `MULTILABEL_SCORING` or, for a regressor, `REGRESSION_SCORING`.
     y : array-like, default=None
         Targets that are scored; None stands for classes.
+    net : estimator, default=None
+        What is scored; None stands for a classifier.
 
     Returns
     -------
@@ -76,6 +82,8 @@ def named_scorers(scoring, y=None):
         For anything else.
     """
     if scoring is None:
+        if net is not None and is_regressor(net):
+            return REGRESSION_SCORING
         labels = y is not None and type_of_target(y) == "multilabel-indicator"
         return MULTILABEL_SCORING if labels else SCORING
     check_scoring(scoring=scoring)

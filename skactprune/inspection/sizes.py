@@ -2,6 +2,7 @@
 
 import numpy as np
 from scipy.sparse import coo_array
+from sklearn.cross_decomposition import PLSRegression
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.neighbors import NeighborhoodComponentsAnalysis
@@ -20,10 +21,10 @@ def n_parameters(model, X=None, y=None):
     """Numbers that must be stored to predict with a fitted model.
 
     Weights that are not zero, or two factors of a hidden kernel of low rank where these are fewer
-    numbers, as compact models keep them, and biases.
-    Before a classifier in a pipeline, PCA and LDA count with their components and mean, NCA with
-    its components, and a net with the part of it that `transform` needs. Scalers do not count:
-    they can be multiplied into the weights. Nor do samplers, which act in fits only.
+    numbers, as compact models keep them, and biases. In front of the last step of a pipeline, PCA,
+    LDA and PLS count with their components and mean, NCA with its components, and a net with the
+    part of it that `transform` needs. Scalers do not count: they can be multiplied into the
+    weights. Nor do samplers, which act in fits only.
 
     Parameters
     ----------
@@ -101,6 +102,8 @@ def _n_transform_parameters(step):
         return sum(_n_transform_parameters(inner) for _, inner in step.steps)
     if isinstance(step, PCA):
         return step.components_.size + step.mean_.size
+    if isinstance(step, PLSRegression):
+        return step.x_rotations_.size + step.n_features_in_
     if isinstance(step, NeighborhoodComponentsAnalysis):
         return step.components_.size
     if isinstance(step, LinearDiscriminantAnalysis):
