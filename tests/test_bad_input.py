@@ -366,7 +366,10 @@ def test_no_gpu():
         ({"method": "snap"}, f"method='snap' is unknown. Known names: {NAMES}"),
         ({"trigger": "loss"}, "trigger='loss' is unknown"),
         ({"trigger": object()}, "trigger=<object.*must be one of .*'accuracy', 'epoch'"),
-        ({"prune_fraction": 0.9}, r"prune_fraction=0.9 cannot be reached.*at most 0.75"),
+        (
+            {"prune_fraction": 0.9, "method": "firing_deviation"},
+            r"prune_fraction=0.9 cannot be reached.*at most 0.75",
+        ),
     ],
 )
 def test_bad_parameters_of_the_callback(params, message):
