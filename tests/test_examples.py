@@ -18,6 +18,11 @@ QUICKER = {
         "max_iter=8, batch_size=500, random_state": "max_iter=5, batch_size=100, random_state",
         "max_iter=8, batch_size=500, shuffle": "max_iter=5, batch_size=100, shuffle",
     },
+    "plot_autoencoder": {
+        "max_iter=200": "max_iter=4",
+        "[2, 4, 8, 16, 32]": "[2, 16]",
+        "X / 16, y, stratify=y": "X[:400] / 16, y[:400], stratify=y[:400]",
+    },
     "plot_pareto_front": {
         "max_iter=60": "max_iter=6",
         "cv=4": "cv=2",
@@ -81,6 +86,16 @@ def nobody_is_better_than_the_front(accuracy, size, front, search, standard_erro
     assert np.isfinite(size).all()
 
 
+def what_pca_loses_is_what_it_does_not_explain(errors, sizes, X_train, X_test, **names):
+    *_, directions = np.linalg.svd(X_train - X_train.mean(axis=0))
+    for size, lost in zip(sizes, errors["PCA"], strict=True):
+        centred = X_test - X_train.mean(axis=0)
+        rest = centred - centred @ directions[:size].T @ directions[:size]
+        expected = np.square(rest).sum() / np.square(X_test - X_test.mean(axis=0)).sum()
+        assert abs(lost - expected) < 1e-3
+    assert all(0 < lost for of in errors.values() for lost in of)
+
+
 def stopped_trials_are_pruned(study, curves, net, **names):
     states = {trial.number: trial.state.name for trial in study.trials}
     assert set(states.values()) == {"COMPLETE", "PRUNED"}
@@ -96,6 +111,7 @@ def both_files_give_one_net(net, in_order, from_map, from_chunks, y_train, **nam
 
 
 SHOWN = {
+    "plot_autoencoder": what_pca_loses_is_what_it_does_not_explain,
     "plot_optuna": stopped_trials_are_pruned,
     "plot_out_of_core": both_files_give_one_net,
     "plot_pareto_front": nobody_is_better_than_the_front,

@@ -7,6 +7,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skactprune import (
     Activation,
+    PrunedAutoencoder,
     PrunedMLPClassifier,
     PrunedMLPRegressor,
     PrunedMLPTransformer,
@@ -30,6 +31,7 @@ ESTIMATORS = [
     ),
     *(PrunedMLPClassifier(method=name) for name in FAMILIES.values()),
     PrunedMLPRegressor(),
+    PrunedAutoencoder(),
 ]
 ROUNDING = "float32 sums of weighted rows differ from those of repeated rows by rounding"
 

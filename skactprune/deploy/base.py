@@ -80,6 +80,9 @@ class BaseCompactMLP(
         What the names of the columns of `transform` begin with.
     """
 
+    # Whether it is the same where rows are scaled within: not if it makes rows, too.
+    folds_scalers = True
+
     def with_weights(self, weights, feature_names=None):
         """Same model with other weights.
 

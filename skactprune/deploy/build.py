@@ -206,7 +206,11 @@ def _folded(steps, model):
 def _with_scaler(model, scaler):
     """Model that scales its input itself, or None where that would not be the same."""
     known = shift_and_scale(scaler)
-    weights = None if known is None else model.weights_.with_scaled_input(*known)
+    weights = (
+        None
+        if known is None or not model.folds_scalers
+        else model.weights_.with_scaled_input(*known)
+    )
     if weights is None:
         return None
     return model.with_weights(weights, getattr(scaler, "feature_names_in_", None))

@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 import skactprune
 from skactprune.deploy.atomic import write_atomically
 from skactprune.deploy.scalers import flat_steps, shift_and_scale
-from skactprune.nets.activations import get_activation
+from skactprune.nets.activations import per_layer
 
 # Old enough for most runtimes in use; nothing newer is needed.
 OPSET, IR_VERSION = 17, 8
@@ -21,7 +21,8 @@ def to_onnx(model, path=None, *, input_dtype=None):
     n_features), any number of rows; the outputs "label", int64 or string, of shape (n_rows,), or
     (n_rows, n_classes) of a multilabel net, and "probabilities" of shape (n_rows, n_classes); or
     "variable", of shape (n_rows, n_outputs) of a regressor and (n_rows, `n_components_`) of a
-    transformer. Labels that are bools, or floats without a fraction, become int64.
+    transformer; or of an autoencoder "code" of shape (n_rows, n_components) and "reconstruction" of
+    shape (n_rows, n_features). Labels that are bools, or floats without a fraction, become int64.
 
     Parameters
     ----------
@@ -139,15 +140,15 @@ class Graph:
 
     def layers(self, value, weights):
         """Add layers, one after the other, as their outputs are asked for."""
-        operator = get_activation(weights.activation).onnx_operator
+        hidden = per_layer(weights.activation, len(weights.kernels) - 1)
         for i, (kernel, b) in enumerate(zip(weights.kernels, weights.intercepts, strict=True)):
             if isinstance(kernel, tuple):
                 left, kernel = kernel
                 value = self.add("MatMul", [value, self.constant(f"factor_{i}", left)])
             names = [self.constant(f"coef_{i}", kernel), self.constant(f"intercept_{i}", b)]
             value = self.add("Gemm", [value, *names])
-            if i < len(weights.kernels) - 1 and operator is not None:
-                value = self.add(operator, [value])
+            if i < len(hidden) and hidden[i].onnx_operator is not None:
+                value = self.add(hidden[i].onnx_operator, [value])
             yield value
 
     def classify(self, rows, weights, output, classes):

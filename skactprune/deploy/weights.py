@@ -9,7 +9,7 @@ from scipy.sparse import issparse
 
 from skactprune.deploy.packing import take
 from skactprune.deploy.storages import STORAGES, get_storage
-from skactprune.nets.activations import ACTIVATIONS, HiddenActivation, get_activation
+from skactprune.nets.activations import ACTIVATIONS, HiddenActivation, get_activation, per_layer
 from skactprune.nets.components import HiddenComponents, LinearInverse
 from skactprune.nets.factors import fewest_numbers, n_nonzero
 from skactprune.nets.inference import logits_of, shown_representation
@@ -27,8 +27,9 @@ class CompactWeights:
 
     Attributes
     ----------
-    activation : str
-        Activation of the hidden layers, a name in `skactprune.nets.activations.ACTIVATIONS`.
+    activation : str or tuple of str
+        Activation of the hidden layers, or of each of them: names in
+        `skactprune.nets.activations.ACTIVATIONS`.
     storage : str
         Type in which weights are kept, a name in `skactprune.deploy.storages.STORAGES`.
     stored : list of dict of str to ndarray
@@ -63,7 +64,7 @@ class CompactWeights:
     ranks: tuple = ()
     matrices: list = field(init=False)
     kernels: list = field(init=False)
-    _function: HiddenActivation = field(init=False)
+    _function: HiddenActivation | tuple = field(init=False)
     _used: np.ndarray | None = field(init=False)
     _kernels_of_used: list = field(init=False)
 
@@ -77,7 +78,7 @@ class CompactWeights:
         of_used = [matrices[0][used], *matrices[1:]] if few else matrices
         object.__setattr__(self, "matrices", matrices)
         object.__setattr__(self, "kernels", self._paired(matrices))
-        object.__setattr__(self, "_function", get_activation(self.activation))
+        object.__setattr__(self, "_function", _records(self.activation))
         object.__setattr__(self, "_used", used if few else None)
         object.__setattr__(self, "_kernels_of_used", self._paired(of_used))
 
@@ -115,8 +116,8 @@ class CompactWeights:
             Weights, output layer last; copied.
         intercepts : list of ndarray of shape (n_out,)
             Biases; copied.
-        activation : str
-            Activation of the hidden layers.
+        activation : str or sequence of str
+            Activation of the hidden layers, or of each of them.
         storage : str, default=None
             Type in which to keep weights; None takes that of `coefs`.
         transform_layer : int or "all", default=None
@@ -380,7 +381,9 @@ class CompactWeights:
             two factors, "ranks", of types that JSON knows.
         """
         metadata = {
-            "activation": self.activation,
+            "activation": self.activation
+            if isinstance(self.activation, str)
+            else [*self.activation],
             "storage": self.storage,
             "layer_sizes": [self.n_features, *map(len, self.intercepts)],
             "transform_layer": self.transform_layer,
@@ -405,8 +408,8 @@ class CompactWeights:
         ----------
         arrays : dict of str to ndarray
             State.
-        activation : str
-            Activation of the hidden layers.
+        activation : str or sequence of str
+            Activation of the hidden layers, or of each of them.
         storage : str
             Type in which weights are kept.
         layer_sizes : list of int
@@ -452,7 +455,7 @@ class CompactWeights:
         if arrays:
             raise ValueError(f"it has unknown arrays: {', '.join(sorted(arrays))}")
         return cls(
-            activation=activation,
+            activation=activation if isinstance(activation, str) else tuple(activation),
             storage=storage,
             stored=stored,
             intercepts=np.split(intercepts, np.cumsum(widths[:-1])),
@@ -506,6 +509,22 @@ class CompactWeights:
             X, kernels[:-1], self.intercepts[:-1], self._function, self.transform_layer
         )
         return hidden if self.components is None else self.components.project(hidden)
+
+    def decode(self, codes):
+        """Outputs of the last layer for outputs of the shown one.
+
+        Parameters
+        ----------
+        codes : ndarray of shape (n_samples, n_neurons)
+            What `represent` returned, or the like, where it shows all neurons.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_outputs)
+        """
+        later = slice(self.transform_layer + 1, None)
+        functions = tuple(per_layer(self._function, len(self.intercepts) - 1)[later])
+        return logits_of(codes, self.kernels[later], self.intercepts[later], functions)
 
     def _without_unused(self, X):
         if self._used is None or issparse(X):
@@ -619,6 +638,19 @@ def _from_state(arrays, metadata):
     return CompactWeights.from_arrays(arrays, **metadata)
 
 
+def _records(activation):
+    """Records of the names of activations."""
+    if isinstance(activation, tuple):
+        return tuple(map(get_activation, activation))
+    return get_activation(activation)
+
+
+def _are_known(activation, n_hidden):
+    if isinstance(activation, list):
+        return len(activation) == n_hidden and all(_are_known(one, 0) for one in activation)
+    return isinstance(activation, str) and activation in ACTIVATIONS
+
+
 def _check_metadata(activation, storage, layer_sizes, transform_layer):
     are_sizes = isinstance(layer_sizes, list) and all(type(n) is int and n > 0 for n in layer_sizes)
     n_hidden = len(layer_sizes) - 2 if are_sizes else -1
@@ -626,7 +658,7 @@ def _check_metadata(activation, storage, layer_sizes, transform_layer):
     shows_all = isinstance(transform_layer, str) and transform_layer == "all" and n_hidden > 0
     valid = {
         "layer_sizes": n_hidden >= 0,
-        "activation": activation in ACTIVATIONS,
+        "activation": _are_known(activation, n_hidden),
         "storage": storage in STORAGES,
         "transform_layer": is_layer or transform_layer is None or shows_all,
     }

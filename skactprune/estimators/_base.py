@@ -19,7 +19,7 @@ from sklearn.utils.validation import (
 )
 
 from skactprune._support import FeatureSupport
-from skactprune._validation import check_fitted, map_checked_rows, map_rows
+from skactprune._validation import check_fitted, map_checked_rows
 from skactprune._warnings import warn
 from skactprune.chunks import Chunks, checked_chunks, some_rows
 from skactprune.estimators._checks import (
@@ -45,6 +45,22 @@ class BasePrunedMLP(CallbackSupportMixin, FeatureSupport, HiddenTransformer, MLP
     _targets_allowed: dict = {}
     # Name of scikit-learn's class whose weights `init_estimator` may have, and what it knows.
     _starts_from, _of_targets = "MLPClassifier", ("classes_",)
+
+    @property
+    def _activations(self):
+        """Activation of all hidden layers, or a tuple of those of each."""
+        return self.activation
+
+    @property
+    def _sizes(self):
+        """What says how wide the hidden layers are, for messages."""
+        return f"hidden_layer_sizes={self.hidden_layer_sizes!r}"
+
+    def _floors(self, sizes):
+        """Neurons that hidden layers of these sizes keep at least."""
+        from skactprune.pruning.chain import floors_of
+
+        return floors_of([(size, 0) for size in sizes], self.min_neurons)
 
     # -- fit --------------------------------------------------------------------------------
 
@@ -135,7 +151,9 @@ class BasePrunedMLP(CallbackSupportMixin, FeatureSupport, HiddenTransformer, MLP
             check_consistent_length(X, y)
         else:
             how = {"accept_sparse": "csr", "dtype": dtype, "order": "C", "reset": not resume}
-            X, y = validate_data(self, X, y, **how, **self._targets_allowed)
+            checked = validate_data(self, X, y, **how, **self._targets_allowed)
+            # Without targets, rows are their own.
+            X, y = (checked, checked) if y is None else checked
         if sample_weight is not None:
             sample_weight = _check_sample_weight(
                 sample_weight, X, dtype=X.dtype, ensure_non_negative=True, copy=True
@@ -143,8 +161,7 @@ class BasePrunedMLP(CallbackSupportMixin, FeatureSupport, HiddenTransformer, MLP
         y, weight = self._check_targets(X, y, sample_weight, resume, incremental)
         self.n_outputs_, self.out_activation_ = self._task.n_outputs, self._task.out_activation
         if weight is not None and not weight.all():
-            kept = np.flatnonzero(weight)
-            X, y, weight = some_rows(X, kept), y[kept], weight[kept]
+            return _some((X, y, weight), np.flatnonzero(weight))
         return X, y, weight
 
     def _train(self, X, y, sample_weight, X_unlabeled, *, incremental, resume, held_out=None):
@@ -154,7 +171,7 @@ class BasePrunedMLP(CallbackSupportMixin, FeatureSupport, HiddenTransformer, MLP
 
         check_device(self.device)
         check_scorer(self.scoring)
-        task = {"estimator": self, "X": X, "y": y}
+        task = {"estimator": self, "X": X, "y": None if y is X else y}
         if sample_weight is not None:
             task["metadata"] = {"sample_weight": sample_weight}
         on_epoch = self._begin_callbacks(task, incremental)
@@ -167,7 +184,7 @@ class BasePrunedMLP(CallbackSupportMixin, FeatureSupport, HiddenTransformer, MLP
             of_task = self._task
 
             def score():
-                return of_task.score(y, map_rows(self._predicted, X), sample_weight)
+                return of_task.score(y, of_task.outcome(self._predicted, X), sample_weight)
 
             warn_of_collapse(
                 self, of_task.score_name, score, lambda: of_task.chance(y, sample_weight)
@@ -196,7 +213,7 @@ class BasePrunedMLP(CallbackSupportMixin, FeatureSupport, HiddenTransformer, MLP
         (X, y, sample_weight), held_out = self._split(rows, held_out, incremental)
         task, validate = self._task, None
         if held_out is not None:
-            validate = Validation(self, task, self._as_of_now, held_out)
+            validate = Validation(self, task, self._as_of_now, self._activations, held_out)
             if len(net.callbacks_) > 1:
                 # Callbacks of others look at validation rows as skorch has them.
                 net.set_params(train_split=predefined_split(validate.data))
@@ -241,6 +258,7 @@ class BasePrunedMLP(CallbackSupportMixin, FeatureSupport, HiddenTransformer, MLP
         from skactprune.estimators._building import new_net
 
         params, name = self._plain(), type(self).__name__
+        params.activation, params.sizes = self._activations, self._sizes
         callbacks = [("pruner", pruner)]
         how = {"draw": draw, "weight_decay": vars(self).get("_weight_decay", 0.0)}
         return new_net(params, name, self._task, sizes, dtype, callbacks, self._rng, **how)
@@ -282,7 +300,7 @@ class BasePrunedMLP(CallbackSupportMixin, FeatureSupport, HiddenTransformer, MLP
         sizes = [mask.shape[1] for mask in self.masks_]
         if hidden_sizes(self) != sizes:
             raise ValueError(
-                f"hidden_layer_sizes={self.hidden_layer_sizes!r} must stay {tuple(sizes)} where "
+                f"{self._sizes} must stay {tuple(sizes)} where "
                 "the fitted net goes on; use warm_start=False for a new one."
             )
         in_layers = [mask.shape for mask in self._state["pruner"]["run"]["masks"]["current"]]
@@ -297,10 +315,9 @@ class BasePrunedMLP(CallbackSupportMixin, FeatureSupport, HiddenTransformer, MLP
     def _new_pruner(self, X_unlabeled=None):
         sizes = hidden_sizes(self)
         from skactprune.nets.batches import batch_weight
-        from skactprune.pruning.chain import floors_of
         from skactprune.pruning.pruner import Pruner
 
-        floors = floors_of([(size, 0) for size in sizes], self.min_neurons)
+        floors = self._floors(sizes)
         floors = list(map(max, floors, check_n_components(self, sizes, "size")))
         return Pruner(
             method=self.method,
@@ -325,14 +342,10 @@ class BasePrunedMLP(CallbackSupportMixin, FeatureSupport, HiddenTransformer, MLP
             raise ValueError("partial_fit does not support early_stopping=True")
         if held_out is not None:
             return rows, held_out
-        X, *others = rows
         parts = self._task.split(rows[1], float(self.validation_fraction), self._rng)
         # In the order in which they can be read from a file.
         parts[1].sort()
-        return tuple(
-            (some_rows(X, part), *(None if array is None else array[part] for array in others))
-            for part in parts
-        )
+        return tuple(_some(rows, part) for part in parts)
 
     def _begin_callbacks(self, task, incremental):
         """Function that tells scikit-learn's callbacks of an epoch; True asks to stop."""
@@ -401,11 +414,11 @@ class BasePrunedMLP(CallbackSupportMixin, FeatureSupport, HiddenTransformer, MLP
 
         check_is_fitted(self)
         check_features(features)
-        known = self._components is not None or self.n_components is None
+        known = not self._lacks_components
         weights = CompactWeights.of(
             self.coefs_,
             self.intercepts_,
-            activation=self.activation,
+            activation=self._activations,
             storage=dtype,
             factors=self.factors_,
             transform_layer=self._shown_depth if known else None,
@@ -536,7 +549,7 @@ class BasePrunedMLP(CallbackSupportMixin, FeatureSupport, HiddenTransformer, MLP
 
     def _logits(self, X):
         """Logits of rows that are known to be valid."""
-        return logits_of(X, self.coefs_, self.intercepts_, self.activation)
+        return logits_of(X, self.coefs_, self.intercepts_, self._activations)
 
     def _predicted(self, X):
         """Predictions for rows that are known to be valid."""
@@ -581,6 +594,13 @@ class BasePrunedMLP(CallbackSupportMixin, FeatureSupport, HiddenTransformer, MLP
             ["float64", "float32"] if self.dtype == "auto" else [self.dtype]
         )
         return tags
+
+
+def _some(data, rows):
+    """Rows, targets and weights, or None, of some rows; targets may be the rows themselves."""
+    X, y, weight = data
+    some = some_rows(X, rows)
+    return some, some if y is X else y[rows], None if weight is None else weight[rows]
 
 
 def _new_random_state(seed):

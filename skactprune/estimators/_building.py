@@ -95,7 +95,7 @@ def _reason_of(error, params, layer_sizes):
     n_weights = sum(a * b for a, b in itertools.pairwise(layer_sizes))
     if isinstance(error, MemoryError) or "alloc" in str(error) or n_weights >= MOST_WEIGHTS:
         return (
-            f"hidden_layer_sizes={params.hidden_layer_sizes!r} asks for {n_weights} weights with "
+            f"{params.sizes} asks for {n_weights} weights with "
             f"{layer_sizes[0]} features and {layer_sizes[-1]} outputs, which do not fit into "
             "memory."
         )

@@ -23,12 +23,30 @@ def hidden_sizes(params):
     ValueError
         For sizes that are not positive integers.
     """
-    sizes = params.hidden_layer_sizes
     if params.init_estimator is not None:
-        sizes = [coef.shape[1] for coef in params.init_estimator.coefs_[:-1]]
-    sizes = [sizes] if isinstance(sizes, Integral) else list(sizes)
+        return [int(coef.shape[1]) for coef in params.init_estimator.coefs_[:-1]]
+    return layer_sizes(params, "hidden_layer_sizes")
+
+
+def layer_sizes(params, name):
+    """Sizes of layers, as a list of int, from a parameter that is one of them or a sequence.
+
+    Parameters
+    ----------
+    params : estimator
+        Where it is read.
+    name : str
+        Of the parameter.
+
+    Raises
+    ------
+    ValueError
+        For sizes that are not positive integers.
+    """
+    given = getattr(params, name)
+    sizes = [given] if isinstance(given, Integral) else list(given)
     if not all(isinstance(size, Integral) and size > 0 for size in sizes):
-        raise ValueError(f"hidden_layer_sizes={params.hidden_layer_sizes!r} must be integers > 0.")
+        raise ValueError(f"{name}={given!r} must be integers > 0.")
     return [int(size) for size in sizes]
 
 

@@ -232,11 +232,16 @@ class HiddenTransformer(ShowsComponents, ClassNamePrefixFeaturesOutMixin, Transf
             raise ValueError(
                 f"hidden_layer_sizes={self.hidden_layer_sizes!r} has no hidden layer to show."
             )
-        if self._components is None and self.n_components is not None:
+        if self._lacks_components:
             raise NotFittedError(
                 f"n_components={self.n_components!r} components are learned in fit; "
                 "from_sklearn alone does not learn them."
             )
+
+    @property
+    def _lacks_components(self):
+        """Whether components were asked for and have not been learned."""
+        return self._components is None and self.n_components is not None
 
     def _shown(self, X):
         hidden = self._hidden(X)
@@ -244,7 +249,7 @@ class HiddenTransformer(ShowsComponents, ClassNamePrefixFeaturesOutMixin, Transf
 
     def _hidden(self, X):
         return shown_representation(
-            X, self.coefs_[:-1], self.intercepts_[:-1], self.activation, self._shown_depth
+            X, self.coefs_[:-1], self.intercepts_[:-1], self._activations, self._shown_depth
         )
 
     def _show(self, n_layers):

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils import gen_batches
 
+from skactprune._validation import map_rows
 from skactprune.estimators._reduced_rank import (
     class_directions,
     output_directions,
@@ -60,6 +63,47 @@ class Task(ABC):
     @abstractmethod
     def predict(self, logits):
         """Predictions of shape (n_samples, ...) from logits of shape (n_samples, n_outputs)."""
+
+    def outcome(self, predict, X):
+        """What `score` looks at for rows, where a function predicts: predictions.
+
+        Parameters
+        ----------
+        predict : callable
+            Takes some rows, returns predictions.
+        X : {ndarray, csr_matrix} of shape (n_samples, n_features)
+            All rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, ...)
+        """
+        return map_rows(predict, X)
+
+    def evaluate(self, logits, loss, X, y, sample_weight):
+        """Loss of rows, and what `score` looks at for them.
+
+        Parameters
+        ----------
+        logits : callable
+            Takes some rows, returns their logits.
+        loss : callable
+            Takes logits, encoded targets and weights, or None; returns the weighted mean loss.
+        X : {ndarray, csr_matrix} of shape (n_samples, n_features)
+            All rows.
+        y : ndarray of shape (n_samples, ...)
+            Their targets.
+        sample_weight : ndarray of shape (n_samples,) or None
+            Their weights.
+
+        Returns
+        -------
+        loss : float
+        outcome : ndarray of shape (n_samples, ...)
+            As of `outcome`.
+        """
+        found = map_rows(logits, X)
+        return loss(found, self.encode(y), sample_weight), self.predict(found)
 
     @abstractmethod
     def score(self, y, predicted, sample_weight):
@@ -142,7 +186,7 @@ class Task(ABC):
         """
         from sklearn.model_selection import train_test_split
 
-        n_rows = len(y)
+        n_rows = y.shape[0]
         n_validation = math.ceil(fraction * n_rows)
         if not 2 <= n_validation < n_rows:
             raise ValueError(
@@ -310,6 +354,8 @@ class MultilabelClassification(Task):
 
 # Means and standard deviations of targets that nets learn at their usual rates.
 LOW, HIGH = 0.1, 10.0
+# Of reconstructions.
+NUMBERS_AT_ONCE = 2**22
 
 
 @dataclass(frozen=True)
@@ -421,6 +467,76 @@ class Regression(Task):
     def can_stratify(self, encoded, fraction):
         """Numbers are not of a kind."""
         return False
+
+
+@dataclass(frozen=True)
+class Reconstruction(Regression):
+    """The features of the rows themselves, which may be sparse."""
+
+    loss: str = "squared_error"
+    score_name = "R² of the reconstruction"
+
+    def net(self):
+        """Class of the net and its loss."""
+        from skactprune.nets.losses import ReconstructionLoss
+
+        make, params = super().net()
+        return make, params | {"criterion": ReconstructionLoss}
+
+    def predict(self, logits):
+        """The reconstruction, of shape (n_samples, n_features) for a single feature, too."""
+        return logits
+
+    def outcome(self, predict, X):
+        """Squared distances of shape (n_samples,) of the rows to their reconstructions.
+
+        A few rows at a time: neither all reconstructions nor, where `X` is sparse, all rows exist
+        as dense arrays at once.
+        """
+        return np.concatenate(
+            [
+                np.square(predict(X[rows]) - dense).sum(axis=1, dtype=np.float64)
+                for rows, dense in self._some_dense(X)
+            ]
+        )
+
+    def evaluate(self, logits, loss, X, y, sample_weight):
+        """Loss and squared distances, with as few dense rows at a time as in `outcome`."""
+        weight = np.ones(X.shape[0], X.dtype) if sample_weight is None else sample_weight
+        total, errors = 0.0, []
+        for rows, dense in self._some_dense(X):
+            found = logits(X[rows])
+            errors.append(np.square(found - dense).sum(axis=1, dtype=np.float64))
+            if share := float(weight[rows].sum()):
+                total += share * loss(found, dense, weight[rows])
+        return total / float(weight.sum()), np.concatenate(errors)
+
+    def score(self, y, predicted, sample_weight):
+        """1 less the sum of the errors of `outcome` over that of the mean row."""
+        from sklearn.preprocessing import StandardScaler
+
+        weight = np.ones(y.shape[0]) if sample_weight is None else sample_weight
+        scaler = StandardScaler(with_mean=False)
+        for rows in self._some(y):
+            if weight[rows].any():
+                scaler.partial_fit(y[rows], sample_weight=weight[rows])
+        variance = scaler.var_.sum()
+        error = np.average(predicted, weights=weight)
+        if variance == 0:
+            return float(error == 0)
+        return float(1 - error / variance) if np.isfinite(error) else float("nan")
+
+    def _some(self, X):
+        """Slices of few rows, which together are all."""
+        return gen_batches(X.shape[0], max(NUMBERS_AT_ONCE // self.n_outputs, 1))
+
+    def _some_dense(self, X):
+        """The same, each with its rows as a dense array."""
+        for rows in self._some(X):
+            yield rows, X[rows].toarray() if issparse(X) else X[rows]
+
+    def doubt(self, y, sample_weight, score):
+        """None: that few components tell little is no fault of the features."""
 
 
 def _measured(metric, y, predicted, sample_weight):

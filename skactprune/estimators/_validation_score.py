@@ -7,7 +7,7 @@ import torch
 from sklearn.metrics import check_scoring, get_scorer_names
 from skorch.utils import to_device
 
-from skactprune._validation import ROWS, map_rows
+from skactprune._validation import ROWS
 from skactprune.chunks import Chunks, FiledRows
 from skactprune.nets.batches import TrainingData
 from skactprune.nets.inference import logits_of
@@ -19,11 +19,13 @@ class Validation:
     Parameters
     ----------
     estimator : estimator
-        Its ``activation``, and its ``scoring``: None, "loss", the name of a scorer or a scorer.
+        Its ``scoring``: None, "loss", the name of a scorer or a scorer.
     task : Task
         What is learned.
     as_of_now : callable
         Takes a net; returns an estimator that predicts as it does, for scorers.
+    activations : str or tuple of str
+        Those of the hidden layers.
     rows : tuple
         Rows, targets and weights, or None for these.
 
@@ -33,23 +35,19 @@ class Validation:
         The rows.
     """
 
-    def __init__(self, estimator, task, as_of_now, rows):
+    def __init__(self, estimator, task, as_of_now, activations, rows):
         X, y, sample_weight = rows
         self.data = TrainingData(X, task.encode(y), sample_weight)
-        self._activation, self._scoring = estimator.activation, estimator.scoring
-        target = torch.from_numpy(self.data.y)
-        weight = None if sample_weight is None else torch.from_numpy(sample_weight)
-        self._target = target if weight is None else (target, weight)
+        self._task, self._rows = task, rows
+        self._activations, self._scoring = activations, estimator.scoring
         if self._scoring is None:
-            self._score = lambda net, logits: task.validation_score(
-                y, task.predict(logits), sample_weight
-            )
+            self._score = lambda net, outcome: task.validation_score(y, outcome, sample_weight)
         elif self._scoring != "loss":
             scorer = check_scoring(estimator, self._scoring)
             weighted = sample_weight is not None and _takes_weights(scorer)
             how = {"sample_weight": sample_weight} if weighted else {}
             X = _in_chunks(X) if isinstance(X, FiledRows) else X
-            self._score = lambda net, logits: scorer(as_of_now(net), X, y, **how)
+            self._score = lambda net, outcome: scorer(as_of_now(net), X, y, **how)
 
     def __call__(self, net):
         """Loss, without penalties, and score of a net as it is now, two floats.
@@ -60,20 +58,29 @@ class Validation:
             For a score that is no number.
         """
         parameters = net.module_.numpy_parameters()
-        logits = map_rows(lambda rows: logits_of(rows, *parameters, self._activation), self.data.X)
-        outputs, target = torch.from_numpy(logits), self._target
-        if net.device != "cpu":
-            outputs, target = to_device((outputs, target), net.device)
-        with torch.no_grad():
-            loss = float(net.criterion_(outputs, target))
+        loss, outcome = self._task.evaluate(
+            lambda rows: logits_of(rows, *parameters, self._activations),
+            lambda *numbers: _loss(net, *numbers),
+            *self._rows,
+        )
         if self._scoring == "loss":
             return loss, -loss
-        score = self._score(net, logits)
+        score = self._score(net, outcome)
         if not isinstance(score, Real):
             raise ValueError(
                 f"scoring={self._scoring!r} returned {score!r}; it must return one number."
             )
         return loss, float(score)
+
+
+def _loss(net, logits, y, sample_weight):
+    """Loss of the net for what it has put out."""
+    arrays = (logits, y) if sample_weight is None else (logits, y, sample_weight)
+    outputs, *target = (torch.from_numpy(array) for array in arrays)
+    if net.device != "cpu":
+        outputs, target = to_device((outputs, target), net.device)
+    with torch.no_grad():
+        return float(net.criterion_(outputs, target[0] if len(target) == 1 else target))
 
 
 def check_scorer(scoring):

@@ -118,7 +118,7 @@ def _n_representation_parameters(net):
     shown = shown_layer(net, n_hidden)
     stop = n_hidden if shown == "all" else shown + 1
     number = sum(_kernel_sizes(net)[:stop]) + sum(b.size for b in net.intercepts_[:stop])
-    if net.n_components is not None:
+    if hasattr(net, "components_"):
         number += net.components_.size + net.components_.shape[1]
     return number
 

@@ -12,13 +12,14 @@ from skactprune.pruning.method import Method
 from skactprune.pruning.schedules import cumulative_shares
 from skactprune.pruning.selection import GRANULARITIES, SCOPES, lowest_features, select
 
-# A layer with so many neurons, or as many as there are outputs, loses none with "auto": one that
-# is narrower has no room for what single weights could still tell.
+# A layer with so many neurons, or as many as the narrowest layer, outputs included, loses none with
+# "auto": one that is narrower has no room for what single weights could still tell.
 NARROW = 16
 OPTIONS = {
     "granularity": """{"auto", "neuron", "weight", "block"} or (int, int)
     What leaves together. "auto" is neurons, but single weights where layers have become narrow: 16
-    neurons of each stay, or as many as there are outputs if these are more. The score of a neuron
+    neurons of each stay, or as many as the narrowest has, the output layer included, if these are
+    more. The score of a neuron
     is the mean over its incoming weights, that of a block over its weights. Blocks are tiles of so
     many neurons and inputs, 4 by 4 for "block".""",
     "scope": """{"layer", "global"}
@@ -312,7 +313,8 @@ class ScoredMethod(Method):
         if self.granularity != "auto":
             floors = part.floors
             return select(scores, part.masks, granularity=self.granularity, floors=floors, **how)
-        narrow = max(NARROW, len(run.weights()[-1]))
+        widths = [n_out for n_out, _ in run.layout.shapes]
+        narrow = max(NARROW, min(len(run.weights()[-1]), *widths))
         live = map(len, part.masks.live_neurons)
         floors = [min(max(floor, narrow), n) for floor, n in zip(part.floors, live, strict=True)]
         found = select(scores, part.masks, granularity="neuron", floors=floors, **how)

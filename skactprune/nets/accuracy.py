@@ -89,6 +89,8 @@ class RunningR2:
     ----------
     link : callable, default=None
         What makes predictions of outputs; None where these are the predictions.
+    multioutput : {"uniform_average", "variance_weighted"}, default="uniform_average"
+        What the mean over outputs is; the latter with the errors of those that do not vary.
 
     Attributes
     ----------
@@ -98,8 +100,8 @@ class RunningR2:
 
     names = ("score",)
 
-    def __init__(self, link=None):
-        self.link = link
+    def __init__(self, link=None, multioutput="uniform_average"):
+        self.link, self.multioutput = link, multioutput
         # Sums of weights, of weighted targets and their squares, and of squared errors. Targets
         # are taken from the first one, or what is far from 0 would have no variance by rounding.
         self._sums, self._first = None, 0.0
@@ -110,6 +112,8 @@ class RunningR2:
             return float("nan")
         total, first, second, error = self._sums
         spread = second - np.square(first) / total
+        if self.multioutput == "variance_weighted":
+            spread, error = spread.sum(), error.sum()
         known = np.where(spread > 0, 1.0 - error / np.where(spread > 0, spread, 1.0), error == 0)
         return float(known.mean())
 
@@ -144,7 +148,8 @@ def score_of(net):
     """
     if not is_regressor(net):
         return accuracy_of(net)
-    return RunningR2(net.predict_nonlinearity if callable(net.predict_nonlinearity) else None)
+    link = net.predict_nonlinearity if callable(net.predict_nonlinearity) else None
+    return RunningR2(link, getattr(net.criterion_, "multioutput", "uniform_average"))
 
 
 def accuracy_of(net):

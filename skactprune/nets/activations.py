@@ -91,6 +91,25 @@ def get_activation(activation):
     return ACTIVATIONS.look_up(activation)
 
 
+def per_layer(activation, n_layers):
+    """Records of the first hidden layers of a net.
+
+    Parameters
+    ----------
+    activation : str, HiddenActivation or tuple of these
+        One for all hidden layers, or one for each of them.
+    n_layers : int
+        How many.
+
+    Returns
+    -------
+    list of HiddenActivation
+    """
+    if isinstance(activation, tuple):
+        return [get_activation(one) for one in activation[:n_layers]]
+    return [get_activation(activation)] * n_layers
+
+
 def _unchanged(z):
     return z
 

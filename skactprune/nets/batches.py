@@ -15,7 +15,7 @@ class TrainingData(Dataset):
     ----------
     X : {ndarray, csr_matrix, FiledRows} of shape (n_samples, n_features)
         Read-only and memory-mapped arrays are fine: only the rows of a batch are copied.
-    y : ndarray of shape (n_samples,)
+    y : ndarray of shape (n_samples, ...), or `X` itself
         Targets in the dtype that the loss wants.
     sample_weight : ndarray of shape (n_samples,) or None
         Weights in the dtype of `X`.
@@ -33,10 +33,11 @@ class TrainingData(Dataset):
             X = self.X[rows].toarray()
         else:
             X = self.X.take(rows, axis=0)
-        y = torch.from_numpy(self.y.take(rows, axis=0))
+        X = torch.from_numpy(X)
+        y = X if self.y is self.X else torch.from_numpy(self.y.take(rows, axis=0))
         if self.sample_weight is None:
-            return torch.from_numpy(X), y
-        return torch.from_numpy(X), (y, torch.from_numpy(self.sample_weight.take(rows)))
+            return X, y
+        return X, (y, torch.from_numpy(self.sample_weight.take(rows)))
 
 
 class _Place:
@@ -44,8 +45,9 @@ class _Place:
 
     def __init__(self, data, n_rows):
         given = [a for a in (data.X, data.y, data.sample_weight) if a is not None]
-        pairs = [(a, np.empty((n_rows, *a.shape[1:]), a.dtype)) for a in given]
-        X, y, *weight = [torch.from_numpy(out) for _, out in pairs]
+        places = {id(a): (a, np.empty((n_rows, *a.shape[1:]), a.dtype)) for a in given}
+        X, y, *weight = [torch.from_numpy(places[id(a)][1]) for a in given]
+        pairs = places.values()
         self._batch = (X, (y, *weight)) if weight else (X, y)
         self._dense = [(a, out) for a, out in pairs if not sparse.issparse(a)]
         self._sparse = [(a, out) for a, out in pairs if sparse.issparse(a)]

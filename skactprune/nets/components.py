@@ -6,6 +6,8 @@ import numpy as np
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_array
 
+from skactprune._validation import map_rows
+
 
 class _Arrays:
     """Base of values that hold arrays, or None where there is none."""
@@ -157,11 +159,15 @@ class ShowsComponents:
                 f"inverse_transform of this {type(self).__name__} is not there: it is learned in "
                 "fit where fit_inverse_transform=True."
             )
-        n_columns, dtype = len(self.inverse_coef_), self.inverse_coef_.dtype
+        coef = self.inverse_coef_
+        return self._decoded(self._inverse.rows, X, len(coef), coef.dtype)
+
+    def _decoded(self, decode, X, n_columns, dtype):
+        """What a function makes of rows as `transform` returns them, which are checked."""
         X = check_array(X, dtype=dtype, input_name="X", estimator=self)
         if X.shape[1] != n_columns:
             raise ValueError(
                 f"X has {X.shape[1]} columns, and inverse_transform of this {type(self).__name__} "
                 f"takes {n_columns}, as many as transform returns."
             )
-        return self._inverse.rows(X)
+        return map_rows(decode, X)

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from skactprune.nets.activations import per_layer
 from skactprune.nets.batches import batch_weight
 from skactprune.nets.flat import FlatUpdate
 from skactprune.nets.losses import numpy_loss
@@ -154,7 +155,8 @@ class Buffers:
             return [np.empty((n_rows, size), kind) for size in sizes[1:]]
 
         self.dtype = dtype
-        self._activation = IN_PLACE[module.activation]
+        records = per_layer(module.activation, len(layers) - 1)
+        self._activations = [IN_PLACE[record.name] for record in records]
         self._hidden, self._gradients = one_a_layer(), one_a_layer()
         self.fires = one_a_layer(bool)
         self._zeros = _zeros_like(self._hidden, dtype)
@@ -176,15 +178,14 @@ class Buffers:
     def forward(self, X, flat, watched):
         """Fill `_inputs`, the inputs of all layers, and `_outputs`."""
         h = X.numpy()
-        signs = watched or self._activation.needs_signs
-        for depth, z in enumerate(self._hidden):
+        for depth, (z, activation) in enumerate(zip(self._hidden, self._activations, strict=True)):
             drop = self._drops[depth]
             h = self._inputs[depth] = h if drop is None else drop.forward(h)
             np.dot(h, flat.weights[depth], z)
             np.add(z, flat.biases[depth], out=z)
-            if signs:
+            if watched or activation.needs_signs:
                 np.greater(z, 0, out=self.fires[depth])
-            self._activation.forward(z, self._zeros[depth])
+            activation.forward(z, self._zeros[depth])
             h = z
         drop = self._drops[-1]
         h = self._inputs[-1] = h if drop is None else drop.forward(h)
@@ -205,7 +206,8 @@ class Buffers:
             if self._drops[depth] is not None:
                 self._drops[depth].backward(into)
             gradient = into
-            self._activation.backward(gradient, self._hidden[depth - 1], self.fires[depth - 1])
+            activation = self._activations[depth - 1]
+            activation.backward(gradient, self._hidden[depth - 1], self.fires[depth - 1])
             np.dot(self._ones, gradient, flat.bias_gradients[depth - 1])
         return parts
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skactprune.nets.activations import get_activation
+from skactprune.nets.activations import per_layer
 
 
 def hidden_outputs(X, coefs, intercepts, activation):
@@ -16,19 +16,20 @@ def hidden_outputs(X, coefs, intercepts, activation):
         Weights of hidden layers, in order; of a pair it is the product.
     intercepts : list of ndarray of shape (n_out,)
         Biases.
-    activation : str or HiddenActivation
-        Hidden activation: a record of `skactprune.nets.activations`, or its name.
+    activation : str, HiddenActivation or tuple of these
+        Hidden activation: a record of `skactprune.nets.activations`, or its name, for all hidden
+        layers or for each of them.
 
     Yields
     ------
     ndarray of shape (n_samples, n_out)
     """
-    f = get_activation(activation).apply
     h = X
-    for coef, intercept in zip(coefs, intercepts, strict=True):
+    layers = per_layer(activation, len(coefs))
+    for coef, intercept, layer in zip(coefs, intercepts, layers, strict=True):
         h = _times(h, coef)
         h += intercept
-        h = f(h)
+        h = layer.apply(h)
         yield h
 
 

@@ -1,5 +1,7 @@
 """Losses and links: what training minimises, in torch and in numpy, and what logits stand for."""
 
+import math
+
 import numpy as np
 import torch
 from scipy.special import xlogy
@@ -66,6 +68,13 @@ class WeightedSquaredLoss(TargetLoss):
 
     def points(self, outputs, y):
         return 0.5 * (outputs - y).square()
+
+
+class ReconstructionLoss(WeightedSquaredLoss):
+    """Half the squared distance of rows to their reconstructions, which features share."""
+
+    averages = False
+    multioutput = "variance_weighted"
 
 
 class WeightedPoissonLoss(TargetLoss):
@@ -235,7 +244,7 @@ class NumpyTargetLoss(NumpyLoss):
 
     @staticmethod
     def fits(y, n_outputs):
-        return y.dtype.kind == "f" and y.reshape(len(y), -1).shape[1] == n_outputs
+        return y.dtype.kind == "f" and math.prod(y.shape[1:]) == n_outputs
 
 
 class SquaredLoss(NumpyTargetLoss):
@@ -267,6 +276,7 @@ class LinearLoss(NumpyTargetLoss):
 
 TWINS = {
     WeightedSquaredLoss: SquaredLoss,
+    ReconstructionLoss: SquaredLoss,
     WeightedPoissonLoss: PoissonLoss,
     WeightedLinearLoss: LinearLoss,
 }

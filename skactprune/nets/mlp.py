@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from skactprune.nets.activations import get_activation
+from skactprune.nets.activations import per_layer
 
 
 class MLP(nn.Module):
@@ -14,8 +14,8 @@ class MLP(nn.Module):
     ----------
     layer_sizes : sequence of int
         Units of every layer, input and output included.
-    activation : {"identity", "logistic", "tanh", "relu"}
-        Activation of the hidden layers.
+    activation : {"identity", "logistic", "tanh", "relu"} or tuple of these
+        Activation of the hidden layers, or of each of them.
     dropout : sequence of float
         Dropout rate of the input and of every hidden layer, ``len(layer_sizes) - 1`` values.
     dtype : torch.dtype
@@ -59,7 +59,7 @@ class MLP(nn.Module):
         bias : ndarray of shape (n_out,)
             Its biases.
         """
-        factor = 2.0 if self.activation == "logistic" else 6.0
+        factor = 2.0 if "logistic" in np.atleast_1d(self.activation) else 6.0
         for layer in self.layers:
             bound = np.sqrt(factor / (layer.in_features + layer.out_features))
             weight = random_state.uniform(-bound, bound, (layer.in_features, layer.out_features))
@@ -81,9 +81,9 @@ class MLP(nn.Module):
             self.generator_ = generator
         return super().to(device)
 
-    def activate(self, z):
-        """Apply the hidden activation to `z`, in place where it can."""
-        return get_activation(self.activation).apply_to_tensor(z)
+    def activate(self, z, depth=0):
+        """Apply the activation of hidden layer `depth` to `z`, in place where it can."""
+        return per_layer(self.activation, depth + 1)[depth].apply_to_tensor(z)
 
     def numpy_parameters(self):
         """Weights of shape (n_in, n_out) and biases as arrays; on the CPU they share memory."""
@@ -108,11 +108,11 @@ class MLP(nn.Module):
         *hidden, output = self.layers
         rates = self.dropout if self.training else (0.0,) * len(self.dropout)
         h = self._drop(X, rates[0]) if rates[0] else X
-        for layer, rate in zip(hidden, rates[1:], strict=True):
+        for depth, (layer, rate) in enumerate(zip(hidden, rates[1:], strict=True)):
             z = layer(h)
             if trace is not None:
                 trace.append(z)
-            h = self.activate(z)
+            h = self.activate(z, depth)
             if rate:
                 h = self._drop(h, rate)
         return output(h)

@@ -125,7 +125,7 @@ def why_autograd(net, iterator, listeners):
     if not all(getattr(listener, "is_modest", False) for listener in listeners):
         return "Somebody else listens to the batches."
     module = net.module_
-    if type(module) is not MLP or module.activation not in IN_PLACE:
+    if type(module) is not MLP or not IN_PLACE.keys() >= set(np.atleast_1d(module.activation)):
         return "The module is not our own."
     layers = list(module.layers)
     # A parametrized layer is of another class.
@@ -179,7 +179,7 @@ def _foreign_data(net, iterator):
         and data.X.dtype == dtype
         and data.X.shape[1] == net.n_inputs
         and (data.sample_weight is None or data.sample_weight.dtype == dtype)
-        and isinstance(data.y, np.ndarray)
+        and (isinstance(data.y, np.ndarray) or data.y is data.X)
         and loss.fits(data.y, net.n_outputs)
     )
 

@@ -9,7 +9,7 @@ from numbers import Integral
 import numpy as np
 import torch
 
-from skactprune.nets.activations import get_activation
+from skactprune.nets.activations import per_layer
 from skactprune.nets.inference import hidden_outputs
 from skactprune.nets.matrices import matrix
 from skactprune.nets.plain import is_plain
@@ -92,8 +92,8 @@ class Chain:
         """Raise nothing: this is one."""
 
     def activation(self, module):
-        """What hidden layers apply to their outputs, a `HiddenActivation`."""
-        return get_activation(module.activation)
+        """What the first hidden layer applies to its outputs, a `HiddenActivation`."""
+        return per_layer(module.activation, 1)[0]
 
     def read_by_first(self, rows):
         """What the first hidden layer reads of rows: their features."""

@@ -35,7 +35,7 @@ def fold_and_mask(layers, masks, activate, refit=None):
     masks : list of bool ndarray of shape (n_out, n_in)
         Masks of the hidden layers.
     activate : callable
-        Hidden activation, on a tensor that it may change.
+        ``activate(z, depth)`` is the activation of a hidden layer, on a tensor that it may change.
     refit : callable, optional
         Instead of folding, ``refit(depth, gone, outgoing, mask)`` says how the neurons that stay
         take over from those that are `gone`, a bool ndarray of shape (n_out,): it gets their
@@ -66,7 +66,7 @@ def fold_and_mask(layers, masks, activate, refit=None):
         if constant.any():
             outgoing, bias = weights[depth + 1], biases[depth + 1]
             if refit is None:
-                bias += outgoing[:, constant] @ activate(biases[depth][constant])
+                bias += outgoing[:, constant] @ activate(biases[depth][constant], depth)
                 outgoing[:, constant] = 0
             else:
                 gone = constant.cpu().numpy()
