@@ -137,6 +137,8 @@ def test_counts_equal_a_pure_numpy_forward_pass():
     live = np.isin(np.arange(9), clf.live_neurons_[0])
     epoch = clf.pruning_history_[0]["epoch"]
     assert clf.activation_counts_[0].tolist() == np.where(live, 7 * fires, epoch * fires).tolist()
+    # A neuron that has left was counted for fewer rows.
+    assert clf.firing_rates_[0].tolist() == (fires / 50).tolist()
     # The four that fired most stay: lowest first, ties by position.
     assert clf.live_neurons_[0].tolist() == sorted(np.argsort(fires, kind="stable")[-4:])
 
@@ -148,6 +150,9 @@ def test_ganguli2024_can_count_on_a_sample():
     ).fit(X, y)  # fmt: skip
     counts = np.concatenate(clf.activation_counts_)
     assert counts.max() <= 12 * 32
+    rates = np.concatenate(clf.firing_rates_)
+    live = [np.isin(np.arange(11), clf.live_neurons_[0]), np.isin(np.arange(8), clf.live_neurons_[1])]
+    np.testing.assert_array_equal(rates[np.concatenate(live)] * 12 * 32, counts[np.concatenate(live)])
     assert counts.max() > 6 * 32 / 2
     few = PrunedMLPClassifier(
         (11,), method=Ganguli2024(counting="sample"), max_iter=12, prune_fraction=0, random_state=0
@@ -355,10 +360,13 @@ def test_what_is_kept_of_neurons_that_left_and_after_a_restart():
     again.load(counter.state())
     again.attach(run_of(module))
     assert found(again) == found(counter) and again.seen == counter.seen == [len(X)] * 2
+    for rates, counts in zip(again.original_rates, (first, second), strict=True):
+        np.testing.assert_array_equal(rates, counts / len(X))
     counter.restart()
     assert not np.concatenate(counter.counts).any() and counter.seen == [0.0, 0.0]
     left = np.where(keep[0], 0, first)
     assert counter.original_counts[0].tolist() == left.tolist()
+    np.testing.assert_array_equal(counter.original_rates[0], left / len(X))
     restore()
     assert found(counter) == [first.tolist(), second.tolist()]
 

@@ -496,6 +496,7 @@ class BasePrunedMLP(CallbackSupportMixin, FeatureSupport, HiddenTransformer, MLP
         used = self.masks_[0].any(axis=1) if self.masks_ else np.ones(self.n_features_in_, bool)
         self.unused_features_ = np.flatnonzero(~used)
         self.activation_counts_ = pruner.activation_counts_
+        self.firing_rates_ = pruner.firing_rates_
         self.pruning_history_ = pruner.history_
 
     @property

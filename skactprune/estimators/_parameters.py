@@ -210,6 +210,9 @@ class MLPParameters(TakesNames, BaseEstimator):
         For every hidden layer in its original size: how often each neuron fired in training,
         or on `X_unlabeled` until the last round; int64, or float64 where training rows with
         sample or class weights were counted. None where the method does not count.
+    firing_rates_ : list of ndarray or None
+        The same as shares of the (weighted) rows that were counted; for a neuron that has left, of
+        those until then. Methods that count anew after each round tell of the rows since the last.
     pruning_history_ : list of dict
         One row a round: round, epoch, sparsity, live_neurons, train_score, validation_score.
     hidden_ranks_ : list of int

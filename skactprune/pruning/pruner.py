@@ -218,6 +218,12 @@ class Pruner(TakesNames, Callback):
         return None if firing is None else firing.original_counts
 
     @property
+    def firing_rates_(self):
+        """Shares of the counted rows in which neurons fired; None where nothing counts."""
+        firing = self.run_.probe("Firing")
+        return None if firing is None else firing.original_rates
+
+    @property
     def pending(self):
         """Whether rounds are still to come, or masks are still moving."""
         return self.run_.pending

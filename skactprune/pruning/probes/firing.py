@@ -69,6 +69,11 @@ class Firing(Probe):
         """Counts in the original sizes; a neuron that has left keeps its last count."""
         return [self._typed(count) for count in self._merged()]
 
+    @property
+    def original_rates(self):
+        """Rates in the original sizes; of a neuron that has left, those of when it did."""
+        return list(map(firing_rate, self._merged(), self._merged_seen()))
+
     def _typed(self, counts):
         return counts.astype(np.float64 if self._weighted else np.int64)
 
@@ -85,6 +90,7 @@ class Firing(Probe):
             self._live = run.masks.live
             self._seen = [0.0] * len(self._live)
             self._last = [np.zeros(n_out) for n_out, _ in run.layout.shapes]
+            self._last_seen = [np.zeros(n_out) for n_out, _ in run.layout.shapes]
             self._begin([torch.zeros(len(live), dtype=torch.float64) for live in self._live])
         devices = [layer.weight.device for layer in run.hidden]
         self._begin([total.to(at) for total, at in zip(self._totals, devices, strict=True)])
@@ -144,14 +150,14 @@ class Firing(Probe):
 
     def cut(self, keep):
         """Forget neurons; their last counts stay in `original_counts`."""
-        last, totals = self._merged(), self._settled()
+        last, last_seen, totals = self._merged(), self._merged_seen(), self._settled()
         self._begin(
             [
                 total[torch.from_numpy(kept).to(total.device)]
                 for total, kept in zip(totals, keep, strict=True)
             ]
         )
-        self._last = last
+        self._last, self._last_seen = last, last_seen
         self._live = [live[kept] for live, kept in zip(self._live, keep, strict=True)]
 
     def state(self):
@@ -161,6 +167,7 @@ class Firing(Probe):
             "seen": list(self._seen),
             "weighted": self._weighted,
             "last": self._merged(),
+            "last_seen": self._merged_seen(),
             "live": self._live,
         }
 
@@ -168,7 +175,8 @@ class Firing(Probe):
         """Go on where `state` was taken."""
         self._begin([torch.tensor(total) for total in state["totals"]])
         self._seen, self._weighted = list(state["seen"]), state["weighted"]
-        self._last, self._live = state["last"], state["live"]
+        self._last, self._last_seen = state["last"], state["last_seen"]
+        self._live = state["live"]
 
     def snapshot(self):
         """Function that gives back the counts of now; from here on, copies are counted on."""
@@ -200,6 +208,12 @@ class Firing(Probe):
         merged = [count.copy() for count in self._last]
         for count, live, total in zip(merged, self._live, self._settled(), strict=True):
             count[live] = total.cpu().numpy()
+        return merged
+
+    def _merged_seen(self):
+        merged = [seen.copy() for seen in self._last_seen]
+        for of_neurons, live, seen in zip(merged, self._live, self.seen, strict=True):
+            of_neurons[live] = seen
         return merged
 
     def _hear(self, depth, z):
@@ -247,7 +261,7 @@ class Firing(Probe):
 def firing_rate(counts, n_counted):
     """Share of the rows in which a neuron fires; 0 where nothing was counted."""
     # The sums of weights behind them round differently, and 1 must not be exceeded.
-    return np.minimum(counts / (n_counted or 1.0), 1.0)
+    return np.minimum(counts / np.where(n_counted, n_counted, 1.0), 1.0)
 
 
 def deviation_of_firing(counts, n_counted):
