@@ -15,6 +15,7 @@ from sklearn.utils.validation import _check_method_params, indexable
 
 from skactprune.estimators._checks import check_n_components, hidden_sizes
 from skactprune.inspection.choosing import within_one_se
+from skactprune.inspection.display import COLORS, Display, curve_with_band, spread
 from skactprune.inspection.preprocessing import fitted_preprocessing, pipeline_and_net, prepared
 from skactprune.inspection.rows import model_row, timed_fit
 from skactprune.inspection.scoring import named_scorers
@@ -208,7 +209,7 @@ def _path(found, fractions, score_name):
     )
 
 
-class PruningPathDisplay:
+class PruningPathDisplay(Display):
     """A pruning path as a figure: score against size.
 
     Parameters
@@ -266,7 +267,7 @@ class PruningPathDisplay:
         """
         _check_axis(x)
         # Before all the work.
-        _matplotlib()
+        cls._matplotlib()
         return cls(pruning_path(estimator, X, y, **options)).plot(ax, x=x)
 
     def plot(self, ax=None, *, x="parameters"):
@@ -293,51 +294,38 @@ class PruningPathDisplay:
             If `x` is unknown.
         """
         _check_axis(x)
-        pyplot, ticker = _matplotlib()
-        if ax is None:
-            _, ax = pyplot.subplots(layout="constrained")
-        path = self.path
+        ax, path = self._axes(ax), self.path
         at = path.parameters.mean(axis=1) if x == "parameters" else path.fractions
-        means, n_folds = path.scores.mean(axis=1), path.scores.shape[1]
-        errors = path.scores.std(axis=1, ddof=1) / np.sqrt(n_folds) if n_folds > 1 else 0.0
-        # Okabe and Ito's colours, which the colour-blind tell apart.
-        shown = f"mean of {n_folds} folds, and the share pruned"
-        (self.line_,) = ax.plot(at, means, "o-", color="#0072B2", label=shown)
-        band = {"alpha": 0.15, "linewidth": 0, "label": "± one standard error"}
-        self.band_ = ax.fill_between(at, means - errors, means + errors, color="#0072B2", **band)
+        means, errors = spread(path.scores)
+        shown = f"mean of {path.scores.shape[1]} folds, and the share pruned"
+        how = {"color": COLORS["blue"], "marker": "o", "label": shown}
+        band = "± one standard error"
+        self.line_, self.band_ = curve_with_band(ax, at, means, errors, band=band, **how)
         best, chosen = (
             int(np.flatnonzero(path.fractions == fraction)[0])
             for fraction in (path.best_fraction, path.one_se_fraction)
         )
-        least = means[best] - np.broadcast_to(errors, means.shape)[best]
-        ax.axhline(least, color="#7F7F7F", linewidth=1, linestyle="--", label="best less one error")
+        least = {"color": COLORS["grey"], "linestyle": "--", "label": "best less one error"}
+        ax.axhline(means[best] - errors[best], linewidth=1, **least)
         shown = f"smallest above it: prune_fraction={path.one_se_fraction:g}"
-        ax.plot(at[chosen], means[chosen], "*", color="#D55E00", markersize=15, label=shown)
+        ax.plot(
+            at[chosen], means[chosen], "*", color=COLORS["vermilion"], markersize=15, label=shown
+        )
         above = {"xytext": (0, 8), "textcoords": "offset points", "ha": "center", "fontsize": 8}
         for place, mean, fraction in zip(at, means, path.fractions, strict=True):
             ax.annotate(f"{fraction:.0%}", (place, mean), **above)
         ax.set_xlabel(AXES[x])
         ax.set_ylabel(path.score_name.replace("_", " "))
         if x == "parameters":
+            ticker = self._matplotlib()[1]
             ax.set_xscale("log")
             ax.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
             ax.xaxis.set_major_formatter(ticker.StrMethodFormatter("{x:,.0f}"))
             ax.xaxis.set_minor_formatter(ticker.NullFormatter())
         ax.legend(loc="lower right" if x == "parameters" else "lower left")
-        self.ax_, self.figure_ = ax, ax.figure
         return self
 
 
 def _check_axis(x):
     if x not in AXES:
         raise ValueError(f"x={x!r} must be one of {sorted(AXES)}.")
-
-
-def _matplotlib():
-    try:
-        from matplotlib import pyplot, ticker
-    except ImportError as error:
-        raise ImportError(
-            "PruningPathDisplay needs matplotlib: pip install skactprune[compare]"
-        ) from error
-    return pyplot, ticker

@@ -5,10 +5,9 @@ from time import perf_counter
 
 import numpy as np
 import torch
-from sklearn.pipeline import Pipeline
 
 from skactprune.inspection.scoring import scores_of
-from skactprune.inspection.sizes import hidden_ranks, live_neurons, n_parameters
+from skactprune.inspection.sizes import hidden_ranks, live_neurons, n_parameters, net_of
 
 __all__ = ["model_row", "timed_fit"]
 
@@ -58,15 +57,10 @@ def model_row(model, splits, *, scoring="accuracy", seconds=np.nan, **labels):
     return {
         **labels,
         **scores_of(model, splits, scoring),
-        **_net_columns(_net_of(model)),
+        **_net_columns(net_of(model)),
         "parameters": n_parameters(model),
         "fit_seconds": seconds,
     }
-
-
-def _net_of(model):
-    parts = [step for _, step in model.steps] if isinstance(model, Pipeline) else [model]
-    return next((part for part in parts if hasattr(part, "coefs_")), None)
 
 
 def _net_columns(net):

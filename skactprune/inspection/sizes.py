@@ -14,7 +14,7 @@ from skactprune.estimators._checks import shown_layer
 from skactprune.nets.factors import fewest_numbers, n_nonzero
 from skactprune.spectra import numerical_rank
 
-__all__ = ["hidden_ranks", "live_neurons", "n_parameters", "n_weights"]
+__all__ = ["hidden_ranks", "live_neurons", "n_parameters", "n_weights", "net_of"]
 
 
 def n_parameters(model, X=None, y=None):
@@ -121,6 +121,23 @@ def _n_representation_parameters(net):
     if hasattr(net, "components_"):
         number += net.components_.size + net.components_.shape[1]
     return number
+
+
+def net_of(model):
+    """Find the net of a fitted model.
+
+    Parameters
+    ----------
+    model : estimator
+        A net, a pipeline with one, or any other.
+
+    Returns
+    -------
+    estimator or None
+        The first step with ``coefs_``, or the model itself if it has them.
+    """
+    parts = [step for _, step in model.steps] if isinstance(model, Pipeline) else [model]
+    return next((part for part in parts if hasattr(part, "coefs_")), None)
 
 
 def live_neurons(net):
