@@ -26,23 +26,23 @@ from skactprune._cli.experiment import (
     WITHOUT_FRACTION,
 )
 from skactprune._cli.text import shown
-from skactprune.spectra import numerical_rank, singular_values
+from skactprune.inspection import SpectrumDisplay
+from skactprune.inspection.display import COLORS, curve_with_band, spread
 
-# Okabe and Ito's colours, which the colour-blind tell apart.
 STYLE = {
-    DENSE: {"color": "#000000", "linestyle": "--"},
-    DEFAULT: {"color": "#D55E00", "marker": "o"},
-    ACTIVATION: {"color": "#E69F00", "marker": "P"},
-    ACTIVATION_MAGNITUDE: {"color": "#E69F00", "marker": "D"},
-    MAGNITUDE: {"color": "#0072B2", "marker": "s"},
-    RANDOM: {"color": "#7F7F7F", "marker": "x"},
-    SMALL: {"color": "#56B4E9", "marker": "<"},
-    KERNEL_PCA: {"color": "#009E73", "marker": "^"},
-    LOGISTIC: {"color": "#CC79A7", "linestyle": ":"},
-    BOOSTING: {"color": "#0072B2", "linestyle": "-."},
-    PCA_CLASSIFIER: {"color": "#CC79A7", "marker": "v"},
-    LDA_CLASSIFIER: {"color": "#CC79A7", "marker": "*", "markersize": 9},
-    NCA_CLASSIFIER: {"color": "#CC79A7", "marker": "d"},
+    DENSE: {"color": COLORS["black"], "linestyle": "--"},
+    DEFAULT: {"color": COLORS["vermilion"], "marker": "o"},
+    ACTIVATION: {"color": COLORS["orange"], "marker": "P"},
+    ACTIVATION_MAGNITUDE: {"color": COLORS["orange"], "marker": "D"},
+    MAGNITUDE: {"color": COLORS["blue"], "marker": "s"},
+    RANDOM: {"color": COLORS["grey"], "marker": "x"},
+    SMALL: {"color": COLORS["sky"], "marker": "<"},
+    KERNEL_PCA: {"color": COLORS["green"], "marker": "^"},
+    LOGISTIC: {"color": COLORS["purple"], "linestyle": ":"},
+    BOOSTING: {"color": COLORS["blue"], "linestyle": "-."},
+    PCA_CLASSIFIER: {"color": COLORS["purple"], "marker": "v"},
+    LDA_CLASSIFIER: {"color": COLORS["purple"], "marker": "*", "markersize": 9},
+    NCA_CLASSIFIER: {"color": COLORS["purple"], "marker": "d"},
 }
 CURVES = (DEFAULT, RANDOM, SMALL, KERNEL_PCA, PCA_CLASSIFIER)
 
@@ -76,11 +76,10 @@ def draw(fits, settings, title):
     figure.legend(
         *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=8
     )
-    for layer, ax in enumerate(axes[1:]):
-        _spectra(ax, fits, settings, layer)
-    axes[1].set_ylabel("singular value")
-    axes[1].set_ylim(bottom=0)
-    axes[1].legend(fontsize=8)
+    at = settings.prune_fraction
+    shown_nets = {"before": (DENSE, None), DEFAULT: (DEFAULT, at), MAGNITUDE: (MAGNITUDE, at)}
+    nets = {name: fits[key][0].model for name, key in shown_nets.items()}
+    SpectrumDisplay.from_estimators(nets, ax=axes[1:])
     file = io.BytesIO()
     with warnings.catch_warnings():
         # Characters that the font lacks become boxes, in names only.
@@ -95,51 +94,44 @@ def _accuracy(ax, fits, settings):
         # A reconstruction stands beside the pruned net whose ranks it was given.
         beside = DEFAULT if name == KERNEL_PCA else name
         x = [_mean_rank(fits[beside, f]) for f in fractions]
-        scores = [_test_accuracies(fits[name, f]) for f in fractions]
-        _band(ax, x, scores, name)
+        means, spreads = _accuracies([fits[name, f] for f in fractions])
+        curve_with_band(ax, x, means, spreads, label=name, **STYLE[name])
         if name == DEFAULT:
-            _write_fractions(ax, x, scores, fractions)
+            _write_fractions(ax, x, means, fractions)
     at = settings.prune_fraction
     for name in (*AT_ONE_FRACTION, *COMPONENTS_AT_ONE_FRACTION):
-        scores = [_test_accuracies(fits[name, at])]
+        means, spreads = _accuracies([fits[name, at]])
         ax.errorbar(
             _mean_rank(fits[name, at]),
-            np.mean(scores),
-            *_deviations(scores),
+            means,
+            spreads if settings.seeds > 1 else None,
             label=f"{name} ({at:.0%})" if name in AT_ONE_FRACTION else name,
             capsize=2,
             linestyle="none",
             **STYLE[name],
         )
     for name in WITHOUT_FRACTION:
-        accuracy = np.mean(_test_accuracies(fits[name, None]))
-        ax.axhline(accuracy, label=name, linewidth=1, **STYLE[name])
+        ax.axhline(_accuracies([fits[name, None]])[0][0], label=name, linewidth=1, **STYLE[name])
     ax.set_xlabel("rank of the last hidden layer, or components")
     ax.set_ylabel("test accuracy (%)")
-    spread = f"mean ± standard deviation of {settings.seeds} seeds"
-    ax.set_title(f"accuracy, {spread}" if settings.seeds > 1 else "accuracy", fontsize=9)
+    about = f": mean ± standard deviation of {settings.seeds} seeds" * (settings.seeds > 1)
+    ax.set_title(f"accuracy{about}", fontsize=10)
     ax.grid(alpha=0.3)
 
 
-def _test_accuracies(fits):
-    return [100 * fit.row["test_accuracy"] for fit in fits]
+def _accuracies(points):
+    """Mean test accuracy of the fits of each point, and its standard deviation."""
+    return spread(
+        [[100 * fit.row["test_accuracy"] for fit in fits] for fits in points], "deviation"
+    )
 
 
 def _mean_rank(fits):
     return np.mean([fit.ranks[-1] for fit in fits])
 
 
-def _band(ax, x, scores, name):
-    means = np.mean(scores, axis=1)
-    ax.plot(x, means, label=name, **STYLE[name])
-    for deviations in _deviations(scores):
-        ax.fill_between(
-            x, means - deviations, means + deviations, color=STYLE[name]["color"], alpha=0.15
-        )
-
-
-def _write_fractions(ax, x, scores, fractions):
-    for rank, mean, fraction in zip(x, np.mean(scores, axis=1), fractions, strict=True):
+def _write_fractions(ax, x, means, fractions):
+    for rank, mean, fraction in zip(x, means, fractions, strict=True):
         ax.annotate(
             f"{fraction:.0%}",
             (rank, mean),
@@ -148,24 +140,3 @@ def _write_fractions(ax, x, scores, fractions):
             fontsize=8,
             color=STYLE[DEFAULT]["color"],
         )
-
-
-def _deviations(scores):
-    """Standard deviations in a list, which is empty where there is one seed only."""
-    return [np.std(scores, axis=1, ddof=1)] if len(scores[0]) > 1 else []
-
-
-def _spectra(ax, fits, settings, layer):
-    at = settings.prune_fraction
-    for name, key in (
-        ("before: dense MLP", (DENSE, None)),
-        (f"after: {DEFAULT}", (DEFAULT, at)),
-        (f"after: {MAGNITUDE}", (MAGNITUDE, at)),
-    ):
-        kernel = fits[key][0].model.coefs_[layer]
-        values = singular_values(kernel)[: numerical_rank(kernel)]
-        style = {k: v for k, v in STYLE[key[0]].items() if k != "marker"}
-        ax.plot(np.arange(1, len(values) + 1), values, label=name, **style)
-    ax.set_xlabel("index")
-    ax.set_title(f"singular values of hidden layer {layer + 1}, first seed", fontsize=9)
-    ax.grid(alpha=0.3)

@@ -120,7 +120,7 @@ class ArchitectureDisplay(Display):
         ax.set_xlim(-0.5, n_layers - 0.5)
         # Room for the legend.
         ax.set_ylim(-1.06 * half, 1.3 * half)
-        ax.spines[["top", "right", "bottom"]].set_visible(False)
+        ax.spines[["top", "right", "bottom", "left"]].set_visible(False)
         ax.legend(loc="upper right", ncols=2, fontsize=8, frameon=False)
         if self.n_parameters is not None:
             ax.set_title("{:,} → {:,} parameters".format(*self.n_parameters), fontsize=10)

@@ -175,6 +175,7 @@ class PCAComparisonDisplay(Display):
         if len({k for by_k in scores.values() for k in by_k}) > 1:
             ax.set_xscale("log", base=2)
         ticks = sorted({k for by_k in scores.values() for k in by_k})
+        ticks = ticks[:: -(-len(ticks) // 10)]
         ax.set_xticks(ticks, [f"{k:g}" for k in ticks])
         ax.xaxis.set_minor_locator(ticker.NullLocator())
         ax.set_xlabel("components")

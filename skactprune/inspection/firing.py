@@ -34,9 +34,9 @@ class FiringDisplay(Display):
 
     Notes
     -----
-    A neuron fires where its pre-activation is positive. Rates are over the rows that were counted in
-    training, for a neuron that was pruned those until then: what it would have done later, nobody
-    knows.
+    A neuron fires where its pre-activation is positive. Rates are over the rows that were counted
+    in training, for a neuron that was pruned those until then: what it would have done later,
+    nobody knows.
 
     Examples
     --------
@@ -117,27 +117,25 @@ class FiringDisplay(Display):
             order = np.argsort(-rates, kind="stable") if sort else np.arange(len(rates))
             colors = np.where(live, COLORS["blue"], COLORS["orange"])[order]
             bars = panel.bar(np.arange(len(rates)), rates[order], width=0.85, color=colors)
-            for bar, kept in zip(bars, live[order], strict=True):
-                bar.set_hatch("" if kept else "////")
-                bar.set_edgecolor("none" if kept else COLORS["black"])
-                bar.set_linewidth(0)
+            # Seen where a rate is 0, too.
+            gone = np.flatnonzero(~live[order])
+            panel.plot(gone, np.full(len(gone), -0.05), "x", color=COLORS["black"], markersize=3)
             self.bars_.append(bars)
             self.order_.append(order)
-            panel.set_ylim(0, 1.02)
+            panel.set_ylim(-0.1, 1.02)
             panel.set_xlim(-0.7, len(rates) - 0.3)
             panel.set_ylabel("firing rate")
             panel.yaxis.set_major_formatter(self._matplotlib()[1].PercentFormatter(1, decimals=0))
             panel.xaxis.set_major_locator(self._matplotlib()[1].MaxNLocator(integer=True))
-            _label(panel, bars, live[order], f"hidden layer {depth + 1}: ")
+            panel.set_title(f"hidden layer {depth + 1}", fontsize=10, loc="left")
+            _legend(panel, bars, live[order])
         axes[-1].set_xlabel("neurons, those that fire most first" if sort else "neuron")
         return self
 
 
-def _label(panel, bars, live, layer):
-    """Say how many are left, beside a bar of each kind."""
-    kinds = ((live, f"{live.sum()} left"), (~live, f"{(~live).sum()} pruned"))
-    shown = [(bars[int(np.argmax(of))], name) for of, name in kinds if of.any()]
-    panel.set_title(layer + ", ".join(name for _, name in shown), fontsize=10)
-    if len(shown) > 1:
-        handles, names = zip(*shown, strict=True)
-        panel.legend(handles, [name.split()[1] for name in names], fontsize=8, loc="upper right")
+def _legend(panel, bars, live):
+    """Say how many are left, above the panel, where no bar is hidden."""
+    kinds = ((live, "left"), (~live, "pruned (×)"))
+    shown = [(bars[int(np.argmax(of))], f"{of.sum()} {name}") for of, name in kinds if of.any()]
+    above = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.1}
+    panel.legend(*zip(*shown, strict=True), ncols=2, fontsize=8, frameon=False, **above)

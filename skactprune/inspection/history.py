@@ -191,9 +191,8 @@ class PruningHistoryDisplay(Display):
         net = fitted_net(estimator, "loss_curve_", "pruning_history_", "masks_")
         scoring = getattr(net, "scoring", None)
         # Training rows have the estimator's own score; beside another it would mislead.
-        rounds = [
-            row | ({"train_score": np.nan} if scoring else {}) for row in net.pruning_history_
-        ]
+        unknown = {} if scoring is None else {"train_score": np.nan}
+        rounds = [row | unknown for row in net.pruning_history_]
         return cls(
             net.loss_curve_,
             rounds,
@@ -306,5 +305,5 @@ def _mark_rounds(ax, epochs, label):
 
 def _finish(ax, label):
     ax.set_ylabel(label)
-    if ax.get_legend_handles_labels()[0]:
-        ax.legend(fontsize=8)
+    if n_entries := len(ax.get_legend_handles_labels()[0]):
+        ax.legend(fontsize=8, ncols=1 + (n_entries - 1) // 4)

@@ -308,9 +308,8 @@ class PruningPathDisplay(Display):
         least = {"color": COLORS["grey"], "linestyle": "--", "label": "best less one error"}
         ax.axhline(means[best] - errors[best], linewidth=1, **least)
         shown = f"smallest above it: prune_fraction={path.one_se_fraction:g}"
-        ax.plot(
-            at[chosen], means[chosen], "*", color=COLORS["vermilion"], markersize=15, label=shown
-        )
+        star = {"color": COLORS["vermilion"], "markersize": 15, "label": shown}
+        ax.plot(at[chosen], means[chosen], "*", **star)
         above = {"xytext": (0, 8), "textcoords": "offset points", "ha": "center", "fontsize": 8}
         for place, mean, fraction in zip(at, means, path.fractions, strict=True):
             ax.annotate(f"{fraction:.0%}", (place, mean), **above)

@@ -1,5 +1,7 @@
 """Singular values of the hidden layers of nets, side by side."""
 
+from itertools import cycle
+
 import numpy as np
 
 from skactprune.inspection.display import COLORS, Display, fitted_net
@@ -144,25 +146,30 @@ class SpectrumDisplay(Display):
                 f"The nets must have as many hidden layers, at least one, got {depths}."
             )
         axes = self._panels(ax, n_layers, 3, size=(4.2, 3.6), sharey=True)
+        locator = self._matplotlib()[1].MaxNLocator
+        # Black is for what stands before something.
+        styles = STYLES[1:] if len(self.spectra) == 1 else STYLES
         self.lines_ = []
         for depth, panel in enumerate(axes):
             lines = []
-            for number, (name, layers) in enumerate(self.spectra.items()):
+            for (name, layers), style in zip(self.spectra.items(), cycle(styles), strict=False):
                 values = layers[depth]
-                how = {"label": f"{name}: rank {len(values)}", **STYLES[number % len(STYLES)]}
+                how = {"label": f"{name}: rank {len(values)}", **style}
                 # One value alone is no line.
                 how |= {"marker": "."} if len(values) == 1 else {}
                 lines += panel.plot(np.arange(1, len(values) + 1), values, **how)
             self.lines_.append(lines)
             panel.set_title(f"hidden layer {depth + 1}", fontsize=10)
             panel.set_xlabel("index")
-            panel.set_ylim(bottom=0)
-            panel.xaxis.set_major_locator(self._matplotlib()[1].MaxNLocator(integer=True))
+            panel.xaxis.set_major_locator(locator(nbins="auto", integer=True, min_n_ticks=1))
             panel.grid(alpha=0.3)
             panel.legend(fontsize=8)
-            panel.label_outer(remove_inner_ticks=False)
-            panel.set_xlabel("index")
-        axes[0].set_ylabel("singular value")
+            place = panel.get_subplotspec()
+            if depth == 0 or (place is not None and place.is_first_col()):
+                panel.set_ylabel("singular value")
+        # Not before all are drawn: from here on, the range stays.
+        for panel in axes:
+            panel.set_ylim(bottom=0)
         return self
 
 
