@@ -13,7 +13,7 @@ ROOT = Path(skactprune.__file__).parent
 FLOORS = [
     {"__init__", "_docs", "_register", "_transaction", "_warnings"}
     | {"_validation", "chunks", "datasets", "spectra"},
-    {"_support"},
+    {"_html", "_support"},
     {"nets"},
     {"deploy"},
     {"pruning"},

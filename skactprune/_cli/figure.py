@@ -6,6 +6,7 @@ from textwrap import fill
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from skactprune._cli.experiment import (
     ACTIVATION,
@@ -31,7 +32,7 @@ from skactprune.inspection.display import COLORS, curve_with_band, spread
 
 STYLE = {
     DENSE: {"color": COLORS["black"], "linestyle": "--"},
-    DEFAULT: {"color": COLORS["vermilion"], "marker": "o"},
+    DEFAULT: {"color": COLORS["vermilion"], "marker": "o", "zorder": 4},
     ACTIVATION: {"color": COLORS["orange"], "marker": "P"},
     ACTIVATION_MAGNITUDE: {"color": COLORS["orange"], "marker": "D"},
     MAGNITUDE: {"color": COLORS["blue"], "marker": "s"},
@@ -79,7 +80,8 @@ def draw(fits, settings, title):
     at = settings.prune_fraction
     shown_nets = {"before": (DENSE, None), DEFAULT: (DEFAULT, at), MAGNITUDE: (MAGNITUDE, at)}
     nets = {name: fits[key][0].model for name, key in shown_nets.items()}
-    SpectrumDisplay.from_estimators(nets, ax=axes[1:])
+    for ax in SpectrumDisplay.from_estimators(nets, ax=axes[1:]).ax_:
+        ax.set_title(f"{ax.get_title()}, first seed", fontsize=10)
     file = io.BytesIO()
     with warnings.catch_warnings():
         # Characters that the font lacks become boxes, in names only.
@@ -121,9 +123,8 @@ def _accuracy(ax, fits, settings):
 
 def _accuracies(points):
     """Mean test accuracy of the fits of each point, and its standard deviation."""
-    return spread(
-        [[100 * fit.row["test_accuracy"] for fit in fits] for fits in points], "deviation"
-    )
+    scores = [[100 * fit.row["test_accuracy"] for fit in fits] for fits in points]
+    return spread(scores, "deviation")
 
 
 def _mean_rank(fits):
@@ -139,4 +140,6 @@ def _write_fractions(ax, x, means, fractions):
             textcoords="offset points",
             fontsize=8,
             color=STYLE[DEFAULT]["color"],
+            path_effects=[withStroke(linewidth=2.5, foreground="white")],
+            zorder=5,
         )

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
+from skactprune._html import LinksToDocs
 from skactprune._support import FeatureSupport
 from skactprune._validation import check_fitted, map_checked_rows
 from skactprune.deploy.files import save
@@ -29,6 +30,7 @@ def check_features(features):
 class BaseCompactMLP(
     FeatureSupport,
     ShowsComponents,
+    LinksToDocs,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     BaseEstimator,

@@ -33,12 +33,15 @@ from skactprune.estimators._components import HiddenTransformer
 from skactprune.estimators._outcome import warn_of_collapse
 from skactprune.estimators._parameters import MLPParameters
 from skactprune.estimators._progress import copied, new_progress, without_best
+from skactprune.estimators._summary import ShowsSummary
 from skactprune.nets.inference import logits_of
 from skactprune.pruning.method import know_methods, outside_methods
 from skactprune.spectra import numerical_rank
 
 
-class BasePrunedMLP(CallbackSupportMixin, FeatureSupport, HiddenTransformer, MLPParameters):
+class BasePrunedMLP(
+    CallbackSupportMixin, ShowsSummary, FeatureSupport, HiddenTransformer, MLPParameters
+):
     """Base class of the pruned multi-layer perceptrons; not for direct use."""
 
     # What `validate_data` is told of the targets.

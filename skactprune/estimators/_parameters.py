@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 
+from skactprune._html import LinksToDocs
 from skactprune._register import TakesNames
 from skactprune.estimators._checks import plain_parameters
 from skactprune.pruning.method import METHODS, Method
@@ -63,7 +64,7 @@ CONSTRAINTS = {
 }
 
 
-class MLPParameters(TakesNames, BaseEstimator):
+class MLPParameters(TakesNames, LinksToDocs, BaseEstimator):
     """Base class of the estimators, with what they share of parameters and attributes.
 
     Parameters

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skactprune.estimators._summary import sizes_before_and_after
 from skactprune.inspection.display import COLORS, Display, fitted_net
 from skactprune.inspection.sizes import n_parameters
 
@@ -73,10 +74,7 @@ class ArchitectureDisplay(Display):
             If there is no fitted net that knows its sizes before pruning.
         """
         net = fitted_net(estimator, "masks_", "live_neurons_", "unused_features_")
-        n_features, n_outputs = net.n_features_in_, net.coefs_[-1].shape[1]
-        before = [n_features, *(mask.shape[1] for mask in net.masks_), n_outputs]
-        used = n_features - len(net.unused_features_)
-        after = [used, *(len(live) for live in net.live_neurons_), n_outputs]
+        before, after = sizes_before_and_after(net)
         dense = sum((n_in + 1) * n_out for n_in, n_out in zip(before, before[1:], strict=False))
         return cls(before, after, (dense, n_parameters(net))).plot(ax)
 

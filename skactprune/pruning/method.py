@@ -6,6 +6,7 @@ from functools import partial
 import cloudpickle
 from sklearn.base import BaseEstimator
 
+from skactprune._html import LinksToDocs
 from skactprune._register import Register, TakesNames
 from skactprune.pruning.schedules import SCHEDULES
 
@@ -14,7 +15,7 @@ METHODS = Register("method", home="skactprune.methods")
 WHEN = ("before training", "while training", "in rounds", "after training")
 
 
-class Method(TakesNames, BaseEstimator):
+class Method(TakesNames, LinksToDocs, BaseEstimator):
     """A way of pruning; base class of all methods. Every hook does nothing unless overridden.
 
     A method is an object like scikit-learn's: its parameters are those of ``__init__`` and are not

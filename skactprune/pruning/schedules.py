@@ -4,13 +4,14 @@ from numbers import Real
 
 from sklearn.base import BaseEstimator
 
+from skactprune._html import LinksToDocs
 from skactprune._register import Register
 
 SCHEDULES = Register("schedule")
 
 
 @SCHEDULES.add("geometric")
-class Geometric(BaseEstimator):
+class Geometric(LinksToDocs, BaseEstimator):
     """Every round removes `ratio` times what the round before removed.
 
     Parameters
@@ -40,7 +41,7 @@ class Geometric(BaseEstimator):
 
 
 @SCHEDULES.add("cubic")
-class Cubic(BaseEstimator):
+class Cubic(LinksToDocs, BaseEstimator):
     """Fast first, slow at the end: ``1 - (1 - done / n_rounds) ** 3``.
 
     References
@@ -54,7 +55,7 @@ class Cubic(BaseEstimator):
 
 
 @SCHEDULES.add("linear")
-class Linear(BaseEstimator):
+class Linear(LinksToDocs, BaseEstimator):
     """Every round removes the same amount."""
 
     def __call__(self, done, n_rounds):
@@ -63,7 +64,7 @@ class Linear(BaseEstimator):
 
 
 @SCHEDULES.add("one_shot")
-class OneShot(BaseEstimator):
+class OneShot(LinksToDocs, BaseEstimator):
     """The first round removes everything, later rounds nothing."""
 
     def __call__(self, done, n_rounds):
@@ -72,7 +73,7 @@ class OneShot(BaseEstimator):
 
 
 @SCHEDULES.add("last")
-class Last(BaseEstimator):
+class Last(LinksToDocs, BaseEstimator):
     """The last round removes everything, earlier rounds nothing."""
 
     def __call__(self, done, n_rounds):

@@ -4,12 +4,13 @@ from numbers import Integral, Real
 
 from sklearn.base import BaseEstimator
 
+from skactprune._html import LinksToDocs
 from skactprune._register import Register
 
 TRIGGERS = Register("trigger")
 
 
-class _BetweenTwoShares(BaseEstimator):
+class _BetweenTwoShares(LinksToDocs, BaseEstimator):
     """What the triggers share: two shares, which are checked when they are used."""
 
     def __init__(self, start, stop):

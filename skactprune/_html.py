@@ -1,0 +1,20 @@
+"""Where the documentation of a class is, for what notebooks show of it."""
+
+DOCS = "https://skactprune.readthedocs.io/en/stable"
+# Modules that are public under another name than the file that a class is in.
+FAMILIES = ("methods", "schedules", "triggers")
+
+
+class LinksToDocs:
+    """Mixin: the page of the class is linked in its HTML representation.
+
+    The hooks are those of scikit-learn's `_HTMLDocumentationLinkMixin`, which must come later.
+    """
+
+    _doc_link_module = "skactprune"
+    _doc_link_template = DOCS + "/api/generated/{home}.{name}.html"
+
+    def _doc_link_url_param_generator(self):
+        parts = type(self).__module__.split(".")
+        home = [parts[0], *(family for family in FAMILIES if family in parts)]
+        return {"home": ".".join(home), "name": type(self).__name__}
