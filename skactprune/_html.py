@@ -1,8 +1,8 @@
 """Where the documentation of a class is, for what notebooks show of it."""
 
 DOCS = "https://skactprune.readthedocs.io/en/stable"
-# Modules that are public under another name than the file that a class is in.
-FAMILIES = ("methods", "schedules", "triggers")
+# Modules in which classes are public, by the folder or file that they are in; others are at the top.
+FAMILIES = {"method": "methods"} | {name: name for name in ("methods", "schedules", "triggers")}
 
 
 class LinksToDocs:
@@ -16,5 +16,5 @@ class LinksToDocs:
 
     def _doc_link_url_param_generator(self):
         parts = type(self).__module__.split(".")
-        home = [parts[0], *(family for family in FAMILIES if family in parts)]
+        home = [parts[0], *(FAMILIES[part] for part in parts if part in FAMILIES)]
         return {"home": ".".join(home), "name": type(self).__name__}
