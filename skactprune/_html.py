@@ -1,7 +1,7 @@
 """Where the documentation of a class is, for what notebooks show of it."""
 
 DOCS = "https://skactprune.readthedocs.io/en/stable"
-# Modules in which classes are public, by the folder or file that they are in; others are at the top.
+# Where classes are public, by the folder or file that they are in; others are at the top.
 FAMILIES = {"method": "methods"} | {name: name for name in ("methods", "schedules", "triggers")}
 
 

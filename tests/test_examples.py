@@ -31,6 +31,16 @@ QUICKER = {
         "[0.5, 0.7, 0.8, 0.9, 0.95]": "[0.5, 0.8]",
     },
     "plot_torch_pruning": {"max_epochs=10": "max_epochs=5", "batch_size=64": "batch_size=256"},
+    "plot_components": {
+        "max_iter=40": "max_iter=6",
+        "[2, 3, 5, 8, 12, 20]": "[2, 8]",
+        "cv=3": "cv=2",
+        "n_jobs=2": "n_jobs=1",
+    },
+    "plot_pruning_history": {"max_iter=40": "max_iter=8", "(100, 50)": "(24, 16)"},
+    "plot_spectra": {"max_iter=40": "max_iter=8", "(100, 50)": "(24, 16)"},
+    "plot_firing": {"max_iter=40": "max_iter=8", "(80,)": "(24,)"},
+    "plot_architecture": {"max_iter=40": "max_iter=8", "(100, 60, 40)": "(24, 16, 12)"},
 }
 # What scripts need that the package does not.
 NEEDS = {"plot_torch_pruning": "torch_pruning"}
