@@ -423,8 +423,24 @@ def test_rows_of_a_comparison_are_drawn(pyplot):
     display = PCAComparisonDisplay(rows, "r2").plot(ax)
     assert display.ax_ is ax and list(display.lines_) == ["PCA + classifier", "LDA + classifier"]
     assert_allclose(display.lines_["PCA + classifier"].get_xydata(), [[2, 0.1], [4, 0.1]])
+    # One number alone has its interval, too: a standard deviation of 0.1 over the root of 3.
+    (bar,) = [of for of in ax.collections if hasattr(of, "get_segments")]
+    assert_allclose(bar.get_segments()[0][:, 1], [0.1 - 0.1 / 3**0.5, 0.1 + 0.1 / 3**0.5])
     with pytest.raises(ValueError, match="some with n_components, got none"):
         PCAComparisonDisplay(rows[-3:], "r2").plot()
+
+
+def test_long_names_and_many_numbers_fit():
+    method = {"method": "transform + classifier", "fold": 0, "test_r2": 0.5}
+    rows = [{**method, "n_components": k} for k in [*range(1, 21), 64]]
+    assert texts_cut_off(PCAComparisonDisplay(rows, "r2").plot().figure_) == []
+    rounds = [{"epoch": 2, "sparsity": 0.5, "live_neurons": [9] * 6, "train_score": 0.5}]
+    about = {"sizes": [19] * 6, "live_neurons": [9] * 6, "sparsity": 0.5}
+    name = "neg root mean squared error"
+    display = PruningHistoryDisplay([2.0, 1.0, 0.5], rounds, score_name=name, **about).plot()
+    assert texts_cut_off(display.figure_) == []
+    boxes = [ax.yaxis.label.get_window_extent() for ax in display.ax_]
+    assert not any(one.overlaps(other) for one, other in zip(boxes, boxes[1:], strict=False))
 
 
 @pytest.mark.parametrize("n_components", [[], [0], [2, 100], [2.5], ["a"]])

@@ -6,8 +6,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
-# Okabe and Ito's colours, which the colour-blind tell apart; then the same again, dashed.
-COLORS = "#D55E00 #0072B2 #009E73 #E69F00 #CC79A7 #56B4E9 #000000 #777777".split()
+from skactprune.inspection import display
+
+ORDER = ("vermilion", "blue", "green", "orange", "purple", "sky", "black", "grey")
+COLORS = [display.COLORS[name] for name in ORDER]
+# All colours; then the same again, dashed.
 STYLES = [{"color": color, "linestyle": line} for line in ("-", "--") for color in COLORS]
 
 
@@ -42,8 +45,8 @@ def curves(table, x, y, hue, row=None, col=None, *, title, xlabel, ylabel, marke
             for name, style in zip(names, STYLES, strict=False):
                 values = part[part[hue] == name].pivot_table(y, "seed", x, observed=True)
                 mean, std = values.mean(), values.std().fillna(0.0)
-                ax.plot(mean.index, mean, label=name, marker=marker, markersize=4, **style)
-                ax.fill_between(mean.index, mean - std, mean + std, alpha=0.2, color=style["color"])
+                how = {"label": name, "marker": marker, "markersize": 4, **style}
+                display.curve_with_band(ax, mean.index, mean, std, **how)
             ax.set_title(", ".join(str(at) for at in (at_row, at_column) if at is not None), size=9)
     for ax in axes[-1]:
         ax.set_xlabel(xlabel, size=9)

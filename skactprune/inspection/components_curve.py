@@ -172,10 +172,9 @@ class PCAComparisonDisplay(Display):
             line, band = curve_with_band(ax, list(by_k), means, errors, label=method, **style)
             self.lines_[method], self.bands_[method] = line, band
             n_folds = max(n_folds, *map(len, by_k.values()))
-        if len({k for by_k in scores.values() for k in by_k}) > 1:
+        ticks = _ticks({k for by_k in scores.values() for k in by_k})
+        if len(ticks) > 1:
             ax.set_xscale("log", base=2)
-        ticks = sorted({k for by_k in scores.values() for k in by_k})
-        ticks = ticks[:: -(-len(ticks) // 10)]
         ax.set_xticks(ticks, [f"{k:g}" for k in ticks])
         ax.xaxis.set_minor_locator(ticker.NullLocator())
         ax.set_xlabel("components")
@@ -193,6 +192,16 @@ class PCAComparisonDisplay(Display):
                 by_k = found.setdefault(row["method"], {})
                 by_k.setdefault(row["n_components"], []).append(row[f"test_{self.score_name}"])
         return found
+
+
+def _ticks(numbers):
+    """Numbers that are far enough from each other on a logarithmic axis."""
+    ticks = []
+    ratio = (max(numbers) / min(numbers)) ** (1 / 12)
+    for number in sorted(numbers):
+        if not ticks or number >= ratio * ticks[-1]:
+            ticks.append(number)
+    return ticks
 
 
 def _checked(n_components, X):

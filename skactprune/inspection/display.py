@@ -136,7 +136,7 @@ def spread(scores, of="error"):
 
 
 def curve_with_band(ax, x, means, spreads, *, color, band=None, **style):
-    """Draw a curve, and a band around it.
+    """Draw a curve, and a band around it; around a point alone it is a bar.
 
     Parameters
     ----------
@@ -158,6 +158,9 @@ def curve_with_band(ax, x, means, spreads, *, color, band=None, **style):
     """
     means, spreads = np.asarray(means), np.asarray(spreads)
     (line,) = ax.plot(x, means, color=color, **style)
+    if len(means) == 1:
+        # A band of no width is not seen.
+        ax.errorbar(x, means, spreads, color=color, capsize=3)
     edges = means - spreads, means + spreads
     return line, ax.fill_between(x, *edges, color=color, alpha=0.15, linewidth=0, label=band)
 

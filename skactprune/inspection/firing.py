@@ -119,7 +119,8 @@ class FiringDisplay(Display):
             bars = panel.bar(np.arange(len(rates)), rates[order], width=0.85, color=colors)
             # Seen where a rate is 0, too.
             gone = np.flatnonzero(~live[order])
-            panel.plot(gone, np.full(len(gone), -0.05), "x", color=COLORS["black"], markersize=3)
+            cross = {"color": COLORS["black"], "markersize": min(3, 300 / len(rates))}
+            panel.plot(gone, np.full(len(gone), -0.05), "x", **cross)
             self.bars_.append(bars)
             self.order_.append(order)
             panel.set_ylim(-0.1, 1.02)

@@ -1,5 +1,7 @@
 """How training went: losses, and what pruning did on the way."""
 
+from textwrap import fill
+
 import numpy as np
 from sklearn.base import is_classifier, is_regressor
 
@@ -304,6 +306,6 @@ def _mark_rounds(ax, epochs, label):
 
 
 def _finish(ax, label):
-    ax.set_ylabel(label)
+    ax.set_ylabel(fill(label, 16))
     if n_entries := len(ax.get_legend_handles_labels()[0]):
         ax.legend(fontsize=8, ncols=1 + (n_entries - 1) // 4)
