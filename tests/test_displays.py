@@ -250,16 +250,14 @@ def test_a_history_goes_on_where_training_does():
     assert (np.diff(sparsity.get_ydata()) >= 0).all()
 
 
-def test_another_score_than_that_of_the_training_rows_stands_alone(fitted):
-    est = clone(fitted("four layers")).fit(X, y)
-    est.scoring = "neg_log_loss"
-    lines = PruningHistoryDisplay.from_estimator(est).lines_
-    assert [line.get_label() for line in lines["neg log loss"]] == ["validation"]
+def test_another_score_than_that_of_the_training_rows_stands_alone():
+    est = net(hidden_layer_sizes=(12,), early_stopping=True, scoring="balanced_accuracy").fit(X, y)
+    (line,) = PruningHistoryDisplay.from_estimator(est).lines_["balanced accuracy"]
+    assert_array_equal(line.get_ydata(), est.validation_scores_)
 
 
 def test_loss_curves(fitted):
-    est = clone(fitted("four layers")).fit(X, y)
-    est.validation_loss_curve_ = [loss + 1 for loss in est.loss_curve_]
+    est = fitted("four layers")
     for display in (
         LossCurveDisplay.from_estimator(est),
         PruningHistoryDisplay.from_estimator(est),
