@@ -8,14 +8,16 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import GroupKFold, StratifiedKFold
+from sklearn.linear_model import RidgeCV
+from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import skactprune.inspection
-from skactprune import PrunedMLPClassifier
+from skactprune import PrunedMLPClassifier, PrunedMLPRegressor
 from skactprune.inspection import (
     ArchitectureDisplay,
     FiringDisplay,
@@ -46,9 +48,9 @@ NETS = {
 }
 
 
-def net(**params):
+def net(cls=PrunedMLPClassifier, **params):
     defaults = {"method": "activation", "max_iter": 12, "learning_rate_init": 0.02}
-    return PrunedMLPClassifier(**defaults | {"tol": 0, "random_state": 0} | params)
+    return cls(**defaults | {"tol": 0, "random_state": 0} | params)
 
 
 @pytest.fixture(scope="module")
@@ -407,6 +409,24 @@ def test_scores_of_components_are_those_of_fits_by_hand():
         assert edges.min() == pytest.approx((of_k.mean(axis=1) - error).min())
     assert display.ax_.get_ylabel() == "balanced accuracy" and display.ax_.get_xlabel()
     assert texts_cut_off(display.figure_) == []
+
+
+def test_nets_that_predict_numbers_are_drawn():
+    target = X @ np.random.default_rng(0).normal(size=64)
+    est = net(PrunedMLPRegressor, hidden_layer_sizes=(12,), early_stopping=True).fit(X, target)
+    for display_class in (*OF_NETS, SpectrumDisplay):
+        assert texts_cut_off(display_class.from_estimator(est).figure_) == []
+    (validation, _) = PruningHistoryDisplay.from_estimator(est).lines_["R²"]
+    assert_array_equal(validation.get_ydata(), est.validation_scores_)
+    how = {"n_components": [2, 4], "cv": 2}
+    display = PCAComparisonDisplay.from_estimator(
+        clone(est).set_params(prune_fraction=0.5), X, target, **how
+    )
+    train, test = next(KFold(2).split(X))
+    pca = make_pipeline(PCA(4), StandardScaler(), RidgeCV()).fit(X[train], target[train])
+    scores = [row["test_r2"] for row in display.rows if row["n_components"] == 4]
+    assert scores[1] == pytest.approx(pca.score(X[test], target[test]))
+    assert display.ax_.get_ylabel() == "r2"
 
 
 def test_rows_of_a_comparison_are_drawn(pyplot):

@@ -56,7 +56,8 @@ class PrunedMLPRegressor(RegressorMixin, BasePrunedMLP):
     net_ : skorch.NeuralNetRegressor
         The trained net, in its compact size.
     {coefs_, intercepts_, masks_, live_neurons_, unused_features_, factors_, sparsity_}
-    {activation_counts_, pruning_history_, hidden_ranks_, n_components_, components_, mean_}
+    {activation_counts_, firing_rates_, pruning_history_, hidden_ranks_, n_components_}
+    {components_, mean_}
     {explained_variance_, explained_variance_ratio_, singular_values_, inverse_coef_}
     {inverse_intercept_, n_iter_, t_, loss_, loss_curve_, best_loss_}
     {validation_scores_, validation_loss_curve_, best_validation_score_, n_layers_}

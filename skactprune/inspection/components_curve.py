@@ -5,7 +5,7 @@ from functools import partial
 from numbers import Integral
 
 import numpy as np
-from sklearn.base import clone, is_classifier
+from sklearn.base import clone, is_regressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import check_cv
 from sklearn.pipeline import make_pipeline
@@ -14,7 +14,11 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from skactprune.inspection.display import COLORS, Display, curve_with_band, spread
 from skactprune.inspection.preprocessing import fitted_preprocessing, pipeline_and_net, prepared
-from skactprune.inspection.rivals import pca_classifier, standardized_logistic
+from skactprune.inspection.rivals import (
+    pca_classifier,
+    standardized_logistic,
+    standardized_ridge,
+)
 from skactprune.inspection.rows import model_row, timed_fit
 from skactprune.inspection.scoring import named_scorers
 
@@ -29,7 +33,7 @@ STYLES = [
 
 
 class PCAComparisonDisplay(Display):
-    """Score of a classifier on k components, of a pruned net and of PCA, against k.
+    """Score of a classifier or regressor on k components, of a pruned net and of PCA, against k.
 
     Parameters
     ----------
@@ -83,7 +87,7 @@ class PCAComparisonDisplay(Display):
         downstream=None,
         groups=None,
         cv=5,
-        scoring="accuracy",
+        scoring=None,
         n_jobs=None,
         ax=None,
     ):
@@ -91,7 +95,7 @@ class PCAComparisonDisplay(Display):
 
         Parameters
         ----------
-        estimator : PrunedMLPClassifier or Pipeline that ends in one
+        estimator : PrunedMLPClassifier or the like, or a pipeline that ends in one
             Is cloned, and its `n_components` set.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows.
@@ -100,13 +104,15 @@ class PCAComparisonDisplay(Display):
         n_components : array-like of int, default=(2, 4, 8, 16)
             Numbers of components.
         downstream : estimator, default=None
-            What predicts from components. None is logistic regression on standardized ones.
+            What predicts from components. None is logistic regression on standardized ones, or
+            ridge regression for a regressor.
         groups : array-like of shape (n_samples,), default=None
             Groups of the rows, for splitters that keep them together.
         cv : int, splitter or iterable, default=5
             Folds, as in `sklearn.model_selection.cross_validate`.
-        scoring : str, callable, list, tuple, set, dict or None, default="accuracy"
-            As in `compare_with_pca`. The first of them is drawn.
+        scoring : str, callable, list, tuple, set or dict, default=None
+            As in `compare_with_pca`; None is accuracy, or R² for a regressor. The first of several
+            is drawn.
         n_jobs : int, default=None
             Folds at the same time.
         ax : matplotlib Axes, default=None
@@ -130,10 +136,12 @@ class PCAComparisonDisplay(Display):
         numbers = _checked(n_components, X)
         X, y, groups = indexable(X, y, groups)
         X, y = X if hasattr(X, "shape") else np.asarray(X), np.asarray(y)
-        scoring = named_scorers(scoring)
-        downstream = standardized_logistic() if downstream is None else downstream
+        usual = "r2" if is_regressor(net) else "accuracy"
+        scoring = named_scorers(usual if scoring is None else scoring)
+        if downstream is None:
+            downstream = standardized_ridge() if is_regressor(net) else standardized_logistic()
         fold_rows = partial(_fold_rows, pipeline, net, numbers, downstream, scoring)
-        folds = check_cv(cv, y, classifier=is_classifier(net)).split(X, y, groups)
+        folds = check_cv(cv, y, classifier=not is_regressor(net)).split(X, y, groups)
         found = Parallel(n_jobs)(delayed(fold_rows)(X, y, *fold) for fold in folds)
         rows = [{"fold": fold, **row} for fold, of in enumerate(found) for row in of]
         return cls(rows, next(iter(scoring))).plot(ax)
@@ -222,6 +230,7 @@ def _fold_rows(pipeline, net, numbers, downstream, scoring, X, y, train, test):
         "test": (prepared(prepare, _safe_indexing(X, test)), y[test]),
     }
     row = partial(model_row, splits=splits, scoring=scoring)
+    kind = "regressor" if is_regressor(net) else "classifier"
     found = []
     for number in numbers:
         with warnings.catch_warnings():
@@ -232,6 +241,6 @@ def _fold_rows(pipeline, net, numbers, downstream, scoring, X, y, train, test):
         models = {"transform": (make_pipeline(fitted, on_hidden), seconds + more)}
         models["PCA"] = timed_fit(pca_classifier(number, downstream), *fit_rows)
         for name, (model, took) in models.items():
-            about = {"method": f"{name} + classifier", "n_components": number}
+            about = {"method": f"{name} + {kind}", "n_components": number}
             found.append(row(model, seconds=took, **about))
     return found
