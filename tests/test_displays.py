@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import skactprune.inspection
-from skactprune import PrunedMLPClassifier, PrunedMLPRegressor
+from skactprune import PrunedAutoencoder, PrunedMLPClassifier, PrunedMLPRegressor
 from skactprune.inspection import (
     ArchitectureDisplay,
     FiringDisplay,
@@ -427,6 +427,14 @@ def test_nets_that_predict_numbers_are_drawn():
     scores = [row["test_r2"] for row in display.rows if row["n_components"] == 4]
     assert scores[1] == pytest.approx(pca.score(X[test], target[test]))
     assert display.ax_.get_ylabel() == "r2"
+
+
+def test_autoencoders_are_drawn():
+    est = PrunedAutoencoder(2, (12,), method="activation", max_iter=8, tol=0, random_state=0).fit(X)
+    for display_class in (*OF_NETS, SpectrumDisplay):
+        assert texts_cut_off(display_class.from_estimator(est).figure_) == []
+    before = [bar.get_height() for bar in ArchitectureDisplay.from_estimator(est).before_]
+    assert before == [64, 12, 2, 12, 64]
 
 
 def test_rows_of_a_comparison_are_drawn(pyplot):

@@ -76,9 +76,8 @@ class PrunedAutoencoder(BasePrunedMLP):
     net_ : skorch.NeuralNetRegressor
         The trained net, in its compact size.
     {coefs_, intercepts_, masks_, live_neurons_, unused_features_, factors_, sparsity_}
-    {activation_counts_, pruning_history_, hidden_ranks_, n_iter_, t_, loss_, loss_curve_}
-    {validation_loss_curve_}
-    {best_loss_}
+    {activation_counts_, firing_rates_, pruning_history_, hidden_ranks_, n_iter_, t_, loss_}
+    {loss_curve_, validation_loss_curve_, best_loss_}
     validation_scores_ : list of float or None
         Score of the validation rows after every epoch; None without `early_stopping`.
     {best_validation_score_, n_layers_}
