@@ -40,6 +40,7 @@ _HOMES = {
     "load": "skactprune.deploy",
     "pruning_path": "skactprune.inspection",
     "register": "skactprune.methods",
+    "register_onnx_converters": "skactprune._skl2onnx",
     "save": "skactprune.deploy",
     "to_onnx": "skactprune.deploy",
 }

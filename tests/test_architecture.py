@@ -19,7 +19,7 @@ FLOORS = [
     {"pruning"},
     {"methods", "penalties", "schedules", "triggers"},
     {"estimators"},
-    {"checks", "inspection"},
+    {"_skl2onnx", "checks", "inspection"},
     {"_cli"},
     {"__main__"},
 ]

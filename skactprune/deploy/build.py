@@ -8,10 +8,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from skactprune.deploy.base import check_features
 from skactprune.deploy.scalers import flat_steps, shift_and_scale, with_steps, without_samplers
+from skactprune.deploy.transformer import CompactMLPTransformer
 from skactprune.nets.factors import Sparing
 
 
-def compact(model, dtype=None, *, features="all"):
+def compact(model, dtype=None, *, features="all", output="all"):
     """Small, frozen, torch-free model of a fitted estimator or pipeline.
 
     Hidden layers whose weights have a low rank are kept, and computed with, as two matrices where
@@ -33,6 +34,8 @@ def compact(model, dtype=None, *, features="all"):
         What the rows have that the result takes: all features, or only those that `model`, or the
         last step of the pipeline, uses: the columns of its `get_support`, in the same order, with
         their names. Of a pipeline that needs all steps in front folded in.
+    output : {"all", "transform"}, default="all"
+        What the result tells of rows: all that `model` does, or what its `transform` does alone.
 
     Returns
     -------
@@ -52,8 +55,9 @@ def compact(model, dtype=None, *, features="all"):
     NotFittedError
         If it is not fitted.
     ValueError
-        If `dtype` is unknown or too small for the weights, for other `features`, and for "used"
-        with a step in front that cannot be folded.
+        If `dtype` is unknown or too small for the weights, for other `features` or `output`, for
+        "used" with a step in front that cannot be folded, and for "transform" without a hidden
+        layer.
 
     Examples
     --------
@@ -68,8 +72,24 @@ def compact(model, dtype=None, *, features="all"):
     Pipeline(steps=[('prunedmlpclassifier', CompactMLPClassifier())])
     """
     check_features(features)
+    if not (isinstance(output, str) and output in ("all", "transform")):
+        raise ValueError(f"output={output!r} must be 'all' or 'transform'.")
     small = _compact(model, dtype)
-    return small if features == "all" else _of_used_features(model, small)
+    if features == "used":
+        small = _of_used_features(model, small)
+    return small if output == "all" else _transforming(small)
+
+
+def _transforming(small):
+    """The compact model of a model without what it predicts."""
+    if isinstance(small, Pipeline):
+        *before, (name, last) = small.steps
+        return with_steps(small, [*before, (name, _transforming(last))])
+    small.weights_.check_shows()
+    names = getattr(small, "feature_names_in_", None)
+    prefix = small.output_prefix_
+    model = CompactMLPTransformer.of(small.weights_, output_prefix=prefix, feature_names=names)
+    return model.set_output(**getattr(small, "_sklearn_output_config", {}))
 
 
 def _of_used_features(model, small):

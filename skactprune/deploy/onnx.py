@@ -29,8 +29,9 @@ def to_onnx(model, path=None, *, input_dtype=None):
     model : estimator or compact model of this package, or Pipeline
         Fitted; of a TransformedTargetRegressor take what `compact` makes of it. The steps of a
         pipeline in front of the last may be StandardScaler, MinMaxScaler with ``clip=False``,
-        "passthrough" and pipelines of these; for others convert the pipeline's parts, these with
-        skl2onnx.
+        "passthrough" and pipelines of these; pipelines with others skl2onnx converts after
+        `register_onnx_converters`. Of the `transform` of what predicts, too, convert
+        ``compact(model, output="transform")``.
     path : str, bytes or path-like, default=None
         File to write, atomically; None writes none.
     input_dtype : {"float32", "float64"}, default=None
@@ -86,10 +87,10 @@ def to_onnx(model, path=None, *, input_dtype=None):
     input_dtype = dtype if input_dtype is None else np.dtype(input_dtype)
     if input_dtype.name not in ("float32", "float64"):
         raise ValueError(f"input_dtype={input_dtype.name!r} must be 'float32' or 'float64'.")
-    graph = Graph(onnx, input_dtype, dtype)
-    rows = graph.scale("X", [step for step in before if step[1] not in (None, "passthrough")])
-    last.add_to_onnx(graph, rows)
-    proto = graph.model(last.n_features_in_)
+    graph = Graph(onnx, dtype)
+    scalers = [step for step in before if step[1] not in (None, "passthrough")]
+    last.add_to_onnx(graph, graph.scale("X", input_dtype, scalers))
+    proto = graph.model(input_dtype, last.n_features_in_)
     if path is not None:
         write_atomically(path, proto.SerializeToString())
     return proto
@@ -102,12 +103,21 @@ class Graph:
     ----------
     onnx : module
         The package.
-    input_dtype, dtype : dtype
-        Types of the input and of the net.
+    dtype : dtype
+        Type that the net is computed in.
+
+    Attributes
+    ----------
+    nodes : list of onnx.NodeProto
+        Nodes, in an order in which they can be computed.
+    constants : list of onnx.TensorProto
+        Weights and the like.
+    outputs : list of tuple
+        Name, dtype, object for strings, and shape, without the rows, of each value that is shown.
     """
 
-    def __init__(self, onnx, input_dtype, dtype):
-        self.onnx, self.input_dtype, self.dtype = onnx, input_dtype, dtype
+    def __init__(self, onnx, dtype):
+        self.onnx, self.dtype = onnx, dtype
         self.nodes, self.constants, self.outputs = [], [], []
 
     def add(self, operator, inputs, output=None, **attributes):
@@ -123,14 +133,14 @@ class Graph:
         kind = self.onnx.helper.np_dtype_to_tensor_dtype(dtype)
         return self.add("Cast", [value], output, to=kind)
 
-    def scale(self, value, steps):
+    def scale(self, value, dtype, steps):
         """Add scalers, which compute in float64, and the conversion to the type of the net."""
-        dtype = self.input_dtype
         for i, (name, scaler) in enumerate(steps):
             if (known := shift_and_scale(scaler)) is None:
                 raise TypeError(
                     f"The step {name!r} is a {type(scaler).__name__}; to_onnx converts only "
-                    "StandardScaler and MinMaxScaler(clip=False) in front of the net."
+                    "StandardScaler and MinMaxScaler(clip=False) in front of the net. After "
+                    "skactprune.register_onnx_converters() skl2onnx converts others, too."
                 )
             if dtype != np.float64:
                 value, dtype = self.cast(value, np.dtype(np.float64)), np.dtype(np.float64)
@@ -176,17 +186,18 @@ class Graph:
 
     def show(self, name, dtype, *shape):
         """Let a value be an output."""
-        self.outputs.append(self._described(name, dtype, "n_rows", *shape))
+        self.outputs.append((name, dtype, shape))
 
-    def _described(self, name, dtype, *shape):
+    def _described(self, name, dtype, shape):
         helper, is_number = self.onnx.helper, dtype.kind != "O"
         kind = helper.np_dtype_to_tensor_dtype(dtype) if is_number else self.onnx.TensorProto.STRING
-        return helper.make_tensor_value_info(name, kind, shape)
+        return helper.make_tensor_value_info(name, kind, ("n_rows", *shape))
 
-    def model(self, n_features):
+    def model(self, input_dtype, n_features):
         helper = self.onnx.helper
-        rows = self._described("X", self.input_dtype, "n_rows", n_features)
-        graph = helper.make_graph(self.nodes, "skactprune", [rows], self.outputs, self.constants)
+        rows = self._described("X", input_dtype, (n_features,))
+        shown = [self._described(*output) for output in self.outputs]
+        graph = helper.make_graph(self.nodes, "skactprune", [rows], shown, self.constants)
         proto = helper.make_model(
             graph,
             opset_imports=[helper.make_opsetid("", OPSET)],
