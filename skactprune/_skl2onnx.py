@@ -132,7 +132,7 @@ def _set_types(operator):
     from skl2onnx.common import data_types as types
     from skl2onnx.common.utils import check_input_and_output_types
 
-    inputs, model = operator.inputs, operator.raw_operator
+    graph, inputs, model = _graph(operator), operator.inputs, operator.raw_operator
     numbers = [types.FloatTensorType, types.DoubleTensorType]
     numbers += [types.Int64TensorType, types.BooleanTensorType]
     check_input_and_output_types(operator, good_input_types=numbers)
@@ -144,7 +144,7 @@ def _set_types(operator):
         )
     of_numbers = type(types.guess_tensor_type(inputs[0].type))
     others = {"i": types.Int64TensorType, "O": types.StringTensorType}
-    for variable, (_, dtype, shape) in zip(operator.outputs, _graph(operator).outputs, strict=True):
+    for variable, (_, dtype, shape) in zip(operator.outputs, graph.outputs, strict=True):
         kind = others.get(dtype.kind, of_numbers)
         variable.set_type(kind([inputs[0].get_first_dimension(), *shape]))
 

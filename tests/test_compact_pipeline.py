@@ -6,11 +6,20 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from compact_nets import ACTIVATIONS, QUICK, STORAGES, model_of, problem, random_net
+from compact_nets import (
+    ACTIVATIONS,
+    QUICK,
+    STORAGES,
+    model_of,
+    problem,
+    random_model,
+    random_net,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
+from sklearn.base import is_classifier
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import (
@@ -20,7 +29,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from skactprune import CompactMLPClassifier, PrunedMLPClassifier, compact
+from skactprune import CompactMLPClassifier, PrunedMLPClassifier, compact, load, save
 from skactprune.nets.inference import logits_of
 
 TOLERANCE = {np.float32: 1e-5, np.float64: 1e-12}
@@ -232,6 +241,35 @@ def test_pipeline_is_left_as_it_was_and_its_options_are_kept(tmp_path):
     assert_array_equal(pipeline.predict_proba(X), before)
     assert_array_equal(small.predict(X), pipeline.predict(X))
     assert_array_equal(small[-1].predict(X), pipeline.predict(X))
+
+
+@pytest.mark.parametrize("shown", [{"transform_layer": 0}, {"n_components": 2}])
+def test_what_transforms_alone(shown, tmp_path):
+    X, y = problem()
+    clf = PrunedMLPClassifier((12, 8), **QUICK | shown).set_output(transform="pandas")
+    pipeline = make_pipeline(RobustScaler(), make_pipeline(StandardScaler(), clf)).fit(X, y)
+    for model in (pipeline, compact(pipeline), compact(pipeline, output="transform")):
+        small = compact(model, "float32", output="transform")
+        assert not hasattr(small, "predict") and not is_classifier(small)
+        found, expected = small.transform(X), pipeline.transform(X)
+        assert found.columns.tolist() == expected.columns.tolist()
+        assert_allclose(found, expected, atol=1e-5)
+    assert is_classifier(compact(pipeline))
+    frame = pd.DataFrame(X).add_prefix("x")
+    clf = PrunedMLPClassifier((8,), prune_features=0.5, **QUICK).fit(frame, y)
+    small = compact(clf, features="used", output="transform")
+    assert small.feature_names_in_.tolist() == frame.columns[clf.get_support()].tolist()
+    save(small, tmp_path / "model")
+    found = load(tmp_path / "model").transform(frame.loc[:, clf.get_support()].to_numpy())
+    assert_allclose(found, clf.transform(frame), atol=1e-5)
+
+
+def test_nothing_transforms_without_a_hidden_layer():
+    with pytest.raises(ValueError, match="no hidden layer to transform to"):
+        compact(random_model((5, 3)), output="transform")
+    for output in ("predict", None, ["all"]):
+        with pytest.raises(ValueError, match="output=.* must be 'all' or 'transform'"):
+            compact(random_model(), output=output)
 
 
 def test_feature_names_are_those_of_what_goes_in():
