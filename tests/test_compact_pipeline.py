@@ -260,7 +260,7 @@ def test_what_transforms_alone(shown, tmp_path):
     small = compact(clf, features="used", output="transform")
     assert small.feature_names_in_.tolist() == frame.columns[clf.get_support()].tolist()
     save(small, tmp_path / "model")
-    found = load(tmp_path / "model").transform(frame.loc[:, clf.get_support()].to_numpy())
+    found = load(tmp_path / "model").transform(frame.loc[:, clf.get_support()])
     assert_allclose(found, clf.transform(frame), atol=1e-5)
 
 
