@@ -65,15 +65,12 @@ def register_onnx_converters():
             "register_onnx_converters needs the package skl2onnx: pip install 'skactprune[onnx]'"
         ) from error
     for cls in _convertible():
-        # Labels instead of their indices are what makes a classifier's outputs its own.
-        options = {"zipmap": [True, False, "columns"], "nocl": [False]}
-        skl2onnx.update_registered_converter(
-            cls,
-            f"Skactprune{cls.__name__}",
-            _set_types,
-            _convert,
-            options=options if issubclass(cls, ClassifierMixin) else None,
-        )
+        # With these options skl2onnx has a parser for classifiers; it knows labels, not indices.
+        how = {"options": {"zipmap": [True, False, "columns"], "nocl": [False]}}
+        if not issubclass(cls, ClassifierMixin):
+            how = {"parser": _parse}
+        alias = f"Skactprune{cls.__name__}"
+        skl2onnx.update_registered_converter(cls, alias, _set_types, _convert, **how)
     for cls, where in TRANSFORMING_STEPS.items():
         parser = sklearn_parsers_map[cls]
         if not isinstance(parser, _StepsAsTransformers):
@@ -126,6 +123,19 @@ def _graph(operator):
     rows = columns[0] if len(columns) == 1 else graph.add("Concat", columns, axis=1)
     model.add_to_onnx(graph, rows)
     return graph
+
+
+def _parse(scope, model, inputs, custom_parsers=None):
+    """Variables for the outputs of what is no classifier."""
+    import skl2onnx
+    from skl2onnx.common.data_types import guess_tensor_type
+
+    operator = scope.declare_local_operator(skl2onnx.get_model_alias(type(model)), model)
+    operator.inputs = inputs
+    for name, *_ in _graph(operator).outputs:
+        kind = guess_tensor_type(inputs[0].type)
+        operator.outputs.append(scope.declare_local_variable(name, kind))
+    return operator.outputs
 
 
 def _set_types(operator):
