@@ -23,11 +23,11 @@ def register_onnx_converters():
     """Let skl2onnx convert the estimators and compact models of this package.
 
     From then on ``skl2onnx.to_onnx`` and ``skl2onnx.convert_sklearn`` know them wherever they stand
-    in a pipeline, a ColumnTransformer or an ensemble. Outputs and options are those of its own
-    classifiers, regressors and transformers: ``zipmap`` may be True, False or "columns". A net is
-    computed in the type of its weights, whatever that of its input is, which is that of the
-    outputs. Classifiers whose `transform` a pipeline or FeatureUnion calls are converted as that;
-    of one at the end convert ``compact(model, output="transform")``.
+    in a pipeline, a ColumnTransformer or an ensemble. Outputs are those of `to_onnx`, and of
+    classifiers what the option ``zipmap`` of skl2onnx makes of them: True, False or "columns". A
+    net is computed in the type of its weights; its outputs have the type of its input, float32
+    where that is of integers. A net whose `transform` a pipeline, FeatureUnion or ColumnTransformer
+    calls is converted as that; of one at the end convert ``compact(model, output="transform")``.
 
     Raises
     ------

@@ -43,13 +43,21 @@ NO_ZIPMAP = {"zipmap": False}
 OPSET = 17
 
 
+VALUES = [getattr(skactprune, name) for name in skactprune.__all__]
+CLASSES = [value for value in VALUES if isinstance(value, type)]
+NETS = [cls for cls in CLASSES if issubclass(cls, BaseEstimator) and hasattr(cls, "compact")]
+ESTIMATORS = [cls for cls in NETS if hasattr(cls, "partial_fit")]
+
+
 @pytest.fixture(autouse=True)
 def registered():
     register_onnx_converters()
 
 
 def net(cls=PrunedMLPClassifier, **params):
-    return cls(**(QUICK | {"hidden_layer_sizes": (10, 6)} | params))
+    """An estimator with these parameters, of which it has not all."""
+    params = QUICK | {"hidden_layer_sizes": (10, 6)} | params
+    return cls(**{name: params[name] for name in params.keys() & cls().get_params().keys()})
 
 
 def computed(proto, feed):
@@ -216,23 +224,17 @@ def test_multilabel():
     assert_allclose(found["probabilities"], clf.predict_proba(X), atol=1e-6)
 
 
-def nets_of_the_package():
-    """Classes of every estimator and compact model."""
-    values = [getattr(skactprune, name) for name in skactprune.__all__]
-    known = [v for v in values if isinstance(v, type) and issubclass(v, BaseEstimator)]
-    return {cls for cls in known if hasattr(cls, "compact")}
-
-
-def test_every_estimator_of_the_package_converts_to_what_it_does():
+def test_every_estimator_of_the_package_converts_as_by_to_onnx():
     X, y = problem()
-    fitted = [net(cls).fit(X, y) for cls in nets_of_the_package() if hasattr(cls, "partial_fit")]
+    fitted = [net(cls).fit(X, y) for cls in ESTIMATORS]
     models = fitted + [model.compact() for model in fitted]
-    assert {type(model) for model in models} == nets_of_the_package()
+    assert {type(model) for model in models} == set(NETS)
     for model in models:
-        (*_, found) = converted(model, X, NO_ZIPMAP if is_classifier(model) else None).values()
-        names = ("predict_proba", "predict", "transform")
-        does = next(getattr(model, name) for name in names if hasattr(model, name))
-        assert_allclose(found.reshape(does(X).shape), does(X), atol=1e-5)
+        found = converted(model, X, NO_ZIPMAP if is_classifier(model) else None)
+        expected = computed(to_onnx(model, input_dtype="float32"), {"X": X})
+        assert [*found] == [*expected]
+        for name, value in expected.items():
+            assert_allclose(found[name], value, rtol=1e-5, atol=1e-5)
 
 
 # -- nets within others -----------------------------------------------------------------------
@@ -244,7 +246,7 @@ def parts():
     return X, y, net().fit(X, y)
 
 
-@pytest.mark.parametrize("cls", [PrunedMLPTransformer, PrunedMLPClassifier])
+@pytest.mark.parametrize("cls", ESTIMATORS)
 def test_in_the_middle(cls, parts):
     X, y, _ = parts
     for step in (net(cls), make_pipeline(RobustScaler(), net(cls, n_components=3))):
@@ -258,7 +260,7 @@ def test_in_the_middle_as_a_search_or_frozen(parts):
         assert_same(make_pipeline(step, LogisticRegression()).fit(X, y), X, 1e-4)
 
 
-@pytest.mark.parametrize("cls", [PrunedMLPTransformer, PrunedMLPClassifier])
+@pytest.mark.parametrize("cls", ESTIMATORS)
 def test_beside_others(cls, parts):
     X, y, _ = parts
     union = make_union(MinMaxScaler(), net(cls))
