@@ -6,6 +6,7 @@ import numpy as np
 from sklearn import get_config
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skactprune._array_api import as_numpy, like
 from skactprune.chunks import Chunks, FiledRows
 
 # Rows at a time: few enough to take little memory, and no fewer, because the threads of a BLAS wait
@@ -75,6 +76,7 @@ def map_checked_rows(function, estimator, X, dtype):
     Returns
     -------
     ndarray of shape (n_samples, ...)
+        Or, where scikit-learn is configured with ``array_api_dispatch=True``, an array like `X`.
     """
     if (
         type(X) is np.ndarray
@@ -92,8 +94,8 @@ def map_checked_rows(function, estimator, X, dtype):
         return np.concatenate(
             [map_checked_rows(function, estimator, chunk, dtype) for chunk in X if len(chunk)]
         )
-    X = validate_data(estimator, X, accept_sparse="csr", dtype=dtype, reset=False)
-    return map_rows(function, X)
+    how = {"accept_sparse": "csr", "dtype": dtype, "reset": False}
+    return like(X, map_rows(function, validate_data(estimator, as_numpy(X), **how)))
 
 
 class _DoubtfulError(Exception):

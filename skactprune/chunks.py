@@ -4,6 +4,8 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import validate_data
 
+from skactprune._array_api import as_numpy
+
 __all__ = ["Chunks"]
 
 
@@ -50,7 +52,11 @@ class Chunks:
 
     def __iter__(self):
         """Chunks, one after the other, as they are read."""
-        return map(self.read, self.sources)
+        return map(self.chunk, self.sources)
+
+    def chunk(self, source):
+        """Chunk of a source, where it is an array one of numpy."""
+        return as_numpy(self.read(source))
 
 
 class FiledRows:
@@ -128,7 +134,7 @@ class ChunkedRows(FiledRows):
     def _read(self, number):
         if self._last[0] != number:
             self._last = None, None
-            chunk = self.chunks.read(self.chunks.sources[number])
+            chunk = self.chunks.chunk(self.chunks.sources[number])
             chunk = np.ascontiguousarray(np.asarray(chunk), self.dtype)
             expected = self.starts[number + 1] - self.starts[number], self.shape[1]
             if chunk.shape != expected:

@@ -46,8 +46,8 @@ class StopsLate:
     def on_fit_task_begin(self, estimator, context, **kwargs):
         pass
 
-    def on_fit_task_end(self, estimator, context, **kwargs):
-        return context.task_name == "epoch" and context.task_id >= 7
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
+        return context.task_name == "epoch" and fitted_estimator.n_iter_ >= 8
 
 
 class Fails(Callback):

@@ -9,7 +9,6 @@ import torch
 from sklearn import set_config
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_iris, make_classification
 from sklearn.decomposition import PCA
@@ -263,96 +262,6 @@ def test_a_criterion_of_ones_own():
 
     clf = small(method=ScorePruning(first_neurons)).fit(X, y)
     assert clf.live_neurons_[0].tolist() == [0, 1, 2, 3, 4, 5]
-
-
-# -- scikit-learn's callbacks ------------------------------------------------------------------
-
-
-class Spy:
-    """A callback of scikit-learn's that writes down what happens and may stop the fit."""
-
-    def __init__(self, stop_at=None):
-        self.stop_at = stop_at
-
-    def setup(self, estimator, context):
-        self.events = []
-
-    def on_fit_task_begin(self, estimator, context):
-        self.events.append(("begin", context.task_name))
-
-    def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
-        self.events.append(("end", context.task_name))
-        if context.task_name != "epoch":
-            return False
-        self.prediction = fitted_estimator.predict_proba(X)
-        self.score = fitted_estimator.score(X, y)
-        self.hidden = fitted_estimator.transform(X)
-        return self.events.count(("end", "epoch")) == self.stop_at
-
-    def teardown(self, estimator, context):
-        self.events.append("teardown")
-
-
-def test_callbacks_of_scikit_learn_see_every_epoch_and_may_stop():
-    spy = Spy()
-    clf = small(prune_fraction=0)
-    clf.set_callbacks(spy)
-    clf.fit(X, y)
-    assert spy.events.count(("begin", "epoch")) == spy.events.count(("end", "epoch")) == 6
-    np.testing.assert_array_equal(spy.prediction, clf.predict_proba(X))
-    np.testing.assert_array_equal(spy.hidden, clf.transform(X))
-    assert spy.score == clf.score(X, y)
-
-    spy = Spy(stop_at=3)
-    clf.set_callbacks(spy)
-    clf.fit(X, y)
-    assert clf.n_iter_ == 3
-
-
-def test_callbacks_of_scikit_learn_may_score_named_columns_and_weights():
-    frame = pd.DataFrame(X, columns=list("abcdefgh"))
-    weight = np.random.RandomState(0).uniform(size=len(y))
-
-    class Score(Spy):
-        def on_fit_task_end(self, estimator, context, *, metadata=None, fitted_estimator=None):
-            name = context.task_name
-            self.events.append((name, fitted_estimator.score(frame, y, metadata["sample_weight"])))
-
-    for params in ({}, {"hidden_layer_sizes": (), "prune_fraction": 0}, {"warm_start": True}):
-        score = Score()
-        clf = small(**params)
-        clf.set_callbacks(score)
-        for _ in range(2):
-            clf.fit(frame, y, weight)
-            epochs = [event for event in score.events if event[0] == "epoch"]
-            assert epochs[-1][1] == pytest.approx(clf.score(frame, y, weight))
-            assert score.events[-2][1] == pytest.approx(epochs[-1][1])
-        clf.set_params(hidden_layer_sizes=(7, 5), warm_start=False).fit(frame, y, weight)
-
-
-@pytest.mark.parametrize("weight", [None, np.linspace(0, 1, len(y))])
-def test_scoring_monitor(weight):
-    clf = small(max_iter=4)
-    monitor = ScoringMonitor(scoring="accuracy")
-    clf.set_callbacks(monitor)
-    clf.fit(X, y, weight)
-    rows = monitor.get_logs().data
-    assert [row["task_name"] for row in rows] == ["fit"] + 4 * ["epoch"]
-    assert rows[-1]["accuracy"] == rows[0]["accuracy"] == pytest.approx(clf.score(X, y, weight))
-
-
-def test_progress_bar(capsys):
-    clf = small()
-    clf.set_callbacks(ProgressBar())
-    clf.fit(X, y)
-    assert "PrunedMLPClassifier" in capsys.readouterr().out
-
-
-def test_verbose_prints_a_line_an_epoch(capsys):
-    clf = small(verbose=True, early_stopping=True).fit(X, y)
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == f"Iteration 1, loss = {clf.loss_curve_[0]:.8f}"
-    assert sum(line.startswith("Validation score: ") for line in lines) == 6
 
 
 def test_html_and_text_representations():

@@ -18,7 +18,9 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from skactprune._array_api import as_numpy
 from skactprune._support import FeatureSupport
+from skactprune._transaction import Context, attributes_of
 from skactprune._validation import check_fitted, map_checked_rows
 from skactprune._warnings import warn
 from skactprune.chunks import Chunks, checked_chunks, some_rows
@@ -34,6 +36,7 @@ from skactprune.estimators._outcome import warn_of_collapse
 from skactprune.estimators._parameters import MLPParameters
 from skactprune.estimators._progress import copied, new_progress, without_best
 from skactprune.estimators._summary import ShowsSummary
+from skactprune.estimators._tasks import FitTasks
 from skactprune.nets.inference import logits_of
 from skactprune.pruning.method import know_methods, outside_methods
 from skactprune.spectra import numerical_rank
@@ -132,6 +135,9 @@ class BasePrunedMLP(
             Their weights, not negative.
         """
         check_init_estimator(self.init_estimator, self._starts_from, self._of_targets)
+        X, y, sample_weight, X_unlabeled, *validation = as_numpy(
+            X, y, sample_weight, X_unlabeled, *validation
+        )
         resume = self._resumes(incremental)
         further = [part is not None for part in (X_unlabeled, *validation)]
         n_rows = _num_samples(y) if any(further) and not incremental else None
@@ -174,15 +180,10 @@ class BasePrunedMLP(
 
         check_device(self.device)
         check_scorer(self.scoring)
-        task = {"estimator": self, "X": X, "y": None if y is X else y}
-        if sample_weight is not None:
-            task["metadata"] = {"sample_weight": sample_weight}
-        on_epoch = self._begin_callbacks(task, incremental)
         if not resume:
             self._rng = _new_random_state(self.random_state)
             self._progress = new_progress()
-        rows = X, y, sample_weight
-        self._train_net(rows, held_out, X_unlabeled, on_epoch, incremental, resume)
+        self._train_net((X, y, sample_weight), held_out, X_unlabeled, incremental, resume)
         if not incremental:
             of_task = self._task
 
@@ -194,13 +195,14 @@ class BasePrunedMLP(
             )
             if doubt := of_task.doubt(y, sample_weight, score):
                 warn(doubt, ConvergenceWarning)
-            self._callback_fit_ctx.call_on_fit_task_end(**task, reconstruction_attributes={})
+            told = self._told_of_tasks(X, y, sample_weight)
+            self._callback_fit_ctx.call_on_fit_task_end(**told, reconstruction_attributes={})
         return self
 
-    def _train_net(self, rows, held_out, X_unlabeled, on_epoch, incremental, resume):
+    def _train_net(self, rows, held_out, X_unlabeled, incremental, resume):
         from skorch.helper import predefined_split
 
-        from skactprune.estimators._training import TrainingControl, train
+        from skactprune.estimators._training import RoundControl, TrainingControl, train
         from skactprune.estimators._validation_score import Validation
         from skactprune.nets.batches import TrainingData
 
@@ -232,10 +234,17 @@ class BasePrunedMLP(
         if resume and (pruner.pending or progress["scoring"] != self.scoring):
             progress = without_best(progress)
         progress = progress | {"scoring": self.scoring}
-        control = TrainingControl(params, pruner, progress, validate, on_epoch).initialize()
-        net.callbacks_.insert(0, ("control", control))
+        tasks = FitTasks()
+        if not incremental:
+            tasks = self._tasks(rows, lambda: self._fitted_attributes(net, control, rows))
+        control = TrainingControl(params, pruner, progress, validate, tasks).initialize()
+        rounds = RoundControl(control).initialize()
+        callbacks = net.callbacks_
+        net.callbacks_ = [("control", control), *callbacks, ("rounds", rounds)]
+        tasks.begin_fit(min(pruner.n_rounds_left + 1, params["max_iter"]))
         train(net, training, pruner, 1 if incremental else params["max_iter"], not incremental)
-        net.callbacks_.pop(0)
+        tasks.end_training()
+        net.callbacks_ = callbacks
         pruner.unlabeled = None
         # An interrupt may have come before all callbacks were told of the end of an epoch.
         pruner.run_.epoch = begun_at + control.n_iter_
@@ -350,22 +359,30 @@ class BasePrunedMLP(
         parts[1].sort()
         return tuple(_some(rows, part) for part in parts)
 
-    def _begin_callbacks(self, task, incremental):
-        """Function that tells scikit-learn's callbacks of an epoch; True asks to stop."""
-        if incremental:
-            return lambda net: False
-        context = self._init_callback_context(max_subtasks=self.max_iter)
-        context.call_on_fit_task_begin(**task)
+    def _told_of_tasks(self, X, y, sample_weight):
+        """What scikit-learn's callbacks are told of a task."""
+        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+        return {"estimator": self, "X": X, "y": None if y is X else y, "metadata": metadata}
 
-        def report(net):
-            epoch = context.subcontext(task_name="epoch")
-            epoch.call_on_fit_task_begin(**task)
-            return epoch.call_on_fit_task_end(
-                **task,
-                reconstruction_attributes=lambda: self._reconstruction_attributes(net),
-            )
+    def _tasks(self, rows, fitted):
+        """Tasks of a fit to the rows; for `fitted` see there."""
+        told = self._told_of_tasks(*rows)
 
-        return report
+        def begin(most_rounds):
+            context = self._init_callback_context(max_subtasks=most_rounds)
+            return context.call_on_fit_task_begin(**told)
+
+        return FitTasks(begin, told, fitted)
+
+    def _fitted_attributes(self, net, control, rows):
+        """Those that there were if training ended now."""
+        told = {"n_iter_": control.n_iter_} | self._pruned_attributes(control.pruner)
+        told |= self._progress_attributes(copied(control.settled()))
+        told |= self._reconstruction_attributes(net)
+        with Context(attributes_of(self)):
+            vars(self).update(told)
+            self._fit_components(*rows)
+            return {name: getattr(self, name) for name in told}
 
     def _reconstruction_attributes(self, net):
         """Enough to predict and transform with the net as it is now."""
@@ -476,31 +493,40 @@ class BasePrunedMLP(
         # Arrays are what is kept: the net can be made from them, and is at hand until then.
         self._state = state_of(net, pruner)
         self._net = net, [*self.coefs_, *self.intercepts_]
-        progress, masks = self._progress, pruner.masks_
         self.n_layers_ = len(self.coefs_) + 1
-        self.t_ = progress["t"]
-        self.loss_curve_ = progress["loss_curve"]
-        self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else None
-        self.validation_scores_ = progress["validation_scores"] if self.early_stopping else None
-        self.validation_loss_curve_ = (
-            progress["validation_loss_curve"] if self.early_stopping else None
-        )
+        vars(self).update(self._progress_attributes(self._progress))
+        vars(self).update(self._pruned_attributes(pruner))
+        self.factors_ = _oriented(pruner.run_.factors, self.coefs_)
+
+    def _progress_attributes(self, progress):
+        """What training has come to."""
+        curve, validates = progress["loss_curve"], self.early_stopping
         # Without an epoch after the last round, both are still infinite.
         best_loss, best_score = progress["best_loss"], progress["best_validation_score"]
-        known_loss = not self.early_stopping and np.isfinite(best_loss)
-        self.best_loss_ = best_loss if known_loss else None
-        known_score = self.early_stopping and np.isfinite(best_score)
-        self.best_validation_score_ = best_score if known_score else None
-        self.masks_ = [mask.T for mask in masks.full()]
-        # Those in the layers: between calls of partial_fit, neurons that may regrow stay there.
-        self.live_neurons_ = list(masks.live)
-        self.sparsity_ = masks.sparsity
-        self.factors_ = _oriented(pruner.run_.factors, self.coefs_)
-        used = self.masks_[0].any(axis=1) if self.masks_ else np.ones(self.n_features_in_, bool)
-        self.unused_features_ = np.flatnonzero(~used)
-        self.activation_counts_ = pruner.activation_counts_
-        self.firing_rates_ = pruner.firing_rates_
-        self.pruning_history_ = pruner.history_
+        return {
+            "t_": progress["t"],
+            "loss_curve_": curve,
+            "loss_": curve[-1] if curve else None,
+            "validation_scores_": progress["validation_scores"] if validates else None,
+            "validation_loss_curve_": progress["validation_loss_curve"] if validates else None,
+            "best_loss_": best_loss if not validates and np.isfinite(best_loss) else None,
+            "best_validation_score_": best_score if validates and np.isfinite(best_score) else None,
+        }
+
+    def _pruned_attributes(self, pruner):
+        """What a pruner has done to a net."""
+        masks = [mask.T for mask in pruner.masks_.full()]
+        used = masks[0].any(axis=1) if masks else np.ones(self.n_features_in_, bool)
+        return {
+            "masks_": masks,
+            # Those in the layers: between calls of partial_fit, neurons that may regrow stay there.
+            "live_neurons_": list(pruner.masks_.live),
+            "sparsity_": pruner.masks_.sparsity,
+            "unused_features_": np.flatnonzero(~used),
+            "activation_counts_": pruner.activation_counts_,
+            "firing_rates_": pruner.firing_rates_,
+            "pruning_history_": pruner.history_,
+        }
 
     @property
     def hidden_ranks_(self):

@@ -15,6 +15,7 @@ from sklearn.utils.multiclass import (
     unique_labels,
 )
 
+from skactprune._array_api import as_numpy
 from skactprune._docs import shares_docs
 from skactprune.estimators._base import BasePrunedMLP
 from skactprune.estimators._parameters import CONSTRAINTS
@@ -223,6 +224,7 @@ class LearnsClasses(BasePrunedMLP):
         self : object
             The estimator.
         """
+        y, classes = as_numpy(y, classes)
         if _check_partial_fit_first_call(self, self._classes_to_come(classes, y)):
             vars(self).pop("_state", None)
         return self._fit(X, y, sample_weight, X_unlabeled, incremental=True)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback
 
@@ -9,6 +10,7 @@ from skactprune._transaction import insist
 from skactprune._warnings import warn
 
 CURVES = ("loss_curve", "validation_scores", "validation_loss_curve")
+ASKED = "A callback of scikit-learn asked for it."
 
 
 @dataclass(frozen=True)
@@ -46,16 +48,16 @@ class TrainingControl(Callback):
         What earlier calls left; see `skactprune.estimators._progress`. Its lists grow.
     validate : callable or None
         Returns loss and score of the net on the validation rows.
-    on_epoch : callable
-        Called at the end of every epoch; training ends where it returns True.
+    tasks : FitTasks
+        Told of the end of every epoch, before pruning; training ends where it asks for that.
     """
 
-    def __init__(self, params, pruner, progress, validate, on_epoch):
+    def __init__(self, params, pruner, progress, validate, tasks):
         self.params = params
         self.pruner = pruner
         self.progress = progress
         self.validate = validate
-        self.on_epoch = on_epoch
+        self.tasks = tasks
 
     def initialize(self):
         """Start counting epochs."""
@@ -81,14 +83,12 @@ class TrainingControl(Callback):
         best = self.reached_.best if self.pruner.pending else self._improved(net, progress)
         # From here on the epoch counts, with all that is known of it.
         self.reached_ = Reached(self.n_iter_ + 1, progress, best)
-        self._say(f"Iteration {self.n_iter_}, loss = {net.epoch_loss_:.8f}")
-        if self.validate is not None:
-            self._say(f"Validation score: {score:f}")
+        self.say(self._told_of_epoch(progress))
         self._update_learning_rate(net, progress["t"])
         if progress["no_improvement"] > params["n_iter_no_change"]:
             self._react_to_no_improvement(net)
-        if self.on_epoch(net):
-            net.stopping_ = "A callback of scikit-learn asked for it."
+        if self.tasks.end_epoch():
+            net.stopping_ = ASKED
 
     def settled(self):
         """Progress of the epochs that have ended; an interrupted one leaves the curves."""
@@ -138,14 +138,67 @@ class TrainingControl(Callback):
         if adaptive and rate > 1e-6:
             _set_rate(net, rate / 5.0)
             self.reached_.progress["no_improvement"] = 0
-            self._say(f"{message} Setting learning rate to {rate / 5.0:f}")
+            self.say(f"{message} Setting learning rate to {rate / 5.0:f}")
             return
-        self._say(f"{message} Stopping.")
+        self.say(f"{message} Stopping.")
         net.stopping_ = message
 
-    def _say(self, message):
+    def _told_of_epoch(self, progress):
+        told = f"Iteration {self.n_iter_}, loss = {progress['loss_curve'][-1]:.8f}"
+        if np.isfinite(self.pruner.train_score):
+            told += f", train score = {self.pruner.train_score:.6f}"
+        if self.validate is not None:
+            told += f", validation score = {progress['validation_scores'][-1]:.6f}"
+        return told
+
+    def say(self, message):
+        """Print a line, where the estimator is to be verbose."""
         if self.params["verbose"]:
             print(message)
+
+
+class RoundControl(Callback):
+    """Tells of pruning rounds when they are done: whoever is told of an epoch was told before.
+
+    Parameters
+    ----------
+    control : TrainingControl
+        Knows what it tells of.
+    """
+
+    def __init__(self, control):
+        self.control = control
+
+    def initialize(self):
+        """Start with the rounds to come."""
+        self.n_told_ = len(self.control.pruner.history_)
+        return self
+
+    def on_epoch_begin(self, net, **kwargs):
+        # There are methods that prune before training.
+        self._tell()
+        self.control.tasks.begin_epoch(self._most, self.control.pruner.epochs_until_round)
+
+    def on_epoch_end(self, net, **kwargs):
+        if self.control.tasks.end_round(self._tell(), self._most):
+            net.stopping_ = ASKED
+
+    @property
+    def _most(self):
+        """Epochs that may still come."""
+        return self.control.params["max_iter"] - self.control.n_iter_
+
+    def _tell(self):
+        """Print what is new; return whether there is something."""
+        pruner, n_told = self.control.pruner, self.n_told_
+        self.n_told_ = len(pruner.history_)
+        for row in pruner.history_[n_told:]:
+            neurons = "-".join(map(str, row["live_neurons"]))
+            self.control.say(
+                f"Round {row['round']} of {len(pruner.run_.shares)}: {row['sparsity']:.1%} of the "
+                f"hidden weights gone, live neurons {neurons}, {row['seconds']:.2f} s"
+            )
+        return self.n_told_ > n_told
 
 
 def _set_rate(net, rate):

@@ -7,6 +7,7 @@ from sklearn.callback import with_callbacks
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
+from skactprune._array_api import as_numpy
 from skactprune._docs import shares_docs
 from skactprune._validation import check_fitted
 from skactprune.chunks import Chunks
@@ -291,6 +292,7 @@ class PrunedAutoencoder(BasePrunedMLP):
         """
         check_fitted(self)
         dtype = self.coefs_[0].dtype
+        X, sample_weight = as_numpy(X, sample_weight)
         X = validate_data(self, X, accept_sparse="csr", dtype=dtype, reset=False)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)

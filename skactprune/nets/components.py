@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_array
 
+from skactprune._array_api import as_numpy, like
 from skactprune._validation import map_rows
 
 
@@ -164,10 +165,10 @@ class ShowsComponents:
 
     def _decoded(self, decode, X, n_columns, dtype):
         """What a function makes of rows as `transform` returns them, which are checked."""
-        X = check_array(X, dtype=dtype, input_name="X", estimator=self)
-        if X.shape[1] != n_columns:
+        rows = check_array(as_numpy(X), dtype=dtype, input_name="X", estimator=self)
+        if rows.shape[1] != n_columns:
             raise ValueError(
-                f"X has {X.shape[1]} columns, and inverse_transform of this {type(self).__name__} "
-                f"takes {n_columns}, as many as transform returns."
+                f"X has {rows.shape[1]} columns, and inverse_transform of this "
+                f"{type(self).__name__} takes {n_columns}, as many as transform returns."
             )
-        return map_rows(decode, X)
+        return like(X, map_rows(decode, rows))

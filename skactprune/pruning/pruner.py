@@ -228,6 +228,23 @@ class Pruner(TakesNames, Callback):
         """Whether rounds are still to come, or masks are still moving."""
         return self.run_.pending
 
+    @property
+    def train_score(self):
+        """Score of training in the last epoch; NaN where it was not taken."""
+        return float("nan") if self.score_ is None else self.score_.value
+
+    @property
+    def n_rounds_left(self):
+        """Rounds that are still to come."""
+        return len(self.run_.shares) - self.run_.done
+
+    def epochs_until_round(self, most):
+        """Epochs to come until the next round, at the latest; `most` where none comes in these."""
+        run = self.run_
+        ahead = range(1, most) if self.n_rounds_left else ()
+        due = (n for n in ahead if run.rounds_due(self.trigger_, n, 0.0, 0) > run.done)
+        return next(due, most)
+
     # -- schedule ---------------------------------------------------------------------------
 
     def prepare(self, net, state=None, trace=None):
@@ -349,7 +366,7 @@ class Pruner(TakesNames, Callback):
 
     def _score(self):
         """Score of training in this epoch, NaN where it was not taken."""
-        score = float("nan") if self.score_ is None else self.score_.value
+        score = self.train_score
         needed = self.trigger_.needs_score
         if needed is not None and (np.isnan(score) or needed not in self.score_.names):
             numbers = ", or numbers and a regressor," if needed == "score" else ""
