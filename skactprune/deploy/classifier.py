@@ -6,6 +6,7 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import ClassifierMixin
 
+from skactprune._array_api import as_numpy
 from skactprune._docs import shares_docs
 from skactprune.deploy.base import BaseCompactMLP, check_holds_model
 from skactprune.deploy.files import FORMATS
@@ -236,6 +237,7 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
         """
         from sklearn.metrics import accuracy_score
 
+        X, y = as_numpy(X, y)
         alike = is_multilabel_net(reference) == self.multilabel_
         if not (alike and np.array_equal(reference.classes_, self.classes_)):
             raise ValueError(

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.base import RegressorMixin
 
+from skactprune._array_api import as_numpy
 from skactprune._docs import shares_docs
 from skactprune.deploy.base import BaseCompactMLP, check_holds_model
 from skactprune.deploy.files import FORMATS
@@ -182,6 +183,7 @@ class CompactMLPRegressor(RegressorMixin, BaseCompactMLP):
         """
         from sklearn.metrics import r2_score
 
+        X, y = as_numpy(X, y)
         before, after = reference.predict(X), self.predict(X)
         change = np.abs(after.astype(np.float64) - before)
         report = {
