@@ -154,7 +154,8 @@ class MLPParameters(TakesNames, LinksToDocs, BaseEstimator):
         Training stops when loss, or validation score with `early_stopping`, has not improved by
         `tol` for `n_iter_no_change` epochs after the last pruning round.
     verbose : bool, default=False
-        Whether to print the loss of every epoch.
+        Whether to print a line an epoch, with its loss, the score of training where a round may
+        need it and that on validation rows, and a line a pruning round.
     warm_start : bool, default=False
         Whether `fit` continues with the fitted net. The fraction refers to the original net, so
         that nothing is pruned twice.
@@ -184,7 +185,10 @@ class MLPParameters(TakesNames, LinksToDocs, BaseEstimator):
         Type of weights and computation; "auto" is that of `X` where it is one of these, else
         float64. float32 is about twice as fast.
     device : {"cpu", "cuda", "auto"}, default="cpu"
-        Where to train; "auto" takes CUDA where there is one. Prediction is done in numpy.
+        Where to train; "auto" takes CUDA where there is one. Prediction is done in numpy. With
+        ``sklearn.set_config(array_api_dispatch=True)``, arrays of other libraries are taken too,
+        and what is computed of such rows comes back in their namespace, on their device, and
+        floats in their dtype; attributes are always arrays of numpy.
     net_params : dict, default=None
         Further parameters of the skorch net, such as ``{"callbacks": [...]}`` or
         ``{"optimizer": torch.optim.AdamW}``.
