@@ -253,8 +253,8 @@ def test_names_of_features_must_be_those_of_x():
     ("scoring", "message"),
     [
         (
-            "accurracy",
-            "scoring='accurracy' must be None, 'loss', a scorer, or the name of one: acc",
+            "accuracyy",
+            "scoring='accuracyy' must be None, 'loss', a scorer, or the name of one: acc",
         ),
         (accuracy_score, "looks like it is a metric function rather than a scorer"),
         (lambda est, X, y: "high", "scoring=<function.*returned 'high'; it must return one number"),
