@@ -315,7 +315,7 @@ def test_a_forward_pass_that_was_interrupted_does_not_count():
     counter = counter_of(module)
     with pytest.MonkeyPatch.context() as patch:
 
-        def interrupt(z):
+        def interrupt(z, depth):
             raise KeyboardInterrupt
 
         patch.setattr(module, "activate", interrupt)

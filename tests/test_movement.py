@@ -308,7 +308,7 @@ def test_any_net_is_pruned_by_its_sums(params, batch_size):
         nn.Flatten(),
         nn.Linear(30, 3),
     ).double()
-    pruner, sums = Pruner(Movement(*params), 0.5, n_prune_rounds=2), Sums()
+    pruner, sums = Pruner(Movement(*params), 0.5, n_prune_rounds=2, cut=False), Sums()
     net = NeuralNetClassifier(
         module,
         criterion=nn.CrossEntropyLoss,
