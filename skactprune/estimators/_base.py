@@ -205,6 +205,7 @@ class BasePrunedMLP(
         from skactprune.estimators._training import RoundControl, TrainingControl, train
         from skactprune.estimators._validation_score import Validation
         from skactprune.nets.batches import TrainingData
+        from skactprune.pruning.progress import start_schedule
 
         X, y, sample_weight = rows
         pruner = self._new_pruner(X_unlabeled)
@@ -228,7 +229,7 @@ class BasePrunedMLP(
         net.set_params(batch_size=min(batch_size, len(training)))
         pruner.run_.goes_on = pruner.run_.in_calls = incremental
         if resume and not incremental:
-            pruner.run_.start_schedule()
+            start_schedule(pruner.run_)
         begun_at = pruner.run_.epoch
         progress = self._progress
         if resume and (pruner.pending or progress["scoring"] != self.scoring):

@@ -10,7 +10,7 @@ import numpy as np
 from skactprune.pruning.blocks import is_shape, tiles
 from skactprune.pruning.method import Method
 from skactprune.pruning.schedules import cumulative_shares
-from skactprune.pruning.selection import GRANULARITIES, SCOPES, lowest_features, select
+from skactprune.pruning.selection import GRANULARITIES, SCOPES, lowest_features, number_of, select
 
 # A layer with so many neurons, or as many as the narrowest layer, outputs included, loses none with
 # "auto": one that is narrower has no room for what single weights could still tell.
@@ -352,7 +352,7 @@ class ScoredMethod(Method):
         dict
         """
         whole = run.n_counted
-        return {"n_left": whole - n_weights(fraction, whole)}
+        return {"n_left": whole - number_of(fraction, whole)}
 
     def remove(self, run, masks):
         """Keep `masks`; neurons leave for good unless they may regrow."""
@@ -507,11 +507,6 @@ class OnSample(BeforeTraining):
         n_training = len(run.rows.training)
         n_rows = n_training if self.n_rows is None else min(self.n_rows, n_training)
         return run.random_state.choice(n_training, n_rows, replace=False)
-
-
-def n_weights(fraction, whole):
-    """Number of weights that are at least `fraction` of them all."""
-    return math.ceil(fraction * whole - 1e-9)
 
 
 describe_options(ScoredMethod)

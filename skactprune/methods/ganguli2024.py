@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from skactprune.methods.base import ScoredMethod, n_weights
+from skactprune.methods.base import ScoredMethod
 from skactprune.pruning.method import register
+from skactprune.pruning.selection import number_of
 
 SCORES = {
     "activation": lambda counts, weight: counts[:, None],
@@ -72,4 +73,4 @@ class Ganguli2024(ScoredMethod):
         """How many weights are ranked out, not counting those that die of it."""
         before = 0.0 if self.regrow else run.fraction_done
         whole = run.n_weights
-        return {"n_removed": n_weights(fraction, whole) - n_weights(before, whole)}
+        return {"n_removed": number_of(fraction, whole) - number_of(before, whole)}

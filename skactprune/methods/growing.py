@@ -6,6 +6,7 @@ import numpy as np
 
 from skactprune.methods.trained import TrainedMethod, annealing
 from skactprune.pruning.method import register
+from skactprune.pruning.selection import number_of
 
 # abs(s) in the beginning, and at most: beyond, masks would soon have no slope.
 FIRST = LIMIT = 1.0
@@ -121,7 +122,7 @@ class Growing(TrainedMethod):
 
     def n_open(self, n_out, run):
         """Number of neurons of a layer that are open in the beginning."""
-        return n_out if run.fraction_done else math.ceil(self.seed_fraction * n_out - 1e-9)
+        return n_out if run.fraction_done else number_of(self.seed_fraction, n_out)
 
     def mask(self, value):
         """Soft masks."""

@@ -5,10 +5,10 @@ from numbers import Integral, Real
 
 import numpy as np
 
-from skactprune.methods.base import n_weights
 from skactprune.nets.factors import Sparing
 from skactprune.pruning.method import Method, register
 from skactprune.pruning.schedules import cumulative_shares
+from skactprune.pruning.selection import number_of
 
 # Until factors are those of given weights.
 MOST_FITS = 200
@@ -114,7 +114,7 @@ class SLR(Method):
     def round(self, run, share):
         """Factor the weights anew, at lower ranks."""
         n_original = run.masks.n_original
-        n_left = n_original - n_weights(share * run.target, n_original)
+        n_left = n_original - number_of(share * run.target, n_original)
         weights = run.weights()[:-1]
         ranks = self._sparing.ranks([weight.shape for weight in weights], n_left)
         significances = getattr(self, f"_by_{self.significance}")(run)

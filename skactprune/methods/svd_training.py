@@ -5,10 +5,10 @@ from numbers import Real
 
 import numpy as np
 
-from skactprune.methods.base import n_weights
 from skactprune.nets.factors import Sparing, SparseFactors, halves_of_svd
 from skactprune.pruning.method import Method, register
 from skactprune.pruning.schedules import cumulative_shares
+from skactprune.pruning.selection import number_of
 
 SPARSITIES = ("hoyer", "l1")
 # Two full factors of a layer.
@@ -162,7 +162,7 @@ class SVDTraining(Method):
             ranks = [max(int((tails_of(s) > share * self.energy).sum()), 1) for s in values]
         else:
             n_original = run.masks.n_original
-            n_left = n_original - n_weights(share * run.target, n_original)
+            n_left = n_original - number_of(share * run.target, n_original)
             ranks = ranks_of(values, run.masks.shapes, n_left)
         parts = [
             np.ascontiguousarray(part[..., at[:rank].copy()].cpu().numpy())

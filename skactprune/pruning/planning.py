@@ -5,9 +5,11 @@ from numbers import Integral, Real
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 from torch import nn
 
+from skactprune._warnings import warn
 from skactprune.nets.batches import batch_weight
 from skactprune.nets.net import LeanLoop
-from skactprune.pruning.choice import is_chain, layout_of
+from skactprune.pruning import surgery
+from skactprune.pruning.choice import found_zeros, is_chain, layout_of
 from skactprune.pruning.method import get_method
 from skactprune.pruning.run import Run
 from skactprune.pruning.schedules import cumulative_shares
@@ -74,9 +76,9 @@ def planned(net, params, state=None, trace=None):
     if state is not None:
         run.load(state["run"])
         if not method.keeps_factors:
-            run.forget_factors()
+            _forget_factors(run)
     elif not is_chain(net.module_):
-        run.take_zeros()
+        _take_zeros(run)
     target, features = (fraction, features) if shares else (0.0, 0.0)
     run.ask(target, shares, params["min_neurons"], method.own_threshold, features)
     if shares:
@@ -84,6 +86,36 @@ def planned(net, params, state=None, trace=None):
     if run.features or run.dropped.any():
         method.plan_features(run)
     return method, trigger, run
+
+
+def _forget_factors(run):
+    """Count weights that were factored as they are: training is to make others of them."""
+    if any(run.masks.sizes):
+        run.masks = run.masks.replaced(run.masks.current)
+        run.fraction_done = run.masks.sparsity
+
+
+def _take_zeros(run):
+    """Take what is zero in the layers for pruned, and warn of it."""
+    state = surgery.what_was_cut(run.net.module_, run.layout.names)
+    if state is not None:
+        run.masks = run.masks.load(state)
+        run.layout = run.masks.layout
+    masks = found_zeros(run.net.module_, run.layout)
+    run.masks = run.masks.replaced(
+        [found & mask for found, mask in zip(masks, run.masks.current, strict=True)]
+    )
+    if not run.masks.sparsity:
+        return
+    run.fraction_done = run.masks.sparsity
+    named = zip(run.layout.names, run.masks.full(), strict=True)
+    warn(
+        "Pruner takes weights that are zero when training starts for pruned before, as those "
+        "that were cut out, and keeps them at zero: "
+        f"{', '.join(repr(name) for name, mask in named if not mask.all())}; the sparsity is "
+        f"{run.masks.sparsity:.3f}. Where they are to be trained, leave their layers out with "
+        "ignored_layers or give them small values."
+    )
 
 
 def check_knows_features(module, share):

@@ -14,6 +14,7 @@ from skactprune.pruning.ending import Ending
 from skactprune.pruning.method import METHODS
 from skactprune.pruning.passes import traced
 from skactprune.pruning.planning import hook_matters, planned, step_tallies, unlabeled_rows
+from skactprune.pruning.progress import needs_score, rounds_due
 from skactprune.pruning.triggers import TRIGGERS
 
 STORED_PARAMS = (
@@ -313,7 +314,7 @@ class Pruner(TakesNames, Callback):
         self.training_ = dataset_train
         if self.looked_:
             self._begin()
-        scores = not self.looked_ or self.run_.needs_score(self.trigger_)
+        scores = not self.looked_ or needs_score(self.run_, self.trigger_)
         self.score_ = score_of(net) if scores else None
 
     def _begin(self):
@@ -354,7 +355,7 @@ class Pruner(TakesNames, Callback):
         run.end_epoch()
         score = self._score()
         self.method_.on_epoch(run)
-        due = run.rounds_due(self.trigger_, 0, score, run.idle)
+        due = rounds_due(run, self.trigger_, 0, score, run.idle)
         if due > run.done:
             with run.round(due, score) as share:
                 self.method_.round(run, share)

@@ -1,63 +1,37 @@
 """What a method sees of a training run, and what it may do to the net."""
 
-import math
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
 from time import perf_counter
 
 import numpy as np
 import torch
-from skorch.utils import to_device
-from torch.nn.utils import parametrize
 
 from skactprune._transaction import Transactions, attributes_of
 from skactprune._warnings import warn
 from skactprune.nets.matrices import matrix
 from skactprune.nets.world import same_world
 from skactprune.pruning import surgery
-from skactprune.pruning.best import forget_best, have_last_word, save_best
-from skactprune.pruning.chain import floors_of
-from skactprune.pruning.choice import found_zeros, layout_of
-from skactprune.pruning.looks import require_gradients
+from skactprune.pruning.best import forget_best, have_last_word
+from skactprune.pruning.choice import layout_of
+from skactprune.pruning.cutting import cut_or_leave
+from skactprune.pruning.derivatives import gradients_of_step, mean_gradients, mean_products
+from skactprune.pruning.features import (
+    let_features_go,
+    telling_features,
+    without_features,
+)
 from skactprune.pruning.masks import Masks
-from skactprune.pruning.passes import check_same, outputs_of
+from skactprune.pruning.parts import parts_of
 from skactprune.pruning.probes.rows import Rows
+from skactprune.pruning.progress import ask, count_as_done, count_epoch
+from skactprune.pruning.requirements import (
+    check_finite,
+    check_own_weights,
+    check_unlabeled_are_used,
+)
+from skactprune.pruning.selection import number_of
+from skactprune.pruning.watched import Watched
 
-
-@dataclass(frozen=True)
-class Part:
-    """Hidden layers that are chosen from together.
-
-    Attributes
-    ----------
-    depths : list of int
-        Which ones.
-    masks : Masks
-        Their masks.
-    floors : list of int
-        Neurons that each of them keeps at least.
-    target : float or None
-        Share of their weights that is to be gone in the end, as `Run.target`.
-    n_weights : int
-        Weights that methods which count all of a net count.
-    n_counted : int
-        Weights that `target` is a share of; see `Run.n_counted`.
-    fraction_done : float
-        Share of the weights that rounds were asked to remove so far.
-    """
-
-    depths: list
-    masks: Masks
-    floors: list
-    target: float | None
-    n_weights: int
-    n_counted: int
-    fraction_done: float
-
-
-# What progress is, in a loss or a score.
-TOL = 1e-4
 # What belongs to one call of fit and is not kept.
 OF_A_FIT = ("net", "module", "rows", "fit_params", "_held", "_world")
 STATE = (
@@ -137,7 +111,7 @@ class Run:
     best : float
         Smallest loss, or negative score on validation rows, of an epoch since the last round.
     idle : int
-        Epochs since then that have not brought it down by `TOL`.
+        Epochs since then that have not brought it down by 1e-4.
     moving : bool
         Whether masks change between rounds, too. While they do, neither early stopping nor `tol`
         ends training, and no weights are remembered as the best. A method whose masks move sets it
@@ -182,7 +156,7 @@ class Run:
         self.redrawn_at = None
         self.rows = None
         self.fit_params = {}
-        self._probes, self._saved = {}, {}
+        self._watched = Watched()
         self._held = []
         self._parted = False
         self.begun = False
@@ -212,79 +186,7 @@ class Run:
             For `min_neurons` that do not fit the layers, rounds for a net without hidden ones, and
             a share of the features that leaves none.
         """
-        if shares and not self.layout.shapes:
-            name, value = ("prune_fraction", target) if target else ("prune_features", features)
-            raise ValueError(
-                f"hidden_layer_sizes=() leaves nothing to prune; {name}={value!r} needs a "
-                f"hidden layer (or {name}=0)."
-            )
-        if features is not None:
-            self.features = features
-            self._check_features()
-        self.asked, self.target, self.shares = target, self._overall(target), shares
-        self.own_threshold = own_threshold
-        self.floors = floors_of(self.layout.shapes, min_neurons)
-        if not self.epoch and not self.history:
-            self.start_schedule()
-            return
-        # Where more is asked for than before, the last rounds are to come again.
-        self.done = min(self.done, len(shares))
-        while self.done and not self._is_reached(self.done):
-            self.done -= 1
-
-    def _check_features(self):
-        n_features = len(self.dropped)
-        if self.features and self.n_to_drop(1.0) >= n_features:
-            raise ValueError(
-                f"prune_features={self.features!r} must be at most {1 - 1 / n_features:.4g}, so "
-                f"that one of {n_features} features is left."
-            )
-
-    def _overall(self, asked):
-        """Share of all hidden weights that is to be gone, where layers have shares of their own."""
-        if asked is None or all(own is None for own in self.fractions):
-            return asked
-        sizes = [n_out * n_in for n_out, n_in in self.layout.shapes]
-        shares = [asked if own is None else own for own in self.fractions]
-        return float(np.average(shares, weights=sizes))
-
-    def forget_factors(self):
-        """Count weights that were factored as they are: training is to make others of them."""
-        if any(self.masks.sizes):
-            self.masks = self.masks.replaced(self.masks.current)
-            self.fraction_done = self.masks.sparsity
-
-    def start_schedule(self):
-        """Count epochs and rounds from zero; rounds whose target was reached are skipped."""
-        self.epoch = self.n_rows_seen = self.done = 0
-        self.best, self.idle = np.inf, 0
-        # While nothing is gone, rounds that remove nothing come, too: methods tell time by them.
-        is_pruned = self.fraction_done or self.dropped.any()
-        n_rounds = len(self.shares) if is_pruned else 0
-        while self.done < n_rounds and self._is_reached(self.done + 1):
-            self.done += 1
-
-    def take_zeros(self):
-        """Take what is zero in the layers for pruned, and warn of it."""
-        state = surgery.what_was_cut(self.net.module_, self.layout.names)
-        if state is not None:
-            self.masks = self.masks.load(state)
-            self.layout = self.masks.layout
-        masks = found_zeros(self.net.module_, self.layout)
-        self.masks = self.masks.replaced(
-            [found & mask for found, mask in zip(masks, self.masks.current, strict=True)]
-        )
-        if not self.masks.sparsity:
-            return
-        self.fraction_done = self.masks.sparsity
-        named = zip(self.layout.names, self.masks.full(), strict=True)
-        warn(
-            "Pruner takes weights that are zero when training starts for pruned before, as those "
-            "that were cut out, and keeps them at zero: "
-            f"{', '.join(repr(name) for name, mask in named if not mask.all())}; the sparsity is "
-            f"{self.masks.sparsity:.3f}. Where they are to be trained, leave their layers out with "
-            "ignored_layers or give them small values."
-        )
+        ask(self, target, shares, min_neurons, own_threshold, features)
 
     @property
     def pending(self):
@@ -301,29 +203,6 @@ class Run:
         """Epochs in which rounds come."""
         return max(int(self.max_epochs * self.share_of_epochs), 1)
 
-    def fraction(self, done):
-        """Share of the weights that is to be gone after `done` rounds."""
-        return self.shares[done - 1] * self.target
-
-    def _is_reached(self, done):
-        """Whether what `done` rounds are to remove is gone already."""
-        if self.dropped.sum() < self.n_to_drop(self.shares[done - 1]):
-            return False
-        if self.target is None:
-            threshold, share = self.reached
-            return threshold == self.own_threshold and self.shares[done - 1] <= share
-        return self.fraction(done) <= self.fraction_done
-
-    def _count_as_done(self, done):
-        """Note what the rounds up to number `done` were to remove."""
-        self.done = done
-        if self.target is None:
-            self.fraction_done = self.masks.sparsity
-            self.reached = self.own_threshold, self.shares[done - 1]
-        else:
-            # Where a round came for features alone, more weights have gone before.
-            self.fraction_done = max(self.fraction_done, self.fraction(done))
-
     def refuse_features(self, reason):
         """Raise ValueError: the method ``removes no features``, or whatever the reason is."""
         raise ValueError(
@@ -333,13 +212,12 @@ class Run:
 
     def n_to_drop(self, share):
         """Number of features that are to be gone where `share` of all that is asked for is."""
-        return math.ceil(share * self.features * len(self.dropped) - 1e-9)
+        return number_of(share * self.features, len(self.dropped))
 
     def counted_in_the_end(self):
         """Masks of the net before any round, as if it had never had the features that leave."""
         n_gone = max(self.n_to_drop(1.0), int(self.dropped.sum()))
-        (n_out, n_in), *others = self.layout.shapes
-        return Masks(self.layout.of_shapes([(n_out, n_in - n_gone), *others]))
+        return without_features(self.layout, n_gone)
 
     @property
     def n_counted(self):
@@ -348,26 +226,6 @@ class Run:
         Those of features that rounds have removed do not count.
         """
         return self.masks.n_original - self.layout.shapes[0][0] * int(self.dropped.sum())
-
-    def needs_score(self, trigger):
-        """Whether the score of training is to be taken in the coming epoch."""
-        due = self.rounds_due(trigger, 1, 0.0, self.idle + 1)
-        return trigger.needs_score is not None or due > self.done
-
-    def rounds_due(self, trigger, ahead, score, idle):
-        """Rounds that must be done `ahead` epochs from now, `idle` of them without progress."""
-        n_rounds = len(self.shares)
-        if self.done == n_rounds:
-            return n_rounds
-        reached, horizon, patience = self.epoch + ahead, self.horizon, np.inf
-        if not self.in_calls:
-            horizon = min(horizon, getattr(trigger, "horizon", np.inf))
-            patience = getattr(trigger, "patience", np.inf)
-        elif getattr(trigger, "n_samples", None) is not None:
-            reached = self.n_rows_seen + ahead * len(self.rows.training)
-            horizon = trigger.n_samples
-        due = trigger.rounds_due(self.done, n_rounds, reached, horizon, score)
-        return max(due, self.done + (idle >= patience))
 
     @contextmanager
     def round(self, done, train_score=float("nan")):
@@ -379,7 +237,7 @@ class Run:
         start = perf_counter()
         self._parted = False
         with self.layout.threads(), self.transaction():
-            self._check_finite()
+            check_finite(self)
             self.coming = done
             yield self.shares[done - 1]
             if not self._parted and any(own is not None for own in self.fractions):
@@ -391,7 +249,7 @@ class Run:
                 self.refuse_features("removes no features")
             if self.epoch:
                 self.layout.renew(self.net, self.rows.training, self.fit_params)
-            self._count_as_done(done)
+            count_as_done(self, done)
             self.best, self.idle = np.inf, 0
             epoch = self.net.history[-1]
             row = {
@@ -405,25 +263,13 @@ class Run:
             }
             self.history = [*self.history, row]
 
-    def _check_finite(self):
-        """Raise ValueError if training has diverged: no method can tell which weights matter."""
-        finite = all(_is_finite(layer.weight.detach()) for layer in self.layers)
-        loss = self.net.history[-1].get("train_loss") if self.net.history else None
-        if not finite or (loss is not None and not np.isfinite(loss)):
-            raise ValueError(
-                f"Training has diverged by epoch {self.epoch}: weights or loss are not finite, so "
-                "that nothing can be pruned. The input data may contain large values and need to "
-                "be preprocessed, or the learning rate is too high."
-            )
-
     def transaction(self):
         """Context: what is done to net, masks and probes in it is done entirely, or not at all.
 
         Where the interrupt of a fit is caught, what is under way is undone, too.
         """
-        restores = [probe.snapshot() for probe in self._probes.values()]
         net = surgery.snapshot(self.net.module_, self.net.optimizer_)
-        return self._under_way.begin(net, attributes_of(self), *restores)
+        return self._under_way.begin(net, attributes_of(self), *self._watched.snapshots())
 
     def cleaning(self, action):
         """Context after which something is done in any case.
@@ -438,10 +284,6 @@ class Run:
     def undo(self):
         """Undo what an interrupt has left half done."""
         self._under_way.undo()
-
-    def _detach(self):
-        for probe in self._probes.values():
-            probe.detach()
 
     @property
     def fractions(self):
@@ -462,21 +304,7 @@ class Run:
             One, unless layers have shares of their own.
         """
         self._parted = True
-        frozen = self._frozen()
-        own = [d for d, share in enumerate(self.fractions) if share is not None and d not in frozen]
-        common = [d for d, share in enumerate(self.fractions) if share is None and d not in frozen]
-        depths = [[depth] for depth in own]
-        return [self._part(masks, some) for some in ([common, *depths] if common else depths)]
-
-    def _frozen(self):
-        """Layers that somebody has frozen since training began, after a warning that names them."""
-        frozen = self.layout.frozen(self.net.module_)
-        if frozen:
-            warn(
-                f"Pruner leaves alone in this round, as they were frozen since the first batch: "
-                f"{', '.join(repr(self.layout.names[depth]) for depth in frozen)}."
-            )
-        return frozen
+        return parts_of(self, masks)
 
     def what_asked(self, part):
         """What asks for the share of a part, for messages."""
@@ -484,22 +312,6 @@ class Run:
         if own is None:
             return f"prune_fraction={part.target!r}"
         return f"layer_fractions[{self.layout.names[part.depths[0]]!r}]={own!r}"
-
-    def _part(self, masks, depths):
-        whole = len(depths) == len(self.fractions)
-        own = self.fractions[depths[0]]
-        target = self.asked if own is None else own
-        share = self.shares[self.done - 1] if self.done else 0.0
-        done = self.fraction_done if whole or target is None else share * target
-        return Part(
-            depths=depths,
-            masks=masks if whole else masks.part(depths),
-            floors=[self.floors[depth] for depth in depths],
-            target=target,
-            n_weights=self.n_weights if whole else masks.part(depths).n_original,
-            n_counted=self.n_counted if whole else masks.part(depths).n_original,
-            fraction_done=done,
-        )
 
     # -- what there is ----------------------------------------------------------------------
 
@@ -546,13 +358,7 @@ class Run:
 
     def require_own_weights(self):
         """Raise ValueError for a layer that computes its weight from other parameters."""
-        for layer in self.layers:
-            if "weight" not in dict(layer.named_parameters(recurse=False)):
-                names = {part: name for name, part in self.net.module_.named_modules()}
-                raise ValueError(
-                    f"method={self.label} sets weights, which those of {names[layer]!r} cannot be: "
-                    "this layer computes them from other parameters."
-                )
+        check_own_weights(self)
 
     def require_chain(self, what="which layer feeds which"):
         """Raise ValueError where the layers are no chain, of which it is known `what` is needed."""
@@ -698,7 +504,7 @@ class Run:
             One for every hidden layer, and for the output layer last where that is asked for, in
             the dtype of the weights.
         """
-        return self._derivatives(rows, self.layers if output else self.hidden, _gradient)
+        return mean_gradients(self, rows, self.layers if output else self.hidden)
 
     def hessian_products(self, rows, vectors):
         """Hessian of the loss of `gradients`, times a vector.
@@ -720,48 +526,7 @@ class Run:
         ValueError
             Where torch has no second derivative of something in the module.
         """
-        layers = self.layers[: len(vectors)]
-        vectors = [
-            torch.as_tensor(vector).to(layer.weight).reshape(layer.weight.shape)
-            for layer, vector in zip(layers, vectors, strict=True)
-        ]
-        try:
-            return self._derivatives(rows, layers, partial(_hessian_product, vectors=vectors))
-        except RuntimeError as error:
-            if "not implemented" not in str(error):
-                raise
-            raise ValueError(
-                f"method={self.label} needs second derivatives of the loss, which torch does not "
-                f"have of all that {type(self.net.module_).__name__} does: {error}"
-            ) from error
-
-    def _derivatives(self, rows, layers, derive):
-        """What `derive` gives for loss and weights of batches of rows, averaged over them."""
-        parameters = [p for layer in layers for p in layer.parameters()]
-        frozen = [p for p in parameters if not p.requires_grad]
-        self.net.module_.eval()
-        with self.cleaning(partial(require_gradients, frozen, False)):
-            require_gradients(frozen, True)
-            # A parametrized layer would compute another tensor in every pass.
-            with parametrize.cached():
-                return self._averaged(rows, [layer.weight for layer in layers], derive)
-
-    def _averaged(self, rows, weights, derive):
-        net, training = self.net, self.rows.training
-        row_weight = getattr(training, "sample_weight", None)
-        if row_weight is None:
-            row_weight = np.ones(len(training))
-        sums = [torch.zeros_like(weight) for weight in weights]
-        for some in self.rows.in_batches(rows):
-            X, y = training[some]
-            # Of a target that is an array, the loss makes a tensor.
-            y = y if isinstance(y, np.ndarray) else to_device(y, net.device)
-            loss = net.get_loss(net.infer(X, **self.fit_params), y, X=X, training=False)
-            share = float(row_weight[some].sum() / row_weight[rows].sum())
-            for total, found in zip(sums, derive(loss, weights), strict=True):
-                if found is not None:
-                    total.add_(found, alpha=share)
-        return [matrix(total).cpu().numpy() for total in sums]
+        return mean_products(self, rows, vectors)
 
     def flows(self):
         """What flows through every hidden weight from a row of ones, by absolute values of weights.
@@ -799,16 +564,7 @@ class Run:
         ValueError
             For a layer that computes its weight from other parameters: it has no such gradient.
         """
-        hidden = self.hidden
-        for layer in hidden:
-            if parametrize.is_parametrized(layer, "weight"):
-                names = {part: name for name, part in self.net.module_.named_modules()}
-                raise ValueError(
-                    f"method={self.label} needs gradients, which training does not give for "
-                    f"{names[layer]!r}: this layer computes its weight from other parameters."
-                )
-        weights = [layer.weight for layer in hidden]
-        return [matrix(torch.zeros_like(w) if w.grad is None else w.grad) for w in weights]
+        return gradients_of_step(self)
 
     @property
     def shrinkage(self):
@@ -838,28 +594,13 @@ class Run:
         Probe
             `probe`, or the one that the run has already.
         """
-        name = name or type(probe).__name__
-        found = self._probes.get(name, probe)
-        if name in self._saved:
-            found.load(self._saved[name])
-        self._saved = {key: state for key, state in self._saved.items() if key != name}
-        self._probes = self._probes | {name: found}
+        found = self._watched.add(probe, name or type(probe).__name__)
         found.attach(self)
         return found
 
     def probe(self, name):
         """Probe that is watched under a name, or None."""
-        return self._probes.get(name)
-
-    def check_unlabeled_are_used(self):
-        """Raise ValueError if unlabelled rows were given and no probe looks at them."""
-        if self.rows.unlabeled is None:
-            return
-        if not any(probe.reads_rows for probe in self._probes.values()):
-            raise ValueError(
-                f"method={self.label} does not count who fires, so that unlabeled rows "
-                "(X_unlabeled of fit, unlabeled of Pruner) must be None."
-            )
+        return self._watched.get(name)
 
     def keep(self, masks, *, cut=True, hold=True, refit=None):
         """Set the weights to zero that `masks` do not have, with what the optimizer knows of them.
@@ -883,7 +624,7 @@ class Run:
             masks = self.masks.replaced(masks)
         with self.transaction():
             self.masks, stayed = self.layout.prune(self.net, masks, cut=cut, refit=refit)
-            self._cut_probes(stayed)
+            self._watched.cut(stayed)
             self.hold_masks(hold)
 
     def drop_features(self, gone, refit=None):
@@ -901,28 +642,11 @@ class Run:
             layer in float64, of shape (n_out, n_features), and returns new ones, zero for `gone`,
             and what is to be added to the biases. Only weights that are left are heeded.
         """
-        first, mean = self.layers[0], self.probe("Features").mean
-        weight = matrix(first.weight).double().cpu().numpy()
-        if refit is None:
-            new, change = np.where(gone, 0.0, weight), weight[:, gone] @ mean[gone]
-        else:
-            new, change = refit(gone, weight)
-        masks = [self.masks.current[0] & ~gone, *self.masks.current[1:]]
-        with self.transaction(), torch.no_grad():
-            values = [torch.from_numpy(new).to(first.weight)]
-            biases = [first.bias + torch.from_numpy(change).to(first.bias)]
-            surgery.replace([first], self.net.optimizer_, values, biases)
-            self.dropped = self.dropped | gone
-            self.keep(masks, cut=False)
+        let_features_go(self, gone, refit)
 
     def telling_features(self):
         """Which features are read and vary, a bool ndarray of shape (n_features,)."""
-        features = self.probe("Features")
-        if features.deviation is None:
-            raise ValueError(
-                f"prune_features={self.features!r} needs rows that are an array of numbers."
-            )
-        return features.vary & self.masks.current[0].any(axis=0)
+        return telling_features(self)
 
     def hold_masks(self, holds=True):
         """Hold the masked weights of now at zero after every step, or none of them."""
@@ -1040,15 +764,15 @@ class Run:
 
     def begin(self, method):
         """Let a method begin, entirely or not at all."""
-        with self.transaction(), self._under_way.begin(self._detach):
+        with self.transaction(), self._under_way.begin(self._watched.detach):
             method.begin(self)
-            self.check_unlabeled_are_used()
+            check_unlabeled_are_used(self, self._watched)
             self.begun = True
 
     @property
     def watches(self):
         """Whether there is anything to be done for every batch."""
-        return bool(self._held) or any(p.hears_batches for p in self._probes.values())
+        return bool(self._held or self._watched.hearing)
 
     def tallies(self):
         """Tallies of the hidden layers, where all that watches batches can be had from them.
@@ -1057,28 +781,23 @@ class Run:
         -------
         list of skactprune.nets.tally.Tally or None
         """
-        hearing = [probe for probe in self._probes.values() if probe.hears_batches]
+        hearing = self._watched.hearing
         return hearing[0].tallies() if len(hearing) == 1 and not self._held else None
 
     def begin_batch(self, batch, weight):
         """Tell the probes of a batch of training."""
-        for probe in self._probes.values():
+        for probe in self._watched:
             probe.begin_batch(batch, weight)
 
     def end_batch(self, batch, pre_activations):
         """Tell the probes that its step is done."""
-        for probe in self._probes.values():
+        for probe in self._watched:
             probe.end_batch(batch, pre_activations)
 
     def end_epoch(self):
         """Tell the probes of the end of an epoch."""
-        self.epoch += 1
-        if self.in_calls:
-            self.n_rows_seen += len(self.rows.training)
-        reached = _progress_of(self.net.history[-1])
-        improved = reached < self.best - TOL
-        self.best, self.idle = min(self.best, reached), 0 if improved else self.idle + 1
-        for probe in self._probes.values():
+        count_epoch(self)
+        for probe in self._watched:
             probe.end_epoch(self)
 
     def end(self, told, checks):
@@ -1093,7 +812,7 @@ class Run:
         """
         self.undo()
         self.restore_world()
-        self._detach()
+        self._watched.detach()
         if checks:
             forget_best(self, save=True)
             self.warn_if_awake("When training ended")
@@ -1118,46 +837,15 @@ class Run:
     def last_word(self, cut):
         """End a fit, after `cut` where that is asked for."""
         if cut and not any(self.masks.sizes):
-            self.cut()
+            cut_or_leave(self)
         self.rows = None
 
     def cut(self):
-        """Let neurons leave that do nothing, where it is known whom they feed; or all stay.
-
-        The net predicts what it did. Where that is not so for a batch, as its module does
-        something else with its layers besides calling them, it stays as it is, with a warning.
-        """
-        net, training = self.net, self.rows.training
-        surgery.give_own_module(net)
-        self.module = net.module_
-        n_before = sum(p.numel() for p in net.module_.parameters())
-        before = outputs_of(net, training, self.fit_params)
-        try:
-            with self.transaction():
-                self._cut()
-                check_same(before, outputs_of(net, training, self.fit_params))
-        except Exception as error:
-            warn(
-                f"Pruner leaves the shapes of {type(net.module_).__name__} as they are, with "
-                f"masked weights: without the neurons that have none it would not predict what it "
-                f"does ({error})."
-            )
-        if sum(p.numel() for p in net.module_.parameters()) < n_before:
-            surgery.note_cut(net.module_, self.layout.names, self.masks.state())
-            save_best(net)
-
-    def _cut(self):
-        merge = all(probe.may_merge for probe in self._probes.values())
+        """Let neurons leave that do nothing, where it is known whom they feed."""
+        merge = all(probe.may_merge for probe in self._watched)
         self.masks, stayed = self.layout.cut(self.net, self.masks, merge)
-        self._cut_probes(stayed)
+        self._watched.cut(stayed)
         self.hold_masks(self.holds)
-
-    def _cut_probes(self, stayed):
-        if not all(kept.all() for kept in stayed):
-            for probe in self._probes.values():
-                probe.cut(stayed)
-            # What other methods have left is cut by nobody: they would begin anew.
-            self._saved = {}
 
     def restore_world(self):
         """Leave the calling thread as it was at the start, whatever an interrupt has left."""
@@ -1166,48 +854,18 @@ class Run:
 
     def state(self):
         """What `load` needs: arrays, numbers, and lists and dicts of them."""
-        probes = {name: probe.state() for name, probe in self._probes.items()}
         state = {name: getattr(self, name) for name in STATE}
-        return state | {"masks": self.masks.state(), "probes": self._saved | probes}
+        return state | {"masks": self.masks.state(), "probes": self._watched.state()}
 
     def load(self, state):
         """Go on where `state` was taken, with a net of the same sizes."""
         vars(self).update({name: state[name] for name in STATE})
         self.masks = self.masks.load(state["masks"])
         self.layout = self.masks.layout
-        self._saved = dict(state["probes"])
+        self._watched.load(state["probes"])
 
     def __getstate__(self):
         return vars(self) | dict.fromkeys(OF_A_FIT)
-
-
-def _gradient(loss, weights, **options):
-    return torch.autograd.grad(loss, weights, allow_unused=True, **options)
-
-
-def _hessian_product(loss, weights, vectors):
-    gradients = _gradient(loss, weights, create_graph=True)
-    # Without a graph a gradient depends on no weight.
-    slopes = [
-        (gradient * vector).sum()
-        for gradient, vector in zip(gradients, vectors, strict=True)
-        if gradient is not None and gradient.requires_grad
-    ]
-    return _gradient(sum(slopes), weights) if slopes else [None] * len(weights)
-
-
-def _is_finite(tensor):
-    if tensor.is_cpu and tensor.dtype in (torch.float32, torch.float64):
-        # It takes a tenth of torch's time.
-        return np.isfinite(tensor.numpy()).all()
-    return tensor.isfinite().all()
-
-
-def _progress_of(epoch):
-    """What is to fall: the negative score on validation rows, or the loss."""
-    if "valid_score" in epoch:
-        return -epoch["valid_score"]
-    return epoch.get("valid_loss", epoch.get("train_loss", np.inf))
 
 
 def _copy(parameter):

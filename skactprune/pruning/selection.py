@@ -5,6 +5,8 @@ first. The scope only decides that order: "global" compares scores across layers
 the same share of every layer. Then as short a beginning of the order as reaches the target goes.
 """
 
+import math
+
 import numpy as np
 
 from skactprune.pruning.blocks import n_tiles, sums, tiles
@@ -12,6 +14,11 @@ from skactprune.pruning.paths import highest
 
 GRANULARITIES = ("neuron", "weight", "block")
 SCOPES = ("layer", "global")
+
+
+def number_of(share, whole):
+    """Smallest number that is at least this share of a whole, but for rounding."""
+    return math.ceil(share * whole - 1e-9)
 
 
 def select(scores, masks, *, granularity, scope, floors, n_left=None, n_removed=None, cutoffs=None):

@@ -1,0 +1,117 @@
+"""How far a run is: what was asked for, which rounds are done, and which are due."""
+
+import numpy as np
+
+from skactprune.pruning.chain import floors_of
+from skactprune.pruning.requirements import check_features
+
+# What progress is, in a loss or a score.
+TOL = 1e-4
+
+
+def ask(run, target, shares, min_neurons, own_threshold=None, features=None):
+    """Set what is to be reached, and in which steps; see `Run.ask`."""
+    if shares and not run.layout.shapes:
+        name, value = ("prune_fraction", target) if target else ("prune_features", features)
+        raise ValueError(
+            f"hidden_layer_sizes=() leaves nothing to prune; {name}={value!r} needs a "
+            f"hidden layer (or {name}=0)."
+        )
+    if features is not None:
+        run.features = features
+        check_features(features, run.n_to_drop(1.0), len(run.dropped))
+    run.asked, run.target, run.shares = target, _overall(run, target), shares
+    run.own_threshold = own_threshold
+    run.floors = floors_of(run.layout.shapes, min_neurons)
+    if not run.epoch and not run.history:
+        start_schedule(run)
+        return
+    # Where more is asked for than before, the last rounds are to come again.
+    run.done = min(run.done, len(shares))
+    while run.done and not _is_reached(run, run.done):
+        run.done -= 1
+
+
+def _overall(run, asked):
+    """Share of all hidden weights that is to be gone, where layers have shares of their own."""
+    if asked is None or all(own is None for own in run.fractions):
+        return asked
+    sizes = [n_out * n_in for n_out, n_in in run.layout.shapes]
+    shares = [asked if own is None else own for own in run.fractions]
+    return float(np.average(shares, weights=sizes))
+
+
+def start_schedule(run):
+    """Count epochs and rounds from zero; rounds whose target was reached are skipped."""
+    run.epoch = run.n_rows_seen = run.done = 0
+    run.best, run.idle = np.inf, 0
+    # While nothing is gone, rounds that remove nothing come, too: methods tell time by them.
+    is_pruned = run.fraction_done or run.dropped.any()
+    n_rounds = len(run.shares) if is_pruned else 0
+    while run.done < n_rounds and _is_reached(run, run.done + 1):
+        run.done += 1
+
+
+def _fraction(run, done):
+    """Share of the weights that is to be gone after `done` rounds."""
+    return run.shares[done - 1] * run.target
+
+
+def _is_reached(run, done):
+    """Whether what `done` rounds are to remove is gone already."""
+    if run.dropped.sum() < run.n_to_drop(run.shares[done - 1]):
+        return False
+    if run.target is None:
+        threshold, share = run.reached
+        return threshold == run.own_threshold and run.shares[done - 1] <= share
+    return _fraction(run, done) <= run.fraction_done
+
+
+def count_as_done(run, done):
+    """Note what the rounds up to number `done` were to remove."""
+    run.done = done
+    if run.target is None:
+        run.fraction_done = run.masks.sparsity
+        run.reached = run.own_threshold, run.shares[done - 1]
+    else:
+        # Where a round came for features alone, more weights have gone before.
+        run.fraction_done = max(run.fraction_done, _fraction(run, done))
+
+
+def needs_score(run, trigger):
+    """Whether the score of training is to be taken in the coming epoch."""
+    due = rounds_due(run, trigger, 1, 0.0, run.idle + 1)
+    return trigger.needs_score is not None or due > run.done
+
+
+def rounds_due(run, trigger, ahead, score, idle):
+    """Rounds that must be done `ahead` epochs from now, `idle` of them without progress."""
+    n_rounds = len(run.shares)
+    if run.done == n_rounds:
+        return n_rounds
+    reached, horizon, patience = run.epoch + ahead, run.horizon, np.inf
+    if not run.in_calls:
+        horizon = min(horizon, getattr(trigger, "horizon", np.inf))
+        patience = getattr(trigger, "patience", np.inf)
+    elif getattr(trigger, "n_samples", None) is not None:
+        reached = run.n_rows_seen + ahead * len(run.rows.training)
+        horizon = trigger.n_samples
+    due = trigger.rounds_due(run.done, n_rounds, reached, horizon, score)
+    return max(due, run.done + (idle >= patience))
+
+
+def count_epoch(run):
+    """Note that an epoch has ended, and whether it has brought the loss down."""
+    run.epoch += 1
+    if run.in_calls:
+        run.n_rows_seen += len(run.rows.training)
+    reached = _progress_of(run.net.history[-1])
+    improved = reached < run.best - TOL
+    run.best, run.idle = min(run.best, reached), 0 if improved else run.idle + 1
+
+
+def _progress_of(epoch):
+    """What is to fall: the negative score on validation rows, or the loss."""
+    if "valid_score" in epoch:
+        return -epoch["valid_score"]
+    return epoch.get("valid_loss", epoch.get("train_loss", np.inf))

@@ -1,0 +1,57 @@
+"""What must be so that a run can go on: each raises a ValueError that says what is not."""
+
+import numpy as np
+import torch
+
+
+def check_features(share, n_to_drop, n_features):
+    """Raise ValueError where no feature would be left."""
+    if share and n_to_drop >= n_features:
+        raise ValueError(
+            f"prune_features={share!r} must be at most {1 - 1 / n_features:.4g}, so "
+            f"that one of {n_features} features is left."
+        )
+
+
+def check_finite(run):
+    """Raise ValueError if training has diverged: no method can tell which weights matter."""
+    finite = all(_is_finite(layer.weight.detach()) for layer in run.layers)
+    loss = run.net.history[-1].get("train_loss") if run.net.history else None
+    if not finite or (loss is not None and not np.isfinite(loss)):
+        raise ValueError(
+            f"Training has diverged by epoch {run.epoch}: weights or loss are not finite, so "
+            "that nothing can be pruned. The input data may contain large values and need to "
+            "be preprocessed, or the learning rate is too high."
+        )
+
+
+def check_own_weights(run):
+    """Raise ValueError for a layer that computes its weight from other parameters."""
+    for layer in run.layers:
+        if "weight" not in dict(layer.named_parameters(recurse=False)):
+            raise ValueError(
+                f"method={run.label} sets weights, which those of "
+                f"{name_of(layer, run.net.module_)!r} cannot be: this layer computes them from "
+                "other parameters."
+            )
+
+
+def check_unlabeled_are_used(run, probes):
+    """Raise ValueError if unlabelled rows were given and none of the probes looks at them."""
+    if run.rows.unlabeled is not None and not any(probe.reads_rows for probe in probes):
+        raise ValueError(
+            f"method={run.label} does not count who fires, so that unlabeled rows "
+            "(X_unlabeled of fit, unlabeled of Pruner) must be None."
+        )
+
+
+def name_of(layer, module):
+    """Name that a layer has in a module."""
+    return {part: name for name, part in module.named_modules()}[layer]
+
+
+def _is_finite(tensor):
+    if tensor.is_cpu and tensor.dtype in (torch.float32, torch.float64):
+        # It takes a tenth of torch's time.
+        return np.isfinite(tensor.numpy()).all()
+    return tensor.isfinite().all()
