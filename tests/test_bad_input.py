@@ -177,11 +177,15 @@ def test_the_highest_reachable_fraction_that_is_named_can_be_reached():
 @pytest.mark.parametrize(
     ("trigger", "message"),
     [
-        (EpochTrigger(0.5, 0.2), "start=0.5 and stop=0.2 of EpochTrigger must satisfy 0 <= start"),
-        (EpochTrigger(-1, 0.2), "start=-1 and stop=0.2"),
-        (EpochTrigger("a", 0.1), "start='a' and stop=0.1 of EpochTrigger must satisfy"),
-        (AccuracyTrigger(0.9, 1.2), "start=0.9 and stop=1.2 of AccuracyTrigger"),
-        (AccuracyTrigger(0.9, None), "start=0.9 and stop=None"),
+        (EpochTrigger(0.5, 0.2), r"stop=0.2 of EpochTrigger must be a float in the range \[0.5, 1"),
+        (
+            EpochTrigger(-1, 0.2),
+            r"start=-1 of EpochTrigger must be a float in the range \[0.0, 1.0\]",
+        ),
+        (EpochTrigger("a", 0.1), "start='a' of EpochTrigger must be a float"),
+        (AccuracyTrigger(0.9, 1.2), "stop=1.2 of AccuracyTrigger"),
+        (EpochTrigger(True, 1), "start=True of EpochTrigger"),
+        (AccuracyTrigger(0.9, None), "stop=None of AccuracyTrigger"),
     ],
 )
 def test_bad_triggers(trigger, message):
@@ -189,9 +193,9 @@ def test_bad_triggers(trigger, message):
         PrunedMLPClassifier((4,), trigger=trigger).fit(X, y)
 
 
-@pytest.mark.parametrize("ratio", [0, "a", np.inf, np.nan, -0.5])
+@pytest.mark.parametrize("ratio", [0, "a", np.inf, np.nan, -0.5, True])
 def test_bad_ratios(ratio):
-    with pytest.raises(ValueError, match=f"ratio={ratio!r} must be a positive number"):
+    with pytest.raises(ValueError, match=rf"ratio={ratio!r} of Geometric must be .* \(0.0, inf\)"):
         PrunedMLPClassifier((4,), method=Magnitude(schedule=Geometric(ratio))).fit(X, y)
 
 

@@ -160,7 +160,7 @@ def test_neurons_are_those_that_sklearn_chooses():
 
 @pytest.mark.parametrize("n_rows", [0, -1, 2.0, True, None, "all"])
 def test_wrong_options_are_refused(n_rows):
-    with pytest.raises(ValueError, match=r"n_rows=.* of Lasso must be an integer of at least 1"):
+    with pytest.raises(ValueError, match=r"n_rows=.* of Lasso must be an int in the range \[1"):
         Lasso(n_rows=n_rows).validated()
 
 

@@ -373,7 +373,9 @@ def test_all_of_a_foreign_net_is_rewound(rewind_epoch):
 
 @pytest.mark.parametrize("epoch", [-1, 1.5, True, "early", None])
 def test_epochs_that_are_none(epoch):
-    with pytest.raises(ValueError, match="rewind_epoch=.* of LotteryTicket must be an integer"):
+    with pytest.raises(
+        ValueError, match="rewind_epoch=.* of LotteryTicket must be an int in the range"
+    ):
         LotteryTicket(rewind_epoch=epoch).validated()
 
 

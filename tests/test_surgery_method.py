@@ -282,7 +282,7 @@ def test_convolutions_and_layers_that_compute_their_weights():
     "options", [{"c": "1"}, {"c": np.nan}, {"gamma": -1}, {"gamma": None}, {"power": True}]
 )
 def test_options_are_checked(options):
-    with pytest.raises(ValueError, match=f"{next(iter(options))}=.* of Surgery must be a number"):
+    with pytest.raises(ValueError, match=f"{next(iter(options))}=.* of Surgery must be a float"):
         Surgery(**options).validated()
 
 

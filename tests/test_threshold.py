@@ -97,7 +97,9 @@ def test_same_quality_twice_takes_little_more():
 
 @pytest.mark.parametrize("quality", [0, -1, True, np.nan, np.inf, "1"])
 def test_quality_is_checked(quality):
-    with pytest.raises(ValueError, match=r"quality=.* of Threshold must be a positive number"):
+    with pytest.raises(
+        ValueError, match=r"quality=.* of Threshold must be .* \(0.0, inf\) or None"
+    ):
         Threshold(quality).validated()
 
 

@@ -1,12 +1,11 @@
 """Methods that score weights, and remove those with the lowest scores."""
 
 import math
-from collections.abc import Hashable
 from inspect import signature
-from numbers import Integral
 
 import numpy as np
 
+from skactprune._options import COUNT, check_options
 from skactprune.pruning.blocks import is_shape, tiles
 from skactprune.pruning.method import Method
 from skactprune.pruning.schedules import cumulative_shares
@@ -113,23 +112,18 @@ class ScoredMethod(Method):
         """Return self after checking the options; see `Method.validated`."""
         cumulative_shares(self.schedule, 1)
         if not is_shape(self.granularity):
-            self.check_option("granularity", self.granularities)
+            check_options(self, granularity=self.granularities)
         if self.granularity == "auto" and self.own_threshold is not None:
             raise ValueError(
                 f"granularity='auto' of {type(self).__name__} is for a prune_fraction, not for "
                 f"{self.own_threshold}; take 'neuron', 'weight' or 'block'."
             )
-        self.check_option("scope", SCOPES)
-        self.check_option("regrow", (True, False))
+        check_options(self, scope=SCOPES, regrow=(True, False))
         return self
 
     def check_option(self, name, allowed):
         """Raise ValueError if an option has none of the allowed values."""
-        value = getattr(self, name)
-        if not (isinstance(value, Hashable) and value in allowed):
-            raise ValueError(
-                f"{name}={value!r} of {type(self).__name__} must be one of {list(allowed)}."
-            )
+        check_options(self, **{name: allowed})
 
     def weight_scores(self, run):
         """Scores of single weights, for narrow layers of which neurons are to stay.
@@ -419,7 +413,7 @@ class CountingMethod(ScoredMethod):
 
     def validated(self):
         """Return self after checking the options; see `Method.validated`."""
-        self.check_option("reset_counts", (True, False))
+        check_options(self, reset_counts=(True, False))
         return super().validated()
 
     def begin(self, run):
@@ -481,13 +475,7 @@ class OnSample(BeforeTraining):
 
     def validated(self):
         """Return self after checking the options; see `Method.validated`."""
-        n_rows = self.n_rows
-        whole = isinstance(n_rows, Integral) and not isinstance(n_rows, bool)
-        if n_rows is not None and not (whole and n_rows >= 1):
-            raise ValueError(
-                f"n_rows={n_rows!r} of {type(self).__name__} must be None or an integer of at "
-                "least 1."
-            )
+        check_options(self, n_rows=(COUNT, None))
         return super().validated()
 
     def sample(self, run):

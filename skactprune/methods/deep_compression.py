@@ -1,9 +1,11 @@
 """Deep Compression: prune, then share weights (Han, Mao & Dally, ICLR 2016)."""
 
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
+from sklearn.utils._param_validation import Interval
 
+from skactprune._options import SHARE, check_options
 from skactprune.deploy.sharing import clustered, means_of
 from skactprune.methods.base import ScoredMethod
 from skactprune.nets.matrices import cut
@@ -62,11 +64,7 @@ class DeepCompression(ScoredMethod):
 
     def validated(self):
         """Return self after checking the options; see `Method.validated`."""
-        name, bits, retrain = type(self).__name__, self.bits, self.retrain
-        if not isinstance(bits, Integral) or isinstance(bits, bool) or not 1 <= bits <= 8:
-            raise ValueError(f"bits={bits!r} of {name} must be an integer from 1 to 8.")
-        if not isinstance(retrain, Real) or not 0 <= retrain <= 1:
-            raise ValueError(f"retrain={retrain!r} of {name} must be a number in [0, 1].")
+        check_options(self, bits=Interval(Integral, 1, 8, closed="both"), retrain=SHARE)
         return super().validated()
 
     def begin(self, run):

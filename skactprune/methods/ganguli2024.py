@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skactprune._options import check_options
 from skactprune.methods.base import ScoredMethod
 from skactprune.pruning.method import register
 from skactprune.pruning.selection import number_of
@@ -45,8 +46,7 @@ class Ganguli2024(ScoredMethod):
 
     def validated(self):
         """Return self after checking the options; see `Method.validated`."""
-        self.check_option("criterion", list(SCORES))
-        self.check_option("counting", ("training", "sample"))
+        check_options(self, criterion=list(SCORES), counting=("training", "sample"))
         return super().validated()
 
     def plan_features(self, run):

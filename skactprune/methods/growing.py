@@ -1,9 +1,12 @@
 """Growing by structured continuous sparsification (Yuan, Savarese & Maire, ICLR 2021)."""
 
 import math
+from numbers import Real
 
 import numpy as np
+from sklearn.utils._param_validation import Interval
 
+from skactprune._options import FRACTION, NOT_NEGATIVE, POSITIVE, check_options
 from skactprune.methods.trained import TrainedMethod, annealing
 from skactprune.pruning.method import register
 from skactprune.pruning.selection import number_of
@@ -87,12 +90,9 @@ class Growing(TrainedMethod):
 
     def validated(self):
         """Return self after checking the options; see `Method.validated`."""
-        self.check_number("seed_fraction", above=0, below=1)
-        self.check_number("sharpness", at_least=1)
-        self.check_number("strength", at_least=0)
-        self.check_number("rate", above=0)
-        if self.budget is not None:
-            self.check_number("budget", above=0, below=1)
+        check_options(self, seed_fraction=FRACTION, budget=(FRACTION, None))
+        check_options(self, sharpness=Interval(Real, 1, None, closed="left"))
+        check_options(self, strength=NOT_NEGATIVE, rate=POSITIVE)
         return super().validated()
 
     def probe(self):

@@ -2,6 +2,7 @@
 
 import math
 
+from skactprune._options import FRACTION, NOT_NEGATIVE, POSITIVE, check_options
 from skactprune.methods.trained import TrainedMethod, n_rows
 from skactprune.pruning.method import register
 
@@ -86,11 +87,8 @@ class L0(TrainedMethod):
 
     def validated(self):
         """Return self after checking the options; see `Method.validated`."""
-        self.check_number("strength", at_least=0)
-        self.check_number("drop_rate", above=0, below=1)
-        self.check_number("rate", above=0)
-        if self.threshold is not None:
-            self.check_number("threshold", above=0, below=1)
+        check_options(self, strength=NOT_NEGATIVE, rate=POSITIVE)
+        check_options(self, drop_rate=FRACTION, threshold=(FRACTION, None))
         return super().validated()
 
     def probe(self):

@@ -1,9 +1,8 @@
 """Channel pruning by LASSO and least squares (He, Zhang & Sun, ICCV 2017), for neurons."""
 
-from numbers import Integral
-
 import numpy as np
 
+from skactprune._options import COUNT, check_options
 from skactprune.methods.base import ScoredMethod
 from skactprune.pruning.method import register
 
@@ -54,11 +53,7 @@ class Lasso(ScoredMethod):
 
     def validated(self):
         """Return self after checking the options; see `Method.validated`."""
-        n_rows = self.n_rows
-        if not isinstance(n_rows, Integral) or isinstance(n_rows, bool) or n_rows < 1:
-            raise ValueError(
-                f"n_rows={n_rows!r} of {type(self).__name__} must be an integer of at least 1."
-            )
+        check_options(self, n_rows=COUNT)
         return super().validated()
 
     def begin(self, run):

@@ -1,7 +1,6 @@
 """Stabilised lottery tickets: rewinding to an early epoch (Frankle et al., 2019)."""
 
-from numbers import Real
-
+from skactprune._options import FRACTION, check_options
 from skactprune.methods.lottery_ticket import LotteryTicket, same_share
 from skactprune.pruning.method import register
 
@@ -58,12 +57,7 @@ class LateRewinding(LotteryTicket):
 
     def validated(self):
         """Return self after checking the options; see `Method.validated`."""
-        share = self.rewind_share
-        if not (isinstance(share, Real) and 0 < share < 1):
-            raise ValueError(
-                f"rewind_share={share!r} of {type(self).__name__} must be in (0, 1); "
-                "'lottery_ticket' goes back to the beginning, or to the end of a given epoch."
-            )
+        check_options(self, rewind_share=FRACTION)
         return super().validated()
 
     def is_time(self, run):

@@ -1,8 +1,8 @@
 """Lottery tickets: iterative magnitude pruning with rewinding (Frankle & Carbin, ICLR 2019)."""
 
 from functools import partial
-from numbers import Integral
 
+from skactprune._options import COUNT_OR_ZERO, check_options
 from skactprune.methods.base import ScoredMethod
 from skactprune.methods.scores import ScorePruning
 from skactprune.pruning.method import register
@@ -97,11 +97,7 @@ class LotteryTicket(ScoredMethod):
 
     def validated(self):
         """Return self after checking the options; see `Method.validated`."""
-        epoch = self.rewind_epoch
-        if not isinstance(epoch, Integral) or isinstance(epoch, bool) or epoch < 0:
-            raise ValueError(
-                f"rewind_epoch={epoch!r} of {type(self).__name__} must be an integer, 0 or more."
-            )
+        check_options(self, rewind_epoch=COUNT_OR_ZERO)
         ScorePruning(self.criterion).validated()
         return super().validated()
 

@@ -1,9 +1,8 @@
 """NISP: neuron importance score propagation (Yu et al., CVPR 2018)."""
 
-from numbers import Real
-
 import numpy as np
 
+from skactprune._options import SHARE, check_options
 from skactprune.methods.base import ScoredMethod
 from skactprune.pruning.method import register
 
@@ -66,9 +65,7 @@ class NISP(ScoredMethod):
 
     def validated(self):
         """Return self after checking the options; see `Method.validated`."""
-        alpha = self.alpha
-        if not (isinstance(alpha, Real) and not isinstance(alpha, bool) and 0 <= alpha <= 1):
-            raise ValueError(f"alpha={alpha!r} of {type(self).__name__} must be in [0, 1].")
+        check_options(self, alpha=SHARE)
         return super().validated()
 
     def begin(self, run):

@@ -1,10 +1,10 @@
 """RigL: sparse from the start, with masks that move (Evci et al., ICML 2020)."""
 
 import math
-from numbers import Integral, Real
 
 import numpy as np
 
+from skactprune._options import COUNT, FRACTION, POSITIVE_SHARE, check_options
 from skactprune.methods.base import ScoredMethod
 from skactprune.pruning.method import register
 from skactprune.pruning.paths import highest
@@ -77,18 +77,10 @@ class RigL(ScoredMethod):
 
     def validated(self):
         """Return self after checking the options; see `Method.validated`."""
-        self.check_option("distribution", list(DISTRIBUTIONS))
-        every, dropped, stop = self.update_every, self.drop_fraction, self.stop
-        integer = isinstance(every, Integral) and not isinstance(every, bool)
-        self._check("update_every", integer and every >= 1, "a positive integer")
-        self._check("drop_fraction", isinstance(dropped, Real) and 0 < dropped < 1, "in (0, 1)")
-        self._check("stop", isinstance(stop, Real) and 0 < stop <= 1, "in (0, 1]")
+        names = list(DISTRIBUTIONS)
+        check_options(self, distribution=names, update_every=COUNT)
+        check_options(self, drop_fraction=FRACTION, stop=POSITIVE_SHARE)
         return super().validated()
-
-    def _check(self, name, is_allowed, allowed):
-        if not is_allowed:
-            value = getattr(self, name)
-            raise ValueError(f"{name}={value!r} of {type(self).__name__} must be {allowed}.")
 
     def plan_features(self, run):
         """Raise ValueError: masks that move bring features back."""

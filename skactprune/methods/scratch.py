@@ -5,6 +5,7 @@ import copy
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from skactprune._options import check_options
 from skactprune._warnings import warn
 from skactprune.pruning.method import METHODS, Method, get_method, register
 from skactprune.pruning.probes.base import Probe
@@ -90,10 +91,7 @@ class Scratch(Method):
             ) from error
         if isinstance(finder, Scratch):
             raise ValueError(f"finder={self.finder!r} must be another method than Scratch.")
-        if self.budget not in BUDGETS:
-            raise ValueError(
-                f"budget={self.budget!r} of {type(self).__name__} must be one of {list(BUDGETS)}."
-            )
+        check_options(self, budget=list(BUDGETS))
         return self
 
     def plan(self, run):

@@ -1,10 +1,10 @@
 """Sparse low rank factors of trained layers (Swaminathan et al., Neurocomputing 2020)."""
 
 import math
-from numbers import Integral, Real
 
 import numpy as np
 
+from skactprune._options import COUNT, SHARE, check_options
 from skactprune.nets.factors import Sparing
 from skactprune.pruning.method import Method, register
 from skactprune.pruning.schedules import cumulative_shares
@@ -72,18 +72,8 @@ class SLR(Method):
 
     def validated(self):
         """Return self after checking the options; see `Method.validated`."""
-        name, n_rows = type(self).__name__, self.n_rows
         cumulative_shares(self.schedule, 1)
-        if self.significance not in SIGNIFICANCE:
-            raise ValueError(
-                f"significance={self.significance!r} of {name} must be one of {SIGNIFICANCE}."
-            )
-        for option in ("low", "keep"):
-            value = getattr(self, option)
-            if not isinstance(value, Real) or not 0 <= value <= 1:
-                raise ValueError(f"{option}={value!r} of {name} must be a number in [0, 1].")
-        if not isinstance(n_rows, Integral) or isinstance(n_rows, bool) or n_rows < 1:
-            raise ValueError(f"n_rows={n_rows!r} of {name} must be an integer of at least 1.")
+        check_options(self, significance=SIGNIFICANCE, low=SHARE, keep=SHARE, n_rows=COUNT)
         return self
 
     def plan(self, run):

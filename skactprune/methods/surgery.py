@@ -1,10 +1,8 @@
 """Dynamic network surgery: pruning with splicing (Guo, Yao & Chen, NIPS 2016)."""
 
-import math
-from numbers import Real
-
 import numpy as np
 
+from skactprune._options import FINITE, NOT_NEGATIVE, check_options
 from skactprune.methods.base import ScoredMethod
 from skactprune.nets.matrices import cut
 from skactprune.pruning.method import register
@@ -75,14 +73,7 @@ class Surgery(ScoredMethod):
 
     def validated(self):
         """Return self after checking the options; see `Method.validated`."""
-        for name in ("c", "gamma", "power"):
-            value = getattr(self, name)
-            if name == "c" and value is None:
-                continue
-            is_number = isinstance(value, Real) and not isinstance(value, bool)
-            if not (is_number and math.isfinite(value) and (name == "c" or value >= 0)):
-                allowed = "a number or None" if name == "c" else "a number, 0 or more"
-                raise ValueError(f"{name}={value!r} of {type(self).__name__} must be {allowed}.")
+        check_options(self, c=(FINITE, None), gamma=NOT_NEGATIVE, power=NOT_NEGATIVE)
         return super().validated()
 
     def plan_features(self, run):

@@ -1,10 +1,10 @@
 """SVD training: singular values are trained to vanish (Yang et al., CVPR workshops 2020)."""
 
 import math
-from numbers import Real
 
 import numpy as np
 
+from skactprune._options import FRACTION, NOT_NEGATIVE, check_options
 from skactprune.nets.factors import Sparing, SparseFactors, halves_of_svd
 from skactprune.pruning.method import Method, register
 from skactprune.pruning.schedules import cumulative_shares
@@ -79,19 +79,9 @@ class SVDTraining(Method):
 
     def validated(self):
         """Return self after checking the options; see `Method.validated`."""
-        name = type(self).__name__
         cumulative_shares(self.schedule, 1)
-        if self.sparsity not in SPARSITIES:
-            raise ValueError(f"sparsity={self.sparsity!r} of {name} must be one of {SPARSITIES}.")
-        for option in ("strength", "orthogonality"):
-            value = getattr(self, option)
-            if not isinstance(value, Real) or not 0 <= value < math.inf:
-                raise ValueError(
-                    f"{option}={value!r} of {name} must be a finite number, 0 or more."
-                )
-        energy = self.energy
-        if energy is not None and not (isinstance(energy, Real) and 0 < energy < 1):
-            raise ValueError(f"energy={energy!r} of {name} must be a number in (0, 1), or None.")
+        check_options(self, sparsity=SPARSITIES, energy=(FRACTION, None))
+        check_options(self, strength=NOT_NEGATIVE, orthogonality=NOT_NEGATIVE)
         return self
 
     def plan(self, run):

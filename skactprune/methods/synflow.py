@@ -1,7 +1,6 @@
 """SynFlow: pruning before training, without data (Tanaka, Kunin, Yamins & Ganguli, 2020)."""
 
-from numbers import Integral
-
+from skactprune._options import COUNT, check_options
 from skactprune.methods.base import BeforeTraining
 from skactprune.pruning.method import register
 
@@ -55,11 +54,7 @@ class SynFlow(BeforeTraining):
 
     def validated(self):
         """Return self after checking the options; see `Method.validated`."""
-        n_rounds = self.n_rounds
-        if not isinstance(n_rounds, Integral) or isinstance(n_rounds, bool) or n_rounds < 1:
-            raise ValueError(
-                f"n_rounds={n_rounds!r} of {type(self).__name__} must be a positive integer."
-            )
+        check_options(self, n_rounds=COUNT)
         return super().validated()
 
     def round(self, run, share):

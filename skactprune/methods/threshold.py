@@ -1,10 +1,10 @@
 """Pruning below a threshold for each layer (Han et al., NIPS 2015)."""
 
 import math
-from numbers import Real
 
 import numpy as np
 
+from skactprune._options import POSITIVE, check_options
 from skactprune.methods.base import ScoredMethod
 from skactprune.pruning.method import register
 
@@ -56,12 +56,7 @@ class Threshold(ScoredMethod):
 
     def validated(self):
         """Return self after checking the options; see `Method.validated`."""
-        quality = self.quality
-        is_number = isinstance(quality, Real) and not isinstance(quality, bool)
-        if quality is not None and not (is_number and 0 < quality < math.inf):
-            raise ValueError(
-                f"quality={quality!r} of {type(self).__name__} must be a positive number or None."
-            )
+        check_options(self, quality=(POSITIVE, None))
         return super().validated()
 
     def scores(self, run):

@@ -1,7 +1,5 @@
 """Methods that train something besides the weights, which says what is to go."""
 
-from numbers import Real
-
 from skactprune.methods.base import ScoredMethod
 
 
@@ -24,18 +22,6 @@ class TrainedMethod(ScoredMethod):
     def penalty(self, run):
         """What is added to the mean loss of a batch, a scalar tensor."""
         raise NotImplementedError(f"{type(self).__name__} must define penalty(run).")
-
-    def check_number(self, name, *, above=None, at_least=None, below=float("inf")):
-        """Raise ValueError if an option is no number in a range."""
-        value = getattr(self, name)
-        low = above if at_least is None else at_least
-        number = isinstance(value, Real) and not isinstance(value, bool)
-        if not (number and low <= value < below and value != above):
-            bounds = f"{'greater than' if at_least is None else 'at least'} {low}"
-            bounds += "" if below == float("inf") else f" and below {below}"
-            raise ValueError(
-                f"{name}={value!r} of {type(self).__name__} must be a finite number {bounds}."
-            )
 
     def begin(self, run):
         """Train from now on, or go on with it, unless all is gone that is asked for."""

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skactprune._options import FINITE, NOT_NEGATIVE, POSITIVE, check_options
 from skactprune.methods.trained import TrainedMethod, annealing, n_rows
 from skactprune.pruning.method import register
 
@@ -83,11 +84,8 @@ class VariationalDropout(TrainedMethod):
 
     def validated(self):
         """Return self after checking the options; see `Method.validated`."""
-        self.check_number("log_variance", above=-float("inf"))
-        self.check_number("rate", above=0)
-        self.check_number("strength", at_least=0)
-        if self.threshold is not None:
-            self.check_number("threshold", above=0)
+        check_options(self, log_variance=FINITE, rate=POSITIVE, strength=NOT_NEGATIVE)
+        check_options(self, threshold=(POSITIVE, None))
         return super().validated()
 
     def probe(self):

@@ -243,7 +243,7 @@ class Pruner(TakesNames, Callback):
         """Epochs to come until the next round, at the latest; `most` where none comes in these."""
         run = self.run_
         ahead = range(1, most) if self.n_rounds_left else ()
-        due = (n for n in ahead if run.rounds_due(self.trigger_, n, 0.0, 0) > run.done)
+        due = (n for n in ahead if rounds_due(run, self.trigger_, n, 0.0, 0) > run.done)
         return next(due, most)
 
     # -- schedule ---------------------------------------------------------------------------

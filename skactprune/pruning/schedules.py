@@ -1,10 +1,9 @@
 """How much: the share of `prune_fraction` that is gone after each round."""
 
-from numbers import Real
-
 from sklearn.base import BaseEstimator
 
 from skactprune._html import LinksToDocs
+from skactprune._options import POSITIVE, check_options
 from skactprune._register import Register
 
 SCHEDULES = Register("schedule")
@@ -29,8 +28,7 @@ class Geometric(LinksToDocs, BaseEstimator):
 
     def __call__(self, done, n_rounds):
         """Share that is gone after `done` of `n_rounds` rounds."""
-        if not (isinstance(self.ratio, Real) and 0 < self.ratio < float("inf")):
-            raise ValueError(f"ratio={self.ratio!r} must be a positive number.")
+        check_options(self, ratio=POSITIVE)
         ratio = float(self.ratio)
         if ratio == 1:
             return done / n_rounds

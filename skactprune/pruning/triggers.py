@@ -1,10 +1,12 @@
 """When: after which epochs the rounds are done."""
 
-from numbers import Integral, Real
+from numbers import Real
 
 from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import Interval
 
 from skactprune._html import LinksToDocs
+from skactprune._options import COUNT, SHARE, check_options
 from skactprune._register import Register
 
 TRIGGERS = Register("trigger")
@@ -25,13 +27,8 @@ class _BetweenTwoShares(LinksToDocs, BaseEstimator):
         ValueError
             Naming the parameters, their values and what is allowed.
         """
-        start, stop = self.start, self.stop
-        numbers = isinstance(start, Real) and isinstance(stop, Real)
-        if not (numbers and 0 <= start <= stop <= 1):
-            raise ValueError(
-                f"start={start!r} and stop={stop!r} of {type(self).__name__} must satisfy "
-                "0 <= start <= stop <= 1."
-            )
+        check_options(self, start=SHARE)
+        check_options(self, stop=Interval(Real, self.start, 1, closed="both"))
         return self
 
 
@@ -105,13 +102,7 @@ class ProgressTrigger(EpochTrigger):
 
     def validated(self):
         """Return self after checking the parameters; see `EpochTrigger`."""
-        for name in ("horizon", "patience", "n_samples"):
-            value, may_be = getattr(self, name), " or None" if name == "n_samples" else ""
-            is_number = isinstance(value, Integral) and not isinstance(value, bool) and value > 0
-            if not (is_number or (value is None and may_be)):
-                raise ValueError(
-                    f"{name}={value!r} of {type(self).__name__} must be a positive integer{may_be}."
-                )
+        check_options(self, horizon=COUNT, patience=COUNT, n_samples=(COUNT, None))
         return super().validated()
 
 
