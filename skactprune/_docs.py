@@ -1,7 +1,7 @@
 """Documentation that classes share with their bases."""
 
 import re
-from inspect import cleandoc
+from inspect import cleandoc, isclass, signature
 
 SHARED = re.compile(r"^\{([\w, ]+)\}$", re.MULTILINE)
 
@@ -13,8 +13,8 @@ def shares_docs(cls):
     ----------
     cls : type
         In the sections of its docstring, and of those of its methods, a line such as
-        ``{alpha, tol}`` stands for these entries. What arguments of `fit` mean, the docstring of
-        `_fit` of the bases says.
+        ``{alpha, tol}`` stands for these entries, with the defaults that the class itself has. What
+        arguments of `fit` mean, the docstring of `_fit` of the bases says.
 
     Returns
     -------
@@ -22,24 +22,39 @@ def shares_docs(cls):
         The class itself.
     """
     bases = cls.__mro__[:0:-1]
-    methods = [method for method in vars(cls).values() if callable(method)]
-    for described, sources in ((cls, bases), *((m, _fits_of(bases)) for m in methods)):
-        if described.__doc__ is not None:
-            known = {}
-            for source in sources:
-                known |= _entries(cleandoc(source.__doc__ or ""))
-            described.__doc__ = _filled(cleandoc(described.__doc__), known)
+    _fill(cls, bases)
+    for method in vars(cls).values():
+        if callable(method):
+            _fill(method, _fits_of(bases))
     return cls
+
+
+def _fill(described, sources):
+    docstring = cleandoc(described.__doc__ or "")
+    if not SHARED.search(docstring):
+        return
+    known, defaults = {}, _defaults_of(described)
+    for source in sources:
+        before = _defaults_of(source)
+        for name, entry in _entries(cleandoc(source.__doc__ or "")).items():
+            default = defaults.get(name)
+            if default != before.get(name):
+                shown = repr(default).replace("'", '"')
+                entry = re.sub("default=.*", lambda _, shown=shown: f"default={shown}", entry)
+            known[name] = entry
+    described.__doc__ = SHARED.sub(
+        lambda names: "\n".join(known.get(name, f"{{{name}}}") for name in names[1].split(", ")),
+        docstring,
+    )
+
+
+def _defaults_of(described):
+    parameters = signature(described.__init__ if isclass(described) else described).parameters
+    return {name: parameter.default for name, parameter in parameters.items()}
 
 
 def _fits_of(bases):
     return [vars(base)["_fit"] for base in bases if "_fit" in vars(base)]
-
-
-def _filled(docstring, known):
-    return SHARED.sub(
-        lambda names: "\n".join(known[name] for name in names[1].split(", ")), docstring
-    )
 
 
 def _entries(docstring):

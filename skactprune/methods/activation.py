@@ -13,11 +13,7 @@ class Activation(CountingMethod):
 
     Parameters
     ----------
-    {granularity}
-    {scope}
-    {schedule}
-    {regrow}
-    {reset_counts}
+    {granularity, scope, schedule, regrow, reset_counts}
 
     References
     ----------

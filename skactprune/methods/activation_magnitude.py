@@ -12,11 +12,7 @@ class ActivationMagnitude(CountingMethod):
 
     Parameters
     ----------
-    {granularity}
-    {scope}
-    {schedule}
-    {regrow}
-    {reset_counts}
+    {granularity, scope, schedule, regrow, reset_counts}
 
     References
     ----------

@@ -18,9 +18,7 @@ class APoZ(ScoredMethod):
 
     Parameters
     ----------
-    {scope}
-    {schedule}
-    {regrow}
+    {scope, schedule, regrow}
 
     Raises
     ------

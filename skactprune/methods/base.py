@@ -1,10 +1,10 @@
 """Methods that score weights, and remove those with the lowest scores."""
 
 import math
-from inspect import signature
 
 import numpy as np
 
+from skactprune._docs import shares_docs
 from skactprune._options import COUNT, check_options
 from skactprune.pruning.blocks import is_shape, tiles
 from skactprune.pruning.method import Method
@@ -14,50 +14,6 @@ from skactprune.pruning.selection import GRANULARITIES, SCOPES, lowest_features,
 # A layer with so many neurons, or as many as the narrowest layer, outputs included, loses none with
 # "auto": one that is narrower has no room for what single weights could still tell.
 NARROW = 16
-OPTIONS = {
-    "granularity": """{"auto", "neuron", "weight", "block"} or (int, int)
-    What leaves together. "auto" is neurons, but single weights where layers have become narrow: 16
-    neurons of each stay, or as many as the narrowest has, the output layer included, if these are
-    more. The score of a neuron
-    is the mean over its incoming weights, that of a block over its weights. Blocks are tiles of so
-    many neurons and inputs, 4 by 4 for "block".""",
-    "scope": """{"layer", "global"}
-    The same share of every layer, or the lowest scores of all layers.""",
-    "schedule": """{"geometric", "cubic", "linear", "one_shot", "last"} or callable
-    Share of `prune_fraction` that is gone after each round.""",
-    "regrow": """bool
-    Whether pruned weights, set to zero, may be learned again. What is still zero goes first.""",
-    "n_rows": """int or None
-    Size of the sample of training rows, which is drawn at random, whatever the targets; all rows
-    for None, or where there are fewer.""",
-    "reset_counts": """bool
-    Whether counts restart after each round instead of running on through the fit.""",
-}
-
-
-def describe_options(cls):
-    """Describe the options that many methods have, once for all of them.
-
-    Parameters
-    ----------
-    cls : type
-        In its docstring, ``{granularity}`` and the like on a line of their own become the
-        description of that parameter, with the default that this class has.
-    """
-    if cls.__doc__ is None:
-        return
-    defaults = signature(cls.__init__).parameters
-    lines = []
-    for line in cls.__doc__.splitlines():
-        name = line.strip().strip("{}")
-        if line.strip() == f"{{{name}}}" and name in OPTIONS:
-            kind, *what = OPTIONS[name].splitlines()
-            default = repr(defaults[name].default).replace("'", '"')
-            lines.append(f"    {name} : {kind}, default={default}")
-            lines += [f"    {text}" for text in what]
-        else:
-            lines.append(line)
-    cls.__doc__ = "\n".join(lines)
 
 
 class ScoredMethod(Method):
@@ -65,10 +21,17 @@ class ScoredMethod(Method):
 
     Parameters
     ----------
-    {granularity}
-    {scope}
-    {schedule}
-    {regrow}
+    granularity : {"auto", "neuron", "weight", "block"} or (int, int), default="neuron"
+        What leaves together. "auto" is neurons, but single weights where layers have become
+        narrow: 16 neurons of each stay, or as many as the narrowest has, the output layer included,
+        if these are more. The score of a neuron is the mean over its incoming weights, that of a
+        block over its weights. Blocks are tiles of so many neurons and inputs, 4 by 4 for "block".
+    scope : {"layer", "global"}, default="layer"
+        The same share of every layer, or the lowest scores of all layers.
+    schedule : {"geometric", "cubic", "linear", "one_shot", "last"} or callable, default="geometric"
+        Share of `prune_fraction` that is gone after each round.
+    regrow : bool, default=False
+        Whether pruned weights, set to zero, may be learned again. What is still zero goes first.
     """
 
     # What holds for a subclass that has no such parameter.
@@ -90,7 +53,7 @@ class ScoredMethod(Method):
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        describe_options(cls)
+        shares_docs(cls)
 
     def scores(self, run):
         """Scores of the hidden weights; low ones go first.
@@ -391,11 +354,9 @@ class CountingMethod(ScoredMethod):
 
     Parameters
     ----------
-    {granularity}
-    {scope}
-    {schedule}
-    {regrow}
-    {reset_counts}
+    {granularity, scope, schedule, regrow}
+    reset_counts : bool, default=False
+        Whether counts restart after each round instead of running on through the fit.
     """
 
     reset_counts = False
@@ -439,8 +400,7 @@ class BeforeTraining(ScoredMethod):
 
     Parameters
     ----------
-    {granularity}
-    {scope}
+    {granularity, scope}
     """
 
     when = "before training"
@@ -464,9 +424,10 @@ class OnSample(BeforeTraining):
 
     Parameters
     ----------
-    {n_rows}
-    {granularity}
-    {scope}
+    n_rows : int or None, default=100
+        Size of the sample of training rows, which is drawn at random, whatever the targets; all
+        rows for None, or where there are fewer.
+    {granularity, scope}
     """
 
     def __init__(self, n_rows=100, granularity="weight", scope="global"):
@@ -495,6 +456,3 @@ class OnSample(BeforeTraining):
         n_training = len(run.rows.training)
         n_rows = n_training if self.n_rows is None else min(self.n_rows, n_training)
         return run.random_state.choice(n_training, n_rows, replace=False)
-
-
-describe_options(ScoredMethod)

@@ -21,9 +21,7 @@ class Block(ScoredMethod):
     ----------
     block_shape : int or (int, int), default=4
         Neurons and inputs of a block; one number for both.
-    {scope}
-    {schedule}
-    {regrow}
+    {scope, schedule, regrow}
 
     Notes
     -----

@@ -34,8 +34,7 @@ class DeepCompression(ScoredMethod):
     retrain : float, default=0.5
         Share of the epochs after the last round, in [0, 1], before weights are shared. It is sooner
         where 10 epochs bring no progress, as `ProgressTrigger` sees it.
-    {scope}
-    {schedule}
+    {scope, schedule}
 
     Notes
     -----

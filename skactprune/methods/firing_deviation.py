@@ -18,11 +18,7 @@ class FiringDeviation(CountingMethod):
 
     Parameters
     ----------
-    {granularity}
-    {scope}
-    {schedule}
-    {regrow}
-    {reset_counts}
+    {granularity, scope, schedule, regrow, reset_counts}
     """
 
     def begin(self, run):

@@ -21,9 +21,7 @@ class GraSP(OnSample):
 
     Parameters
     ----------
-    {n_rows}
-    {granularity}
-    {scope}
+    {n_rows, granularity, scope}
 
     Raises
     ------

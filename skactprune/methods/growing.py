@@ -41,8 +41,7 @@ class Growing(TrainedMethod):
     budget : float or None, default=None
         In (0, 1): share of the hidden weights that is aimed at; the neurons with negative s leave,
         however many they are. `prune_fraction` must be None with it, and given without it.
-    {scope}
-    {schedule}
+    {scope, schedule}
 
     Notes
     -----

@@ -40,8 +40,7 @@ class L0(TrainedMethod):
     threshold : float or None, default=None
         In (0, 1): neurons whose gate, when the net predicts, is smaller leave. `prune_fraction`
         must be None with it, and given without it.
-    {scope}
-    {schedule}
+    {scope, schedule}
 
     Notes
     -----

@@ -16,9 +16,7 @@ class L1Neurons(ScoredMethod):
 
     Parameters
     ----------
-    {scope}
-    {schedule}
-    {regrow}
+    {scope, schedule, regrow}
 
     Notes
     -----

@@ -15,8 +15,7 @@ class LateRewinding(LotteryTicket):
 
     Parameters
     ----------
-    {granularity}
-    {scope}
+    {granularity, scope}
     schedule : {"geometric", "cubic", "linear", "one_shot"} or callable, default=same_share
         Share of `prune_fraction` that is gone after each round; see `LotteryTicket`.
     rewind_share : float, default=0.05

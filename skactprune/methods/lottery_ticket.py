@@ -41,8 +41,7 @@ class LotteryTicket(ScoredMethod):
 
     Parameters
     ----------
-    {granularity}
-    {scope}
+    {granularity, scope}
     schedule : {"geometric", "cubic", "linear", "one_shot"} or callable, default=same_share
         Share of `prune_fraction` that is gone after each round. With `same_share` each of n
         rounds removes the share ``1 - (1 - prune_fraction) ** (1 / n)`` of what is left.

@@ -12,10 +12,7 @@ class Magnitude(ScoredMethod):
 
     Parameters
     ----------
-    {granularity}
-    {scope}
-    {schedule}
-    {regrow}
+    {granularity, scope, schedule, regrow}
 
     References
     ----------

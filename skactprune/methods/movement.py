@@ -15,10 +15,7 @@ class Movement(ScoredMethod):
 
     Parameters
     ----------
-    {granularity}
-    {scope}
-    {schedule}
-    {regrow}
+    {granularity, scope, schedule, regrow}
 
     Notes
     -----

@@ -10,10 +10,7 @@ class Random(ScoredMethod):
 
     Parameters
     ----------
-    {granularity}
-    {scope}
-    {schedule}
-    {regrow}
+    {granularity, scope, schedule, regrow}
     """
 
     def scores(self, run):

@@ -48,11 +48,7 @@ class ScorePruning(CountingMethod):
         function of a `skactprune.methods.LayerState` that returns scores of shape (n_out, n_in), or
         (n_out, 1) for scores of neurons. Low scores go first. Those of weights that are left must
         be finite.
-    {granularity}
-    {scope}
-    {schedule}
-    {regrow}
-    {reset_counts}
+    {granularity, scope, schedule, regrow, reset_counts}
     """
 
     criterion = "activation"

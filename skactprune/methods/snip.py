@@ -20,9 +20,7 @@ class SNIP(OnSample):
 
     Parameters
     ----------
-    {n_rows}
-    {granularity}
-    {scope}
+    {n_rows, granularity, scope}
 
     Notes
     -----

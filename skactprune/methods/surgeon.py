@@ -57,8 +57,7 @@ class ActivationSurgeon(CountingMethod):
     scope : {"layer", "global"}, default="global"
         The same share of every layer, or the lowest scores of all layers; the cost of a neuron
         is then that for each weight that leaves with it. So narrow layers keep what they need.
-    {schedule}
-    {reset_counts}
+    {schedule, reset_counts}
 
     Notes
     -----

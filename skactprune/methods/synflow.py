@@ -23,8 +23,7 @@ class SynFlow(BeforeTraining):
     ----------
     n_rounds : int, default=100
         Rounds, at least 1; in one round, layers may be cut down to a single path.
-    {granularity}
-    {scope}
+    {granularity, scope}
 
     Raises
     ------

@@ -24,8 +24,7 @@ class Threshold(ScoredMethod):
     quality : float or None, default=None
         Positive, and the same for all layers. `prune_fraction` must be None with it, and given
         without it.
-    {granularity}
-    {schedule}
+    {granularity, schedule}
 
     Notes
     -----

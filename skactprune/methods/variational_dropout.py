@@ -38,9 +38,7 @@ class VariationalDropout(TrainedMethod):
     threshold : float or None, default=None
         Positive: weights of a larger log alpha leave, 3 in the paper. `prune_fraction` must be None
         with it, and given without it.
-    {granularity}
-    {scope}
-    {schedule}
+    {granularity, scope, schedule}
 
     Notes
     -----

@@ -21,8 +21,7 @@ class Wanda(ScoredMethod):
 
     Parameters
     ----------
-    {schedule}
-    {regrow}
+    {schedule, regrow}
 
     Notes
     -----
