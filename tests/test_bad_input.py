@@ -177,7 +177,7 @@ def test_the_highest_reachable_fraction_that_is_named_can_be_reached():
 @pytest.mark.parametrize(
     ("trigger", "message"),
     [
-        (EpochTrigger(0.5, 0.2), r"stop=0.2 of EpochTrigger must be a float in the range \[0.5, 1"),
+        (EpochTrigger(0.5, 0.2), "start=0.5 and stop=0.2 of EpochTrigger must satisfy 0 <= start"),
         (
             EpochTrigger(-1, 0.2),
             r"start=-1 of EpochTrigger must be a float in the range \[0.0, 1.0\]",

@@ -157,7 +157,7 @@ def test_calls_of_partial_fit_are_counted_and_nothing_else():
             r"patience=0 of ProgressTrigger must be an int in the range \[1",
         ),
         (ProgressTrigger(horizon=2.5), "horizon=2.5 of ProgressTrigger must be an int"),
-        (ProgressTrigger(0.5, 0.1), "stop=0.1 of ProgressTrigger"),
+        (ProgressTrigger(0.5, 0.1), "start=0.5 and stop=0.1 of ProgressTrigger"),
     ],
 )
 def test_bad_options(trigger, message):

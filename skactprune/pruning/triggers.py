@@ -1,9 +1,6 @@
 """When: after which epochs the rounds are done."""
 
-from numbers import Real
-
 from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import Interval
 
 from skactprune._html import LinksToDocs
 from skactprune._options import COUNT, SHARE, check_options
@@ -27,8 +24,12 @@ class _BetweenTwoShares(LinksToDocs, BaseEstimator):
         ValueError
             Naming the parameters, their values and what is allowed.
         """
-        check_options(self, start=SHARE)
-        check_options(self, stop=Interval(Real, self.start, 1, closed="both"))
+        check_options(self, start=SHARE, stop=SHARE)
+        if self.start > self.stop:
+            raise ValueError(
+                f"start={self.start!r} and stop={self.stop!r} of {type(self).__name__} must "
+                "satisfy 0 <= start <= stop <= 1."
+            )
         return self
 
 
