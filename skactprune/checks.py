@@ -3,6 +3,7 @@
 import copy
 import pickle
 import warnings
+from inspect import cleandoc
 
 import numpy as np
 from sklearn.base import clone
@@ -139,10 +140,10 @@ def bits(clf):
 def check_is_described(method):
     """The class has a docstring that describes every parameter, and says what goes and when."""
     method = get_method(method)
-    described = type(method).__doc__ or ""
-    assert described.strip(), f"{type(method).__name__} has no docstring"
+    described = cleandoc(type(method).__doc__ or "")
+    assert described, f"{type(method).__name__} has no docstring"
     for name in method.get_params(deep=False):
-        assert f"    {name} : " in described, f"{name} is not described"
+        assert f"\n{name} : " in described, f"{name} is not described"
     assert method.when in WHEN, f"when={method.when!r} is none of {WHEN}"
     assert method.removes.isalpha(), f"removes={method.removes!r} is not one word"
 
