@@ -108,11 +108,10 @@ def global_state():
 def on_cluster():
     cluster = LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None)
     with cluster, Client(cluster):
-        return grid(lambda: parallel_config(backend="dask"))
+        return grid(lambda: parallel_config("dask", inner_max_num_threads=1))
 
 
 if __name__ == "__main__":
-    # Workers of a cluster have one thread by themselves.
     found = {"dask": on_cluster()}
     torch.set_num_threads(1)
     before = global_state()
