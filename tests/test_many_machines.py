@@ -106,12 +106,14 @@ def global_state():
 
 
 def on_cluster():
-    cluster = LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None)
+    # With one thread in all, nothing would be sent.
+    cluster = LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=None)
     with cluster, Client(cluster):
-        return grid(lambda: parallel_config("dask", inner_max_num_threads=1))
+        return grid(lambda: parallel_config(backend="dask"))
 
 
 if __name__ == "__main__":
+    # In workers of a cluster, a BLAS has one thread by itself.
     found = {"dask": on_cluster()}
     torch.set_num_threads(1)
     before = global_state()
