@@ -109,6 +109,9 @@ def make(kind, method="activation_surgeon", *callbacks, optimizer=None, trigger=
     optimizer = optimizer or NETS.get(kind, "Adam")
     # What leaves in the end is tested in test_conv_chain.py.
     pruner = Pruner(method, FRACTION, n_prune_rounds=2, random_state=0, trigger=trigger, cut=False)
+    if method == "synflow":
+        # A hundred passes are for its own tests.
+        pruner.set_params(method=METHODS.look_up(method)(n_rounds=5))
     cls = NeuralNetRegressor if kind is Regression else NeuralNetClassifier
     criterion = {} if kind is Regression else {"criterion": nn.CrossEntropyLoss}
     defaults = {"max_epochs": 3, "batch_size": 30, "train_split": None, "verbose": 0}
@@ -477,7 +480,7 @@ def test_masks_hold_in_the_best_weights_that_are_brought_back(method, restoring,
             loss = net.history[-1, "train_loss"]
             kept[len(net.history)] = loss, copy.deepcopy(net.module_.state_dict())
 
-    net = make(Conv, method, ("restoring", restoring(tmp_path)), ("keep", Keep()), max_epochs=10)
+    net = make(Conv, method, ("restoring", restoring(tmp_path)), ("keep", Keep()), max_epochs=7)
     # In the end, it gets worse.
     net.set_params(callbacks=[*net.callbacks, ("worse", LRScheduler("ExponentialLR", gamma=2.0))])
     if first:
