@@ -23,6 +23,8 @@ REFUSED = {
     "scratch": "how all weights are drawn",
     "small_dense": "which layer feeds which",
 }
+# A hundred passes are for its own tests.
+QUICK = {"synflow": {"n_rounds": 5}}
 FRACTION = 0.6
 
 
@@ -109,9 +111,8 @@ def make(kind, method="activation_surgeon", *callbacks, optimizer=None, trigger=
     optimizer = optimizer or NETS.get(kind, "Adam")
     # What leaves in the end is tested in test_conv_chain.py.
     pruner = Pruner(method, FRACTION, n_prune_rounds=2, random_state=0, trigger=trigger, cut=False)
-    if method == "synflow":
-        # A hundred passes are for its own tests.
-        pruner.set_params(method=METHODS.look_up(method)(n_rounds=5))
+    if method in QUICK:
+        pruner.set_params(method=METHODS.look_up(method)(**QUICK[method]))
     cls = NeuralNetRegressor if kind is Regression else NeuralNetClassifier
     criterion = {} if kind is Regression else {"criterion": nn.CrossEntropyLoss}
     defaults = {"max_epochs": 3, "batch_size": 30, "train_split": None, "verbose": 0}
@@ -178,7 +179,7 @@ def watched(method):
             n_seen.append(1)
             return found
 
-    return Watched(), n_seen
+    return Watched(**QUICK.get(method, {})), n_seen
 
 
 @pytest.mark.parametrize("method", [m for m in METHODS if hasattr(METHODS.make(m), "scores")])

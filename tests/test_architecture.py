@@ -1,6 +1,7 @@
 """Imports run one way, from what users hold down to what knows least; there is no circle."""
 
 import ast
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -33,6 +34,7 @@ def name_of(path):
 FILES = {name_of(path): path for path in sorted(ROOT.rglob("*.py"))}
 
 
+@cache
 def imported(name):
     """Files of the package that a file imports, in functions, too."""
     found = set()
