@@ -5,9 +5,50 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from skactprune.methods import METHODS
+
 EXAMPLES = sorted((Path(__file__).parents[1] / "docs" / "examples").glob("plot_*.py"))
 # What makes a script quick enough for a test, by its name.
 QUICKER = {
+    "plot_cnn_channels": {"max_epochs=15": "max_epochs=6", "batch_size=64": "batch_size=256"},
+    "plot_early_stopping": {"MAX_ITER = 150": "MAX_ITER = 25"},
+    "plot_feature_selection": {
+        "[0.5, 0.7, 0.8, 0.9]": "[0.5, 0.9]",
+        '"tol": 0.001': '"tol": 0.1',
+        "(100,)": "(40,)",
+    },
+    "plot_inverse_transform": {
+        "sizes = [2, 9, 18]": "sizes = [2, 9]",
+        "tol=0.001": "tol=0.2",
+        "(100,)": "(40,)",
+        "range(10)": "range(2)",
+    },
+    "plot_mlp_classifier": {
+        '"max_iter": 100': '"max_iter": 10',
+        "range(5)": "range(2)",
+        "(100, 100)": "(30, 20)",
+    },
+    "plot_multilabel": {
+        "N_SHEETS, SHIFT = 4000, 3": "N_SHEETS, SHIFT = 600, 3",
+        "tol=0.001": "tol=0.1",
+    },
+    "plot_own_method": {
+        "max_iter=60": "max_iter=8",
+        "[0.6, 0.8, 0.9, 0.95]": "[0.6, 0.9]",
+        "n_seeds = 4": "n_seeds = 2",
+    },
+    "plot_pruning_path": {
+        "max_iter=40": "max_iter=5",
+        "cv=5": "cv=2, n_epochs=2, fractions=[0.5, 0.8]",
+    },
+    "plot_quantiles": {"KFold(5": "KFold(2", "(50,)": "(20,), tol=0.1, n_prune_rounds=1"},
+    "plot_storages": {"(100, 100)": "(40, 30)", "tol=0.001": "tol=0.05"},
+    "plot_two_components": {
+        "(100,)": "(40,)",
+        "tol=0.001": "tol=0.2",
+        "stratify=y": "test_size=60, stratify=y",
+    },
+    "plot_unlabeled": {"[50, 100, 200, 400]": "[50, 100]", "n_draws = 8": "n_draws = 2"},
     "plot_optuna": {
         "max_iter=40": "max_iter=12",
         "WARMUP = 5": "WARMUP = 2",
@@ -68,10 +109,12 @@ def run(path):
 
 @pytest.mark.filterwarnings("ignore:FigureCanvasAgg is non-interactive")
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_an_example_runs(path, pyplot, capsys):
+def test_an_example_runs(path, pyplot, capsys, monkeypatch):
     assert path.read_text(encoding="utf-8").startswith('"""\n===')
     if path.stem in NEEDS:
         pytest.importorskip(NEEDS[path.stem])
+    # What an example registers is not known to other tests.
+    monkeypatch.setattr(METHODS, "_members", {name: METHODS.look_up(name) for name in METHODS})
     names = run(path)
     for number in pyplot.get_fignums():
         pyplot.figure(number).draw_without_rendering()
@@ -120,7 +163,94 @@ def both_files_give_one_net(net, in_order, from_map, from_chunks, y_train, **nam
         np.testing.assert_array_equal(one, other)
 
 
+def nobody_else_fires(maps, kept, gone, own, nets, size, **names):
+    assert len(kept) and not set(kept) & set(gone)
+    assert maps["pruned"][:, own].std(axis=(0, 2, 3)).min() > 0
+    others = np.setdiff1d(np.arange(maps["pruned"].shape[1]), own)
+    assert not np.ptp(maps["pruned"][:, others], axis=(0, 2, 3)).any()
+    assert size(nets["pruned"]) < 0.5 * size(nets["dense"])
+
+
+def the_curve_is_that_of_all_fits(watched, nets, kept, last, **names):
+    assert watched.loss_curve_ == nets["no early stopping"].loss_curve_
+    for name, net in list(nets.items())[1:]:
+        curve = net.validation_loss_curve_
+        assert curve == watched.validation_loss_curve_[: len(curve)]
+        assert last < kept[name] <= net.n_iter_
+        assert net.validation_scores_[kept[name] - 1] == net.best_validation_score_
+
+
+def as_many_features_stay(kept, fractions, X_train, net, small, X_test, **names):
+    blank = np.ptp(X_train, axis=0) == 0
+    for fraction, *supports in zip(fractions, *kept.values(), strict=True):
+        assert len({support.sum() for support in supports}) == 1
+        assert not any(support[blank].any() for support in supports)
+        np.testing.assert_allclose(1 - supports[0].mean(), fraction, atol=1 / len(blank))
+    left = small.predict_proba(X_test[:, net.get_support()])
+    np.testing.assert_allclose(left, net.predict_proba(X_test), atol=1e-9)
+
+
+def the_small_net_is_as_large(names, size, layers, pruned, **others):
+    assert size[names[1]] == size[names[2]]
+    assert layers == [len(live) for live in pruned.live_neurons_]
+    assert all(large > small for large, small in zip(size[names[0]], size[names[1]], strict=True))
+
+
+def sheets_have_what_is_drawn(digits, numbers, sheets, test, binarizer, SHIFT, **names):
+    pictures, pairs = sheets(test, 20, random_state=3)
+    for picture, pair, labels in zip(pictures, pairs, binarizer.transform(pairs), strict=True):
+        assert set(np.flatnonzero(labels)) == set(pair)
+        start = picture.reshape(8, -1)[:, :SHIFT]
+        of = [i for i in test if numbers[i] == pair[0] and (digits[i, :, :SHIFT] == start).all()]
+        assert of and set(of) <= set(test)
+
+
+def scores_are_of_cosines(net, NoCopies, **names):
+    class Run:
+        def weights(self):
+            return [np.array([[1.0, 0], [0, 2], [3, 3], [-5, 0], [0, 0]]), np.ones((1, 5))]
+
+    (scores,) = NoCopies().scores(Run())
+    np.testing.assert_allclose(scores[:, 0], [1, 1, 1 - 0.5**0.5, 1, 1])
+    assert scores.shape == (5, 2)
+
+
+def ranges_are_of_rows_not_seen(predicted, quantiles, model, X, y, folds, inside, **names):
+    assert model.regressor[-1].quantile == quantiles[-1]
+    train, test = next(folds.split(X))
+    again = model.fit(X[train], y[train]).predict(X[test])
+    np.testing.assert_array_equal(again, predicted[quantiles[-1]][test])
+    assert inside.sum() == sum(
+        predicted[0.1][i] <= y[i] <= predicted[0.9][i] for i in range(len(y))
+    )
+
+
+def files_say_the_same(reports, again, small, X_test, pruned, **names):
+    np.testing.assert_array_equal(again.predict_proba(X_test), small.predict_proba(X_test))
+    for of_net in reports.values():
+        sizes = [report["nbytes"] for report in of_net]
+        assert sizes[:4] == sorted(sizes[:4], reverse=True)
+        assert of_net[0]["changed_predictions"] == 0
+
+
+def gains_are_of_pairs(accuracy, gain, mean, X_test, **names):
+    rows = len(X_test) / 100
+    np.testing.assert_allclose(accuracy * rows, np.round(accuracy * rows), atol=1e-9)
+    np.testing.assert_allclose(mean, accuracy[1].mean(axis=1) - accuracy[0].mean(axis=1))
+    assert gain.any()
+
+
 SHOWN = {
+    "plot_cnn_channels": nobody_else_fires,
+    "plot_early_stopping": the_curve_is_that_of_all_fits,
+    "plot_feature_selection": as_many_features_stay,
+    "plot_inverse_transform": what_pca_loses_is_what_it_does_not_explain,
+    "plot_mlp_classifier": the_small_net_is_as_large,
+    "plot_multilabel": sheets_have_what_is_drawn,
+    "plot_own_method": scores_are_of_cosines,
+    "plot_quantiles": ranges_are_of_rows_not_seen,
+    "plot_storages": files_say_the_same,
+    "plot_unlabeled": gains_are_of_pairs,
     "plot_autoencoder": what_pca_loses_is_what_it_does_not_explain,
     "plot_optuna": stopped_trials_are_pruned,
     "plot_out_of_core": both_files_give_one_net,

@@ -80,11 +80,15 @@ for name, net in nets.items():
 # %%
 # What channels see
 # -----------------
-# What the first layer puts out for four test rows: in the dense net of the channels that the pruned
-# one has kept, and of as many of the others, and what the pruned net has made of its own.
+# What the first layer puts out for four test rows: in the dense net the channels that the pruned
+# one has kept, and as many of the others, and what the pruned net has made of its own. Besides
+# these it may have one that is the same everywhere: next to padded zeros, no bias can stand for the
+# constants of channels that have left, and one stays in place of all.
 
-kept = pruner.masks_.live[0]
-gone = np.setdiff1d(np.arange(16), kept)[: len(kept)]
+mask = pruner.masks_.full()[0]
+kept = np.flatnonzero(mask.any(axis=1))
+gone = np.setdiff1d(np.arange(len(mask)), kept)[: len(kept)]
+own = np.searchsorted(pruner.masks_.live[0], kept)
 rows = [int(np.flatnonzero(y_test == digit)[0]) for digit in (0, 3, 4, 7)]
 seen = torch.from_numpy(X_test[rows])
 with torch.no_grad():
@@ -92,23 +96,24 @@ with torch.no_grad():
 blocks = [
     ("dense: those that stay", maps["dense"][:, kept]),
     ("dense: some that leave", maps["dense"][:, gone]),
-    ("pruned", maps["pruned"]),
+    ("pruned", maps["pruned"][:, own]),
 ]
 widths = [1, *(block.shape[1] for _, block in blocks)]
 figure, axes = plt.subplots(
-    len(rows), len(widths), figsize=(10, 4.2), width_ratios=widths, layout="constrained"
+    len(rows), len(widths), figsize=(9, 4.5), width_ratios=widths, layout="constrained"
 )
 for line, picture, *of_blocks in zip(axes, X_test[rows], *(b for _, b in blocks), strict=True):
     line[0].imshow(picture[0], cmap="gray_r")
     for ax, channels in zip(line[1:], of_blocks, strict=True):
         strip = np.pad(channels, ((0, 0), (0, 0), (0, 1)), constant_values=np.nan)
-        ax.imshow(np.hstack(list(strip))[:, :-1], cmap="cividis")
+        ax.imshow(np.hstack(list(strip))[:, :-1], cmap="cividis", vmin=0)
 for ax in axes.ravel():
     ax.set_axis_off()
 for ax, title in zip(axes[0], ["row", *(title for title, _ in blocks)], strict=True):
     ax.set_title(title, fontsize=10)
+figure.get_layout_engine().set(wspace=0.08)
 plt.show()
 
 # %%
-# :doc:`/auto_examples/plot_torch_pruning` is for graphs with branches, and :doc:`/channels` measures
-# time on larger pictures.
+# :doc:`/auto_examples/plot_torch_pruning` is for graphs with branches, and :doc:`/channels`
+# measures time on larger pictures.

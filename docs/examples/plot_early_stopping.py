@@ -20,7 +20,7 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
-from skactprune import PrunedMLPClassifier
+from skactprune import EpochTrigger, PrunedMLPClassifier
 
 # %%
 # Rows to validate on
@@ -40,10 +40,17 @@ X_train, X_val, X_test = map(scaler.transform, (X_train, X_val, X_test))
 # Three ways to end
 # -----------------
 # The first fit goes on to the last epoch. Of the others, one stops when accuracy on the validation
-# rows no longer improves, and one when their loss no longer falls.
+# rows no longer improves, and one when their loss no longer falls. For the figure, rounds come at
+# the same epochs in all of them; by default they also depend on the score.
 
 MAX_ITER = 150
-net = PrunedMLPClassifier((60,), learning_rate_init=0.01, max_iter=MAX_ITER, random_state=0)
+net = PrunedMLPClassifier(
+    (60,),
+    trigger=EpochTrigger(0.05, 0.2),
+    learning_rate_init=0.01,
+    max_iter=MAX_ITER,
+    random_state=0,
+)
 settings = {
     "no early stopping": {"n_iter_no_change": MAX_ITER},
     'scoring="accuracy"': {"early_stopping": True, "scoring": "accuracy"},
@@ -65,10 +72,10 @@ with warnings.catch_warnings():
 # --------------
 # Scores before the last round do not count, as the net was still a larger one.
 
-n_rounds_end = watched.pruning_history_[-1]["epoch"]
+last = watched.pruning_history_[-1]["epoch"]
 kept = {"no early stopping": MAX_ITER}
 for name in list(nets)[1:]:
-    kept[name] = n_rounds_end + 1 + int(np.argmax(nets[name].validation_scores_[n_rounds_end:]))
+    kept[name] = last + 1 + int(np.argmax(nets[name].validation_scores_[last:]))
 losses = {name: log_loss(y_test, fitted.predict_proba(X_test)) for name, fitted in nets.items()}
 
 figure, (left, right) = plt.subplots(
@@ -89,7 +96,7 @@ for place, (name, marker, color) in enumerate(styles):
 left.set_yscale("log")
 left.set_xlabel("epoch; dotted lines are rounds of pruning")
 left.set_ylabel("loss")
-left.legend(fontsize=8, loc="lower left")
+left.legend(fontsize=8, loc="upper right")
 right.set_yticks(range(len(nets)), nets)
 right.invert_yaxis()
 right.margins(x=0.2)

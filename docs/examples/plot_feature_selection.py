@@ -46,9 +46,7 @@ for fraction in fractions:
     kept["SelectKBest"].append(selector.get_support())
     other = PrunedMLPClassifier(random_state=0, **params)
     other.fit(selector.transform(X_train), y_train)
-    accuracy.setdefault("SelectKBest", []).append(
-        other.score(selector.transform(X_test), y_test)
-    )
+    accuracy.setdefault("SelectKBest", []).append(other.score(selector.transform(X_test), y_test))
 
 # %%
 # Drawn on the mean digit

@@ -53,7 +53,7 @@ rows = [("test rows", X_test)]
 for place, size in enumerate(sizes):
     for name in errors:
         rows.append((f"{name}, {size}", pictures[name][place]))
-figure, axes = plt.subplots(len(rows), 10, figsize=(8, 6), layout="constrained")
+figure, axes = plt.subplots(len(rows), len(shown), figsize=(8, 6), layout="constrained")
 for line, (name, images) in zip(axes, rows, strict=True):
     for ax, row in zip(line, shown, strict=True):
         ax.imshow(images[row].reshape(8, 8), cmap="gray_r", vmin=0, vmax=1)

@@ -70,9 +70,7 @@ for name, fraction in (("dense", 0), ("pruned", 0.8)):
 # digits that are on the sheet.
 
 probabilities = nets["pruned"].predict_proba(X_test)
-figure, axes = plt.subplots(
-    2, 5, figsize=(10, 3.8), sharey="row", layout="constrained"
-)
+figure, axes = plt.subplots(2, 5, figsize=(10, 3.8), sharey="row", layout="constrained")
 for column, (picture, bar) in enumerate(axes.T):
     picture.imshow(X_test[column].reshape(8, 8 + SHIFT), cmap="gray_r")
     picture.set_title(" and ".join(map(str, np.unique(pairs_test[column]))))

@@ -59,7 +59,9 @@ place[order] = np.arange(len(y))
 
 figure, ax = plt.subplots(figsize=(8, 4.5), layout="constrained")
 # Okabe and Ito's colours, which the colour-blind tell apart.
-ax.vlines(place, low, high, color="#56B4E9", alpha=0.5, linewidth=1, label="10 % to 90 %, predicted")
+ax.vlines(
+    place, low, high, color="#56B4E9", alpha=0.5, linewidth=1, label="10 % to 90 %, predicted"
+)
 ax.plot(place[order], median[order], color="#0072B2", label="median, predicted")
 ax.plot(place[inside], y[inside], ".", color="black", markersize=4, label="outcome, inside")
 ax.plot(place[~inside], y[~inside], "x", color="#D55E00", markersize=5, label="outcome, outside")

@@ -85,5 +85,5 @@ for number, value, width in zip(numbers, mean, half, strict=True):
     print(f"{number} labels: gain {value:+.1f} ± {width:.1f} points")
 
 # %%
-# An interval that has zero in it decides nothing: pruning needs few rows to see who fires, and what
-# few labels cost is lost elsewhere. In a pipeline, metadata routing carries the rows along and scales them: :doc:`/guide/unlabeled`.
+# Where an interval has zero in it, nothing is decided. In a pipeline, metadata routing carries the
+# rows along, and scales them: :doc:`/guide/unlabeled`.
