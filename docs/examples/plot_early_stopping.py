@@ -94,6 +94,7 @@ for place, (name, marker, color) in enumerate(styles):
     bar = right.barh(place, losses[name], color=color, height=0.6)
     right.bar_label(bar, [f" {losses[name]:.3f}"])
 left.set_yscale("log")
+left.set_ylim(top=2)
 left.set_xlabel("epoch; dotted lines are rounds of pruning")
 left.set_ylabel("loss")
 left.legend(fontsize=8, loc="upper right")

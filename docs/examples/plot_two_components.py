@@ -48,7 +48,7 @@ for name, way in ways.items():
 
 figure, axes = plt.subplots(1, 3, figsize=(11, 4.2), layout="constrained")
 # Paul Tol's muted colours, and black.
-colors = ("#332288 #88CCEE #44AA99 #117733 #999933 #DDAA33 #CC6677 #882255 #AA4499 #000000").split()
+colors = "#332288 #88CCEE #44AA99 #117733 #999933 #DDAA33 #CC6677 #882255 #AA4499 #000000".split()
 for ax, (name, points) in zip(axes, maps.items(), strict=True):
     for point, digit in zip(points, y_test, strict=True):
         ax.text(*point, str(digit), color=colors[digit], fontsize=8, ha="center", va="center")
