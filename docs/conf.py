@@ -70,7 +70,6 @@ sphinx_gallery_conf = {
     "filename_pattern": "/plot_",
     "abort_on_example_error": True,
     "doc_module": ("skactprune",),
-    "reference_url": {"skactprune": None},
     "backreferences_dir": "generated/backreferences",
     "min_reported_time": 1000,
     "show_memory": False,

@@ -65,13 +65,14 @@ for row in nets["activation_surgeon"].pruning_history_:
 # The losses alone
 # ----------------
 # :class:`skactprune.inspection.LossCurveDisplay` takes nets of scikit-learn, too. Both can be drawn
-# on the same axes.
+# on the same axes. Validation rows have a dashed line.
 
 _, ax = plt.subplots(layout="constrained")
 colors = {"activation": "#0072B2", "activation_surgeon": "#D55E00"}
 for method, net in nets.items():
-    line = LossCurveDisplay.from_estimator(net, ax=ax).lines_[0]
-    line.set(label=method, color=colors[method])
+    display = LossCurveDisplay.from_estimator(net, ax=ax)
+    for line, rows in zip(display.lines_, ("", ", validation rows"), strict=True):
+        line.set(label=method + rows, color=colors[method])
 ax.set_yscale("log")
-ax.legend(handles=[line for line in ax.lines if line.get_label() in nets])
+ax.legend(handles=[line for line in ax.lines if line.get_label().startswith("activation")])
 plt.show()
