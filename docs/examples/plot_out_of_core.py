@@ -115,8 +115,13 @@ print("in the same order, both give the same net:", all(map(np.array_equal, from
 # The loss of every epoch, and the epochs that ended with a pruning round.
 
 figure, ax = plt.subplots(figsize=(6.5, 4), layout="constrained")
-for label, fitted in (("shuffled", net), ("in order", in_order)):
-    (line,) = ax.plot(range(1, fitted.n_iter_ + 1), fitted.loss_curve_, label=label)
+# Okabe and Ito's colours, which the colour-blind tell apart.
+for label, fitted, style, color in (
+    ("shuffled", net, "-", "#0072B2"),
+    ("in order", in_order, "--", "#D55E00"),
+):
+    epochs = range(1, fitted.n_iter_ + 1)
+    (line,) = ax.plot(epochs, fitted.loss_curve_, style, color=color, label=label)
     epochs = sorted({row["epoch"] for row in fitted.pruning_history_})
     ax.plot(
         epochs, [fitted.loss_curve_[epoch - 1] for epoch in epochs], "o", color=line.get_color()

@@ -60,7 +60,7 @@ class NoCopies(ScoredMethod):
 # ``method_checks()`` one by one.
 
 check_method("no_copies")
-print("passed:", ", ".join(name.removeprefix("check_") for name, _ in method_checks()))
+print(f"{len(method_checks())} checks passed")
 
 # %%
 # Is it any good?
