@@ -12,7 +12,18 @@ sys.path.insert(0, str(HERE.parent))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 warnings.filterwarnings("ignore", message="FigureCanvasAgg is non-interactive")
 
+from sphinx_gallery.sorting import ExplicitOrder  # noqa: E402
+
 import skactprune  # noqa: E402
+
+FIRST_EXAMPLES = (
+    "mlp_classifier",
+    "two_components",
+    "pruning_history",
+    "pruning_path",
+    "pareto_front",
+    "storages",
+)
 
 project = "skactprune"
 author = "skactprune developers"
@@ -67,6 +78,13 @@ html_context = {"default_mode": "auto"}
 sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "auto_examples",
+    # What a newcomer asks first comes first.
+    "within_subsection_order": ExplicitOrder(
+        [
+            *(f"plot_{name}.py" for name in FIRST_EXAMPLES),
+            "*",
+        ]
+    ),
     "filename_pattern": "/plot_",
     "abort_on_example_error": True,
     "doc_module": ("skactprune",),

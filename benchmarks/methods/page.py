@@ -24,8 +24,8 @@ only writes this page from the rows beside it.
 {answers}
 
 Our error is that of the {n_test} test rows after the last epoch, mean ± standard deviation over
-seeds; nothing is chosen on them. Most published figures are single numbers, several of them the
-best error that was seen in training, which flatters. An answer is *yes* where our mean is not above
+seeds (here {n_seeds}); nothing is chosen on them. Most published figures are single numbers,
+several of them the best error that was seen in training, which flatters. An answer is *yes* where our mean is not above
 the published error, *on average* where the 95 % interval of our mean by Student's t has it inside.
 The published dense net has {dense_error} %, ours, trained in the same way and as long as the pruned
 ones, {dense} %. Compression is all weights, output layer included, over those that are not zero; of
@@ -79,7 +79,9 @@ def text(rows, settings):
         n_test="10 000" if settings.n_rows is None else "first",
         dense_error=DENSE_ERROR,
         dense=mean_sd(2)(dense),
-        tables="\n".join(f"### {title}\n\n{markdown(of)}\n" for title, of in tables(rows)),
+        n_seeds=rows["seed"].nunique(),
+        tables="\n".join(f"### {title}\n\n{markdown(of)}\n" for title, of in tables(rows))
+        or "No method was run at these compressions yet.\n",
         epochs=settings.epochs,
         rate=lenet.RATE,
         batch=lenet.BATCH,

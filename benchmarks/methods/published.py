@@ -49,7 +49,15 @@ MARKS = (
     Mark("RigL, Evci et al. 2020", "rigl", 87, 1.69),
 )
 # By system and compression: why a figure is thought to be missed, for the page.
-WHY = {}
+UNTUNED = "not examined; nothing was tuned for this method here"
+WHY = {
+    ("L0, Louizos et al. 2018: 266-88-33 pixels and neurons", 10): (
+        "their gates close pixels, too; here all stay, so that as many weights are fewer neurons"
+    ),
+    ("RigL, Evci et al. 2020", 42): UNTUNED,
+    ("SNIP, Lee et al. 2019", 50): UNTUNED,
+    ("sparse variational dropout, Molchanov et al. 2017", 68): UNTUNED,
+}
 # So far weights are pruned for the bytes of a mark; at 12x as in the paper, files are 34x smaller.
 PRUNED_FOR_BYTES = 16
 
