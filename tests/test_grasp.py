@@ -175,7 +175,7 @@ def test_dropout_does_not_matter():
 
 
 def pruned(module, X=X, y=y):
-    pruner = Pruner(GraSP(None), prune_fraction=0.5, n_prune_rounds=2, random_state=0)
+    pruner = Pruner(GraSP(None), prune_fraction=0.5, n_prune_rounds=2, random_state=0, cut=False)
     NeuralNetClassifier(
         module,
         criterion=nn.CrossEntropyLoss,
