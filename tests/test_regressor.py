@@ -390,7 +390,9 @@ def test_callbacks_of_scikit_learn_see_a_regressor():
     net.set_callbacks(monitor)
     net.fit(X, np.exp(y))
     rows = monitor.get_logs().data
-    assert len(rows) == 4 and rows[-1]["r2"] == pytest.approx(net.score(X, np.exp(y)))
+    assert sum(row["task_name"] == "epoch" for row in rows) == 3
+    (fit,) = [row for row in rows if row["task_name"] == "fit"]
+    assert fit["r2"] == pytest.approx(net.score(X, np.exp(y)))
 
 
 # -- bad input --------------------------------------------------------------------------------

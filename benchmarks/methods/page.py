@@ -25,8 +25,9 @@ only writes this page from the rows beside it.
 
 Our error is that of the {n_test} test rows after the last epoch, mean ± standard deviation over
 seeds (here {n_seeds}); nothing is chosen on them. Most published figures are single numbers,
-several of them the best error that was seen in training, which flatters. An answer is *yes* where our mean is not above
-the published error, *on average* where the 95 % interval of our mean by Student's t has it inside.
+several of them the best error that was seen in training, which flatters. An answer is *yes* where
+our mean is not above the published error, *on average* where the 95 % interval of our mean by
+Student's t has it inside.
 The published dense net has {dense_error} %, ours, trained in the same way and as long as the pruned
 ones, {dense} %. Compression is all weights, output layer included, over those that are not zero; of
 bytes, all weights in float32 over the bytes of the file of the compact model in the storage
