@@ -141,6 +141,7 @@ def test_refusals():
     for call in (lambda: clf.transform(X), clf.get_feature_names_out):
         with pytest.raises(NotFittedError, match="n_components=2"):
             call()
-    for name, value in {"hidden_layer_sizes": (5,), "init_estimator": None}.items():
+    of_mlp = {"hidden_layer_sizes": (5,), "init_estimator": None, "pretrain": None}
+    for name, value in of_mlp.items():
         with pytest.raises(ValueError, match=f"{name}=.* must be left out: it follows from mlp"):
             PrunedMLPClassifier.from_sklearn(mlp, **{name: value})

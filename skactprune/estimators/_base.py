@@ -34,6 +34,7 @@ from skactprune.estimators._checks import (
 from skactprune.estimators._components import HiddenTransformer
 from skactprune.estimators._outcome import warn_of_collapse
 from skactprune.estimators._parameters import MLPParameters
+from skactprune.estimators._pretraining import check_pretrain, pretrained
 from skactprune.estimators._progress import copied, new_progress, without_best
 from skactprune.estimators._summary import ShowsSummary
 from skactprune.estimators._tasks import FitTasks
@@ -81,7 +82,7 @@ class BasePrunedMLP(
         if not isinstance(mlp, kind):
             raise TypeError(f"mlp must be a fitted {kind.__name__}, not {type(mlp).__name__}.")
         check_is_fitted(mlp)
-        for name in {"hidden_layer_sizes", "init_estimator"} & set(params):
+        for name in {"hidden_layer_sizes", "init_estimator", "pretrain"} & set(params):
             raise ValueError(f"{name}={params[name]!r} must be left out: it follows from mlp.")
         shared = {k: v for k, v in mlp.get_params().items() if k in cls._get_param_names()}
         if shared["solver"] == "lbfgs":
@@ -119,7 +120,8 @@ class BasePrunedMLP(
             rows. They come in random order, and in a new one whenever all have been counted.
             ``Ganguli2024(counting="sample")`` and "activation_surgeon" draw their samples from
             them. They are converted to the dtype of `X`; the loss does not see them. Without rounds
-            (``prune_fraction=0``), nothing is counted.
+            (``prune_fraction=0``), nothing is counted. A `pretrain` that is to be fitted learns
+            from them first, of which a method that counts nothing makes no further use.
 
             `n_unlabeled` must not be the number of rows of `X`: scikit-learn's cross-validation
             takes an argument with as many rows as the data to hold one value a row, and splits
@@ -215,7 +217,7 @@ class BasePrunedMLP(
             self._check_goes_on()
             net = self._rebuilt_net(pruner, X.dtype, with_optimizer=incremental)
         else:
-            net = self._new_net(pruner, X.dtype)
+            net = self._pretrained_net(pruner, X, sample_weight, X_unlabeled, incremental)
         (X, y, sample_weight), held_out = self._split(rows, held_out, incremental)
         task, validate = self._task, None
         if held_out is not None:
@@ -255,8 +257,18 @@ class BasePrunedMLP(
 
     # -- nets -------------------------------------------------------------------------------
 
-    def _new_net(self, pruner, dtype):
-        """Net with random weights, or those of `init_estimator`."""
+    def _pretrained_net(self, pruner, X, sample_weight, X_unlabeled, incremental):
+        """New net, whose first layers begin as `pretrain` has learned them, if it is there."""
+        if self.pretrain is None:
+            return self._new_net(pruner, X.dtype)
+        check_pretrain(self, X, incremental)
+        rows = X, sample_weight, None if X_unlabeled is None else X_unlabeled.X
+        net = self._new_net(pruner, X.dtype, lambda: pretrained(self.pretrain, *rows, self._rng))
+        pruner.run_.unlabeled_served = not isinstance(self.pretrain, FrozenEstimator)
+        return net
+
+    def _new_net(self, pruner, dtype, first_layers=None):
+        """Net with random weights, or those of `init_estimator`, or first ones of somebody's."""
         from skactprune.estimators._state import load_weights
 
         sizes = [self.n_features_in_, *hidden_sizes(self), self._task.n_outputs]
@@ -264,6 +276,9 @@ class BasePrunedMLP(
         net = self._made_net(sizes, dtype, pruner, draw=init is None)
         if init is not None:
             load_weights(net, init.coefs_, init.intercepts_)
+        elif first_layers is not None:
+            both = zip(first_layers(), net.module_.numpy_parameters(), strict=True)
+            load_weights(net, *([*first, *drawn[len(first) :]] for first, drawn in both))
         pruner.prepare(net)
         return net
 

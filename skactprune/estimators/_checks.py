@@ -189,10 +189,13 @@ def weight_decay_of(params, n_rows):
     if params.weight_decay != "auto":
         return params.weight_decay
     # The steps of "adam" are of one size; with "sgd" it would be an L2 penalty of this strength.
-    asked = params.prune_fraction != 0 or params.prune_features
-    prunes = asked and params.n_prune_rounds
     by_adam = params.solver == "adam" and "optimizer" not in (params.net_params or {})
-    return min(MOST_DECAY, DECAY_OF_ROWS / n_rows) if prunes and by_adam else 0.0
+    return min(MOST_DECAY, DECAY_OF_ROWS / n_rows) if prunes(params) and by_adam else 0.0
+
+
+def prunes(params):
+    """Whether parameters, of an estimator or plain ones, ask for a net to be pruned."""
+    return bool((params.prune_fraction != 0 or params.prune_features) and params.n_prune_rounds)
 
 
 def check_in_range_of(dtype, params):

@@ -118,6 +118,7 @@ class LearnsClasses(BasePrunedMLP):
         device="cpu",
         net_params=None,
         init_estimator=None,
+        pretrain=None,
     ):
         shared = locals()
         super().__init__(**{name: shared[name] for name in CONSTRAINTS})
@@ -133,8 +134,8 @@ class LearnsClasses(BasePrunedMLP):
             Fitted on two or more classes, or on labels; it is copied. Its parameters are taken
             over, except that "lbfgs" becomes "adam".
         **params
-            Parameters of this class, `prune_fraction` for instance; not `hidden_layer_sizes` and
-            `init_estimator`, which are those of `mlp`.
+            Parameters of this class, `prune_fraction` for instance; not `hidden_layer_sizes`,
+            `init_estimator` and `pretrain`: layers and weights are those of `mlp`.
 
         Returns
         -------
@@ -191,7 +192,8 @@ class LearnsClasses(BasePrunedMLP):
         ------
         ValueError
             For parameters or data out of range, the message names them; for `X_unlabeled` with a
-            method that counts nothing; and for `X_val` without `y_val` or ``early_stopping=True``.
+            method that counts nothing and no `pretrain` to be fitted; and for `X_val` without
+            `y_val` or ``early_stopping=True``.
         """
         validation = X_val, y_val, sample_weight_val
         return self._fit(X, y, sample_weight, X_unlabeled, incremental=False, validation=validation)

@@ -61,6 +61,7 @@ CONSTRAINTS = {
     "device": [StrOptions({"cpu", "cuda", "auto"})],
     "net_params": [None, dict],
     "init_estimator": [None, HasMethods(["predict"])],
+    "pretrain": [None, HasMethods(["fit", "inverse_transform"])],
 }
 
 
@@ -192,6 +193,15 @@ class MLPParameters(TakesNames, LinksToDocs, BaseEstimator):
     net_params : dict, default=None
         Further parameters of the skorch net, such as ``{"callbacks": [...]}`` or
         ``{"optimizer": torch.optim.AdamW}``.
+    pretrain : PrunedAutoencoder, default=None
+        Autoencoder whose encoder's hidden layers the first hidden layers start as, instead of
+        randomly (Hinton & Salakhutdinov, 2006). Before each new net is trained, a clone is fitted
+        on the rows of `X`, those set aside to validate on included, and of `X_unlabeled`; it gets a
+        seed from `random_state` where it has none. One that is fitted, in a
+        :class:`sklearn.frozen.FrozenEstimator`, is taken as it is, as `partial_fit` and rows that
+        are read from files need it. `activation` must be the same, the sizes of these layers the
+        first of `hidden_layer_sizes`, and ``prune_fraction=0`` where it is yet to be fitted. Code
+        and decoder are left behind.
 
     Attributes
     ----------
@@ -318,6 +328,7 @@ class MLPParameters(TakesNames, LinksToDocs, BaseEstimator):
         device="cpu",
         net_params=None,
         init_estimator=None,
+        pretrain=None,
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -360,6 +371,7 @@ class MLPParameters(TakesNames, LinksToDocs, BaseEstimator):
         self.device = device
         self.net_params = net_params
         self.init_estimator = init_estimator
+        self.pretrain = pretrain
 
     def _plain(self):
         """The parameters, as Python's own numbers."""

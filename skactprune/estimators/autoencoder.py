@@ -25,6 +25,7 @@ OF_OTHERS = {
     "components",
     "transform_layer",
     "init_estimator",
+    "pretrain",
     "whiten",
 }
 OF_OTHERS |= {"fit_inverse_transform", "inverse_alpha"}
@@ -127,7 +128,8 @@ class PrunedAutoencoder(BasePrunedMLP):
         "encoder_layer_sizes": CONSTRAINTS["hidden_layer_sizes"],
         "decoder_layer_sizes": [None, *CONSTRAINTS["hidden_layer_sizes"]],
     }
-    init_estimator, scoring, whiten, fit_inverse_transform = None, None, False, False
+    init_estimator, pretrain, scoring = None, None, None
+    whiten, fit_inverse_transform = False, False
     _lacks_components = False
     # Those of the net that was made last; parameters may have been changed since.
     _activations = None
@@ -302,9 +304,9 @@ class PrunedAutoencoder(BasePrunedMLP):
     def _task(self):
         return Reconstruction(self.n_features_in_)
 
-    def _new_net(self, pruner, dtype):
+    def _new_net(self, pruner, dtype, first_layers=None):
         self._set_activations()
-        return super()._new_net(pruner, dtype)
+        return super()._new_net(pruner, dtype, first_layers)
 
     def _check_goes_on(self):
         super()._check_goes_on()

@@ -25,6 +25,7 @@ class PrunedMLPClassifier(ClassifierMixin, LearnsClasses):
     {learning_rate_init, power_t, max_iter, shuffle, random_state, tol, verbose, warm_start}
     {momentum, nesterovs_momentum, early_stopping, scoring, validation_fraction, beta_1, beta_2}
     {epsilon, n_iter_no_change, class_weight, dropout, dtype, device, net_params, init_estimator}
+    {pretrain}
 
     Attributes
     ----------

@@ -50,6 +50,7 @@ class PrunedMLPRegressor(RegressorMixin, BasePrunedMLP):
         Fitted MLPRegressor, in a :class:`sklearn.frozen.FrozenEstimator`, whose weights to start
         from instead of random ones; `hidden_layer_sizes` is then taken from it. See
         `from_sklearn`.
+    {pretrain}
 
     Attributes
     ----------
@@ -150,6 +151,7 @@ class PrunedMLPRegressor(RegressorMixin, BasePrunedMLP):
         device="cpu",
         net_params=None,
         init_estimator=None,
+        pretrain=None,
     ):
         shared = locals()
         super().__init__(**{name: shared[name] for name in CONSTRAINTS})
@@ -165,8 +167,8 @@ class PrunedMLPRegressor(RegressorMixin, BasePrunedMLP):
         mlp : sklearn.neural_network.MLPRegressor
             Is copied. Its parameters are taken over, except that "lbfgs" becomes "adam".
         **params
-            Parameters of this class, `prune_fraction` for instance; not `hidden_layer_sizes` and
-            `init_estimator`, which are those of `mlp`.
+            Parameters of this class, `prune_fraction` for instance; not `hidden_layer_sizes`,
+            `init_estimator` and `pretrain`: layers and weights are those of `mlp`.
 
         Returns
         -------
@@ -223,7 +225,8 @@ class PrunedMLPRegressor(RegressorMixin, BasePrunedMLP):
         ------
         ValueError
             For parameters or data out of range, the message names them; for `X_unlabeled` with a
-            method that counts nothing; and for `X_val` without `y_val` or ``early_stopping=True``.
+            method that counts nothing and no `pretrain` to be fitted; and for `X_val` without
+            `y_val` or ``early_stopping=True``.
         """
         validation = X_val, y_val, sample_weight_val
         return self._fit(X, y, sample_weight, X_unlabeled, incremental=False, validation=validation)

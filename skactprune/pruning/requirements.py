@@ -38,7 +38,8 @@ def check_own_weights(run):
 
 def check_unlabeled_are_used(run, probes):
     """Raise ValueError if unlabelled rows were given and none of the probes looks at them."""
-    if run.rows.unlabeled is not None and not any(probe.reads_rows for probe in probes):
+    is_open = run.rows.unlabeled is not None and not run.unlabeled_served
+    if is_open and not any(probe.reads_rows for probe in probes):
         raise ValueError(
             f"method={run.label} does not count who fires, so that unlabeled rows "
             "(X_unlabeled of fit, unlabeled of Pruner) must be None."

@@ -132,6 +132,8 @@ class Run:
         Whether epochs are calls of ``partial_fit``, of which only the number is known.
     goes_on : bool
         Whether more training may follow on this one: neurons that may regrow stay then.
+    unlabeled_served : bool
+        Whether unlabelled rows have been learned from already, and need not be counted on.
     fit_params : dict
         What the module gets besides rows in this fit.
     """
@@ -153,6 +155,7 @@ class Run:
         self.best, self.idle = np.inf, 0
         self.moving, self.searching, self.share_of_epochs = False, False, 1.0
         self.holds, self.goes_on, self.in_calls = True, True, False
+        self.unlabeled_served = False
         self.redrawn_at = None
         self.rows = None
         self.fit_params = {}

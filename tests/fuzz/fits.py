@@ -31,6 +31,7 @@ import skorch.callbacks
 import torch
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.neural_network import MLPClassifier
@@ -38,7 +39,7 @@ from sklearn.utils.validation import validate_data
 from skorch.callbacks import EarlyStopping, EpochTimer, GradientNormClipping, LRScheduler
 
 import skactprune
-from skactprune import PrunedMLPClassifier, load
+from skactprune import PrunedAutoencoder, PrunedMLPClassifier, load
 from skactprune.methods import METHODS
 from skactprune.nets.net import LeanLoop
 from skactprune.penalties import WeightedNuclearNorm
@@ -201,6 +202,7 @@ BAD = {
         {"torch_load_kwargs": 3, "nonsense": 1},
     ],
     "init_estimator": [3, "a", MLPClassifier(), PrunedMLPClassifier],
+    "pretrain": [3, "a", PCA(), PrunedAutoencoder, PrunedAutoencoder()],
 }
 OPTIONS = {
     "granularity": ["neuron", "weight", "block", (2, 3), (np.int64(1), 5)],

@@ -1,0 +1,133 @@
+"""First hidden layers that an autoencoder has learned without labels."""
+
+import numpy as np
+from scipy import sparse
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from skactprune.chunks import FiledRows
+from skactprune.estimators._checks import hidden_sizes, layer_sizes, prunes
+
+
+def check_pretrain(estimator, X, incremental):
+    """Raise ValueError for a `pretrain` that cannot start the net of an estimator.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its ``pretrain``, and what that has to match.
+    X : {ndarray, csr_matrix, FiledRows} of shape (n_samples, n_features)
+        Training rows.
+    incremental : bool
+        Whether these are not all.
+
+    Raises
+    ------
+    ValueError
+        Naming both, for what does not match.
+    NotFittedError
+        For one that is frozen before it is fitted.
+    """
+    pretrain = estimator.pretrain
+    if isinstance(pretrain, type) or not hasattr(pretrain, "encoder_layer_sizes"):
+        raise ValueError(
+            f"pretrain={pretrain!r} must be a PrunedAutoencoder, or one that is fitted, in a "
+            "FrozenEstimator, or None."
+        )
+    if estimator.init_estimator is not None:
+        raise ValueError(
+            f"pretrain={pretrain!r} must be None with init_estimator="
+            f"{estimator.init_estimator!r}: both say with which weights to start."
+        )
+    if pretrain.activation != estimator.activation:
+        raise ValueError(
+            f"pretrain={pretrain!r} has activation={pretrain.activation!r}; it must be that of the "
+            f"net, {estimator.activation!r}."
+        )
+    if isinstance(pretrain, FrozenEstimator):
+        sizes = _check_fitted(estimator, pretrain)
+    else:
+        sizes = _check_to_be_fitted(pretrain, X, incremental)
+    wanted = hidden_sizes(estimator)
+    if not sizes or sizes != wanted[: len(sizes)]:
+        raise ValueError(
+            f"pretrain={pretrain!r} has an encoder with hidden layers of sizes {sizes}; these must "
+            f"be one or more, and the first of hidden_layer_sizes={estimator.hidden_layer_sizes!r}."
+        )
+
+
+def pretrained(pretrain, X, sample_weight, X_unlabeled, random_state):
+    """Weights of the hidden layers of an encoder, that is fitted first unless it is frozen.
+
+    Parameters
+    ----------
+    pretrain : estimator
+        The autoencoder, which has been checked; not changed.
+    X : {ndarray, csr_matrix} of shape (n_samples, n_features)
+        Training rows.
+    sample_weight : ndarray of shape (n_samples,) or None
+        Their weights.
+    X_unlabeled : {ndarray, csr_matrix} of shape (n_unlabeled, n_features) or None
+        Further rows, each of weight 1.
+    random_state : numpy.random.RandomState
+        Draws a seed where `pretrain` has none.
+
+    Returns
+    -------
+    coefs, intercepts : list of ndarray
+        As in scikit-learn's ``MLPClassifier``.
+    """
+    encoder = clone(pretrain)
+    if not isinstance(encoder, FrozenEstimator):
+        if encoder.random_state is None:
+            encoder.set_params(random_state=random_state.randint(2**31 - 1))
+        if X_unlabeled is not None:
+            parts = X, X_unlabeled
+            if any(map(sparse.issparse, parts)):
+                X = sparse.vstack(parts, format="csr")
+            else:
+                X = np.concatenate(parts)
+            if sample_weight is not None:
+                ones = np.ones(X_unlabeled.shape[0], sample_weight.dtype)
+                sample_weight = np.concatenate([sample_weight, ones])
+        # Inside of a fit, scikit-learn looks at the parameters of no other estimator.
+        with config_context(skip_parameter_validation=False):
+            encoder.fit(X, sample_weight=sample_weight)
+    depth = encoder.transform_layer
+    return encoder.coefs_[:depth], encoder.intercepts_[:depth]
+
+
+def _check_fitted(estimator, pretrain):
+    """Sizes of the hidden layers that a fitted encoder has."""
+    check_is_fitted(pretrain, msg=f"pretrain={pretrain!r} is not fitted, and so cannot be frozen.")
+    if pretrain.n_features_in_ != estimator.n_features_in_:
+        raise ValueError(
+            f"pretrain={pretrain!r} was fitted on {pretrain.n_features_in_} features; X has "
+            f"{estimator.n_features_in_}."
+        )
+    ours, theirs = (getattr(est, "feature_names_in_", None) for est in (estimator, pretrain))
+    if ours is not None and theirs is not None and list(ours) != list(theirs):
+        raise ValueError(
+            f"pretrain={pretrain!r} was fitted on features of the names {list(theirs)}; X has "
+            f"{list(ours)}."
+        )
+    return [coef.shape[1] for coef in pretrain.coefs_[: pretrain.transform_layer]]
+
+
+def _check_to_be_fitted(pretrain, X, incremental):
+    """Sizes of the hidden layers that an encoder will have."""
+    if incremental or isinstance(X, FiledRows):
+        where = "for partial_fit" if incremental else "where X is read from files"
+        raise ValueError(
+            f"pretrain={pretrain!r} must be fitted {where}: it needs all rows together. Let its "
+            "own partial_fit have one part of the rows after the other, and pass it in a "
+            "FrozenEstimator."
+        )
+    if prunes(pretrain):
+        raise ValueError(
+            f"pretrain={pretrain!r} must have prune_fraction=0 and prune_features=0: the layers "
+            "that it leaves would be smaller than those of the net. The net itself is pruned."
+        )
+    return layer_sizes(pretrain, "encoder_layer_sizes")
