@@ -71,7 +71,9 @@ def fitted(name, X_labeled, y_labeled, X_unlabeled):
     if name == SELF:
         rows = np.concatenate([X_labeled, X_unlabeled])
         return way.fit(rows, np.concatenate([y_labeled, np.full(len(X_unlabeled), -1)]))
-    return way.fit(X_labeled, y_labeled, **({"X_unlabeled": X_unlabeled} if name in WITH_ROWS else {}))
+    return way.fit(
+        X_labeled, y_labeled, **({"X_unlabeled": X_unlabeled} if name in WITH_ROWS else {})
+    )
 
 
 accuracy = {name: np.empty((REPETITIONS, len(N_LABELS))) for name in ways}
