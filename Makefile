@@ -12,7 +12,7 @@ DEMO_DIR ?= demo
 help:
 	@echo "make demo   compare pruned and dense networks with PCA on digits; results in $(DEMO_DIR)/"
 	@echo "make test   run all tests, docstring examples included"
-	@echo "make lint   check style, format, docstrings and spelling"
+	@echo "make lint   check style, format, types, docstrings and spelling"
 	@echo "make docs   build the documentation into docs/_build/html"
 	@echo "make bench  time, memory and size beside other libraries, about half an hour; results in docs/"
 	@echo "make fuzz   try damaged files and other things drawn at random for MINUTES=10"
@@ -38,6 +38,7 @@ lint: $(STAMP)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/python -m numpydoc lint $$(git ls-files 'skactprune/*.py')
+	$(VENV)/bin/mypy
 	$(VENV)/bin/codespell
 
 # Runs the examples; DOCS_FLAGS='-D plot_gallery=0' leaves them.
@@ -55,5 +56,5 @@ fuzz: $(STAMP)
 	cd tests && PYTHONPATH=.. ../$(VENV)/bin/python -m fuzz --minutes $(MINUTES)
 
 clean:
-	rm -rf $(VENV) $(DEMO_DIR) bench build dist *.egg-info .pytest_cache .ruff_cache .hypothesis docs/_build docs/auto_examples docs/api/generated
+	rm -rf $(VENV) $(DEMO_DIR) bench build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis docs/_build docs/auto_examples docs/api/generated
 	find skactprune tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -24,10 +24,12 @@ def group(name):
 
 @nox.session
 def lint(session):
-    """Check style, format and spelling."""
-    session.install("--constraint", "constraints.txt", *group("lint"))
+    """Check style, format, types and spelling."""
+    # mypy reads the types of what the package imports.
+    session.install("--constraint", "constraints.txt", "--editable", ".", *group("dev"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
     session.run("codespell")
 
 

@@ -1,12 +1,19 @@
 """Arrays of others than numpy: in at the door, and out again as the rows came."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from sklearn import get_config
 from sklearn.externals.array_api_compat import is_array_api_obj, is_numpy_array
 from sklearn.utils._array_api import get_namespace_and_device, move_to
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
-def as_numpy(*arrays):
+
+def as_numpy(*arrays: Any) -> Any:
     """What is passed to an estimator, with arrays of other libraries as ndarrays.
 
     Parameters
@@ -26,7 +33,7 @@ def as_numpy(*arrays):
     return found[0] if len(found) == 1 else found
 
 
-def _as_numpy(array):
+def _as_numpy(array: Any) -> Any:
     if _is_foreign(array):
         return move_to(array, xp=np, device="cpu")
     dtype = getattr(getattr(array, "dtype", None), "numpy_dtype", None)
@@ -35,7 +42,7 @@ def _as_numpy(array):
     return array
 
 
-def like(X, array):
+def like(X: Any, array: NDArray[Any]) -> Any:
     """What is computed of rows, as these came.
 
     Parameters
@@ -59,7 +66,7 @@ def like(X, array):
     return xp.astype(moved, X.dtype, copy=False) if floats else moved
 
 
-def _is_foreign(array):
+def _is_foreign(array: Any) -> bool:
     """Whether an array is of another library, and scikit-learn is to look after such."""
     if not get_config()["array_api_dispatch"]:
         return False

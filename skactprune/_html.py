@@ -14,7 +14,7 @@ class LinksToDocs:
     _doc_link_module = "skactprune"
     _doc_link_template = DOCS + "/api/generated/{home}.{name}.html"
 
-    def _doc_link_url_param_generator(self):
+    def _doc_link_url_param_generator(self) -> dict[str, str]:
         parts = type(self).__module__.split(".")
         home = [parts[0], *(FAMILIES[part] for part in parts if part in FAMILIES)]
         return {"home": ".".join(home), "name": type(self).__name__}

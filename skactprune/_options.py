@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable
 from numbers import Integral, Real
+from typing import Any
 
 from sklearn.utils._param_validation import Interval
 
@@ -16,7 +17,7 @@ COUNT = Interval(Integral, 1, None, closed="left")
 COUNT_OR_ZERO = Interval(Integral, 0, None, closed="left")
 
 
-def check_options(owner, **allowed):
+def check_options(owner: object, **allowed: Any) -> None:
     """Raise ValueError for an option that has no value that it may have.
 
     Parameters

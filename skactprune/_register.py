@@ -1,7 +1,15 @@
 """What families have in common: members that are known by a name."""
 
+from __future__ import annotations
+
 import importlib
 import pkgutil
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    T = TypeVar("T")
 
 
 class Register:
@@ -31,14 +39,14 @@ class Register:
     ValueError: colour='blue' is unknown. Known names: 'red'.
     """
 
-    def __init__(self, what, home=None):
+    def __init__(self, what: str, home: str | None = None) -> None:
         self.what = what
         self.home = home
-        self._members = {}
-        self._deferred = {}
+        self._members: dict[str, Any] = {}
+        self._deferred: dict[str, Callable[[], Any]] = {}
         self._undiscovered = home is not None
 
-    def add(self, name):
+    def add(self, name: str) -> Callable[[T], T]:
         """Decorator: make a class, function or other object known as `name`.
 
         Parameters
@@ -57,7 +65,7 @@ class Register:
             By what is returned, if another member has the name.
         """
 
-        def add(member):
+        def add(member: T) -> T:
             known = self._members.setdefault(name, member)
             if known is not member:
                 raise ValueError(f"name={name!r} is taken by {_title(known)}.")
@@ -65,7 +73,7 @@ class Register:
 
         return add
 
-    def defer(self, name, make):
+    def defer(self, name: str, make: Callable[..., Any]) -> None:
         """Make a name known whose member is made when it is asked for.
 
         Parameters
@@ -78,7 +86,7 @@ class Register:
         if name not in self:
             self._deferred[name] = make
 
-    def look_up(self, value):
+    def look_up(self, value: Any) -> Any:
         """Member of a name, or the value itself if it is none.
 
         Parameters
@@ -114,7 +122,7 @@ class Register:
             self._deferred.pop(value, None)
         return self._members[value]
 
-    def make(self, value):
+    def make(self, value: Any) -> Any:
         """Object of the class of a name, with default options, or the value if it is no name.
 
         Parameters
@@ -136,25 +144,25 @@ class Register:
         found = self.look_up(value)
         return found() if isinstance(value, str) else found
 
-    def __contains__(self, name):
+    def __contains__(self, name: object) -> bool:
         self._discover()
         known = isinstance(name, str) and name in self._members
         return known or (isinstance(name, str) and name in self._deferred)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         """Names in the order in which they were added."""
         self._discover()
         return iter([*self._members, *(n for n in self._deferred if n not in self._members)])
 
-    def __len__(self):
+    def __len__(self) -> int:
         self._discover()
         return len(list(iter(self)))
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<Register of {self.what}: {', '.join(self._members)}>"
 
-    def _discover(self):
-        if not self._undiscovered:
+    def _discover(self) -> None:
+        if self.home is None or not self._undiscovered:
             return
         home = importlib.import_module(self.home)
         for module in pkgutil.iter_modules(getattr(home, "__path__", ())):
@@ -178,16 +186,16 @@ class TakesNames:
     """
 
     # Names of parameters, and the registers of their values.
-    registers: dict = {}
+    registers: ClassVar[dict[str, Register]] = {}
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters; with ``<name>__<option>``, options of what a parameter names."""
         for name, register in self.registers.items():
             if any(key.startswith(f"{name}__") for key in params):
                 params[name] = register.make(params.get(name, getattr(self, name)))
-        super().set_params(**params)
+        super().set_params(**params)  # type: ignore[misc]
         return self
 
 
-def _title(member):
+def _title(member: object) -> str:
     return getattr(member, "__name__", None) or repr(member)

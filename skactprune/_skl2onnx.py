@@ -1,6 +1,7 @@
 """Fitted models of this package within what skl2onnx converts."""
 
 from copy import copy
+from typing import Any
 
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.compose import ColumnTransformer
@@ -19,7 +20,7 @@ TRANSFORMING_STEPS = {
 }
 
 
-def register_onnx_converters():
+def register_onnx_converters() -> None:
     """Let skl2onnx convert the estimators and compact models of this package.
 
     From then on ``skl2onnx.to_onnx`` and ``skl2onnx.convert_sklearn`` know them wherever they stand
@@ -66,7 +67,7 @@ def register_onnx_converters():
         ) from error
     for cls in _convertible():
         # With these options skl2onnx has a parser for classifiers; it knows labels, not indices.
-        how = {"options": {"zipmap": [True, False, "columns"], "nocl": [False]}}
+        how: dict[str, Any] = {"options": {"zipmap": [True, False, "columns"], "nocl": [False]}}
         if not issubclass(cls, ClassifierMixin):
             how = {"parser": _parse}
         alias = f"Skactprune{cls.__name__}"

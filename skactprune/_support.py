@@ -1,14 +1,23 @@
 """Which features a model uses."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from skactprune._validation import check_fitted
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class FeatureSupport:
     """Mixin: `get_support`, from `unused_features_` and `n_features_in_`."""
 
-    def get_support(self, indices=False):
+    n_features_in_: int
+
+    def get_support(self, indices: bool = False) -> NDArray[Any]:
         """Which features are used, as scikit-learn's selectors tell it.
 
         Parameters
@@ -24,5 +33,5 @@ class FeatureSupport:
         """
         check_fitted(self)
         used = np.ones(self.n_features_in_, dtype=bool)
-        used[self.unused_features_] = False
+        used[self.unused_features_] = False  # type: ignore[attr-defined]
         return np.flatnonzero(used) if indices else used

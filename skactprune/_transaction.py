@@ -5,7 +5,14 @@ Contexts of generators are worse: they end when they are freed, at any time late
 here, and what is under way is noted where whoever catches the interrupt finds it.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Context:
@@ -17,21 +24,23 @@ class Context:
         Called without arguments, in order, at the end.
     """
 
-    def __init__(self, *restores):
+    def __init__(self, *restores: Any) -> None:
         self._restores = restores
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind, error, traceback):
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: Any
+    ) -> None:
         if kind is not GeneratorExit:
             self.restore()
 
-    def restore(self):
+    def restore(self) -> None:
         """Put everything back, again if an interrupt comes in between."""
         insist(self._restore)
 
-    def _restore(self):
+    def _restore(self) -> None:
         for restore in self._restores:
             restore()
 
@@ -42,10 +51,10 @@ class Transactions:
     Whoever catches an interrupt, or goes on after one, calls `undo`.
     """
 
-    def __init__(self):
-        self._open = []
+    def __init__(self) -> None:
+        self._open: list[_Transaction] = []
 
-    def begin(self, *restores):
+    def begin(self, *restores: Callable[[], object]) -> Context:
         """Context in which an exception, an interrupt too, undoes what was done.
 
         Parameters
@@ -55,31 +64,38 @@ class Transactions:
         """
         return _Transaction(self._open, restores, only_failed=True)
 
-    def keep(self, *restores):
+    def keep(self, *restores: Callable[[], object]) -> Context:
         """Context after which, in any case, something is as it was; parameters as for `begin`."""
         return _Transaction(self._open, restores, only_failed=False)
 
-    def undo(self):
+    def undo(self) -> None:
         """Undo what is still under way."""
         while self._open:
             self._open[-1].restore()
             self._open.pop()
 
-    def __reduce__(self):
+    def __reduce__(self) -> Any:
         # With a copy, nothing is under way.
         return Transactions, ()
 
 
 class _Transaction(Context):
-    def __init__(self, under_way, restores, only_failed):
+    def __init__(
+        self,
+        under_way: list[_Transaction],
+        restores: tuple[Callable[..., Any], ...],
+        only_failed: bool,
+    ) -> None:
         super().__init__(*restores)
         self._open, self._only_failed = under_way, only_failed
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self._open.append(self)
         return self
 
-    def __exit__(self, kind, error, traceback):
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: Any
+    ) -> None:
         if self not in self._open:
             # It was undone by somebody who caught an interrupt.
             return
@@ -89,7 +105,7 @@ class _Transaction(Context):
         del self._open[self._open.index(self) :]
 
 
-def insist(action):
+def insist(action: Callable[[], object]) -> None:
     """Do what can be done more than once, and do it again if an interrupt comes in between.
 
     Parameters
@@ -104,7 +120,7 @@ def insist(action):
         raise
 
 
-def attributes_of(obj):
+def attributes_of(obj: Any) -> Callable[[], None]:
     """Function that gives an object back the attributes that it has now.
 
     Only which objects these are is kept, the states of random generators and the lengths of lists,
@@ -114,7 +130,7 @@ def attributes_of(obj):
     lengths = [(value, len(value)) for value in before.values() if isinstance(value, list)]
     drawn = [(v, v.get_state()) for v in before.values() if isinstance(v, np.random.RandomState)]
 
-    def restore():
+    def restore() -> None:
         # At no time is an attribute missing that was there.
         vars(obj).update(before)
         for name in vars(obj).keys() - before.keys():
@@ -127,7 +143,7 @@ def attributes_of(obj):
     return restore
 
 
-def interrupt_behind(error):
+def interrupt_behind(error: BaseException | None) -> KeyboardInterrupt | None:
     """Interrupt in whose handling an error was raised by accident, or None.
 
     What is raised from it on purpose, as by ``raise ... from``, is none.

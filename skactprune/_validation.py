@@ -1,6 +1,9 @@
 """Rows to predict for: validated as scikit-learn does it, and handled some at a time."""
 
+from __future__ import annotations
+
 from math import isfinite
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn import get_config
@@ -9,12 +12,19 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skactprune._array_api import as_numpy, like
 from skactprune.chunks import Chunks, FiledRows
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import DTypeLike, NDArray
+
+    from skactprune._types import MatrixLike
+
 # Rows at a time: few enough to take little memory, and no fewer, because the threads of a BLAS wait
 # for each other at the end of every product, for long where other processes run, too.
 ROWS = 16384
 
 
-def check_fitted(estimator, msg=None):
+def check_fitted(estimator: Any, msg: str | None = None) -> None:
     """Raise the error of ``check_is_fitted`` where the estimator is not fitted; else return sooner.
 
     Parameters
@@ -28,7 +38,7 @@ def check_fitted(estimator, msg=None):
         check_is_fitted(estimator, msg=msg)
 
 
-def map_rows(function, X):
+def map_rows(function: Callable[..., Any], X: Any) -> NDArray[Any]:
     """``function(X)``, called with some rows at a time, so that it takes little memory.
 
     Parameters
@@ -54,7 +64,9 @@ def map_rows(function, X):
     return results
 
 
-def map_checked_rows(function, estimator, X, dtype):
+def map_checked_rows(
+    function: Callable[..., Any], estimator: Any, X: MatrixLike | Chunks, dtype: DTypeLike
+) -> NDArray[Any]:
     """As `map_rows`, with rows that ``sklearn.utils.validation.validate_data`` has checked.
 
     For one row, scikit-learn's validation takes several times as long as a small net. A plain array
@@ -102,11 +114,11 @@ class _DoubtfulError(Exception):
     """Rows may have NaN or infinity."""
 
 
-def _of_finite_rows(function):
+def _of_finite_rows(function: Callable[..., Any]) -> Callable[..., Any]:
     if get_config()["assume_finite"]:
         return function
 
-    def checked(rows):
+    def checked(rows: Any) -> Any:
         # The sum of squares takes half as long as the sum. NaN and infinity remain in it, and it
         # may overflow, of which vdot does not warn; then scikit-learn looks at every number.
         flat = rows.ravel(order="K")

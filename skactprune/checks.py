@@ -1,9 +1,12 @@
 """Checks that every method of pruning passes, for those of others, too."""
 
+from __future__ import annotations
+
 import copy
 import pickle
 import warnings
 from inspect import cleandoc
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import clone
@@ -14,14 +17,19 @@ from skactprune.estimators import PrunedMLPClassifier
 from skactprune.pruning.blocks import block_of, is_shape
 from skactprune.pruning.method import WHEN, Method, get_method
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
 __all__ = ["check_method", "method_checks"]
 
-CHECKS = []
+CHECKS: list[Callable[..., Any]] = []
 N_FEATURES, HIDDEN, N_CLASSES, EPOCHS = 6, (10, 8), 3, 8
 UNITS = [N_FEATURES, *HIDDEN, N_CLASSES]
 
 
-def check_method(method, expected_failed_checks=None):
+def check_method(
+    method: str | Method, expected_failed_checks: dict[str, str] | None = None
+) -> None:
     """Check that a method of pruning does what all of them do.
 
     Parameters
@@ -53,7 +61,7 @@ def check_method(method, expected_failed_checks=None):
             check(method)
 
 
-def method_checks():
+def method_checks() -> list[tuple[str, Callable[..., Any]]]:
     """The checks of `check_method`.
 
     Returns
@@ -64,13 +72,13 @@ def method_checks():
     return [(check.__name__, check) for check in CHECKS]
 
 
-def one_of_them(check):
+def one_of_them(check: Callable[..., Any]) -> Callable[..., Any]:
     """Decorator: make a function one of the checks."""
     CHECKS.append(check)
     return check
 
 
-def data(seed=0):
+def data(seed: int = 0) -> Any:
     """A small classification problem: rows and labels."""
     return make_classification(
         70,
@@ -82,21 +90,21 @@ def data(seed=0):
     )
 
 
-def estimator(method, **params):
+def estimator(method: Any, **params: Any) -> Any:
     """Estimator for the small problem."""
-    defaults = {"n_prune_rounds": 3, "max_iter": EPOCHS, "batch_size": 20}
+    defaults: dict[str, Any] = {"n_prune_rounds": 3, "max_iter": EPOCHS, "batch_size": 20}
     defaults["prune_fraction"] = asked(method, 0.6)
     return PrunedMLPClassifier(
         HIDDEN, method=method, learning_rate_init=0.01, random_state=0, **defaults | params
     )
 
 
-def asked(method, fraction):
+def asked(method: Any, fraction: float) -> float | None:
     """The fraction, or None where the method has a threshold of its own set."""
     return fraction if get_method(method).own_threshold is None else None
 
 
-def fitted(method, targets=None, **params):
+def fitted(method: Any, targets: Any = None, **params: Any) -> Any:
     """Estimator after a fit, without its warnings of missing convergence."""
     X, y = data()
     with warnings.catch_warnings():
@@ -104,7 +112,7 @@ def fitted(method, targets=None, **params):
         return estimator(method, **params).fit(X, y if targets is None else targets)
 
 
-def variants(method):
+def variants(method: Any) -> Iterator[Any]:
     """The method, and copies with every value of the options that decide what leaves."""
     method = get_method(method)
     yield method
@@ -123,7 +131,7 @@ def variants(method):
                 yield clone(method).set_params(**{name: value})
 
 
-def bits(clf):
+def bits(clf: Any) -> Any:
     """Everything that two equal trainings have in common, to the last bit."""
     arrays = [*clf.coefs_, *clf.intercepts_, *clf.masks_, *(clf.activation_counts_ or [])]
     history = [
@@ -137,7 +145,7 @@ def bits(clf):
 
 
 @one_of_them
-def check_is_described(method):
+def check_is_described(method: Any) -> None:
     """The class has a docstring that describes every parameter, and says what goes and when."""
     method = get_method(method)
     described = cleandoc(type(method).__doc__ or "")
@@ -149,7 +157,7 @@ def check_is_described(method):
 
 
 @one_of_them
-def check_is_a_method(method):
+def check_is_a_method(method: Any) -> None:
     """It is a `Method` whose parameters are kept as they are, and which can be cloned."""
     method = get_method(method)
     assert isinstance(method, Method)
@@ -159,7 +167,7 @@ def check_is_a_method(method):
 
 
 @one_of_them
-def check_refuses_wrong_options(method):
+def check_refuses_wrong_options(method: Any) -> None:
     """An option that has no meaning is refused by its name."""
     for name in get_method(method).get_params(deep=False):
         wrong = clone(get_method(method)).set_params(**{name: "no such value"})
@@ -172,7 +180,7 @@ def check_refuses_wrong_options(method):
 
 
 @one_of_them
-def check_reaches_fraction(method):
+def check_reaches_fraction(method: Any) -> None:
     """The fraction is reached, by no more than one unit; the layers hold what the masks say."""
     total = sum(a * b for a, b in zip(UNITS[:-2], UNITS[1:-1], strict=True))
     for variant in variants(method):
@@ -195,7 +203,7 @@ def largest_unit(method, clf):
     return height * width + min(n_dead, height + width) * neuron
 
 
-def assert_consistent(clf):
+def assert_consistent(clf: Any) -> None:
     """Weights, masks, live neurons and sparsity tell the same."""
     columns = [np.arange(N_FEATURES), *clf.live_neurons_]
     for coef, mask, before, live in zip(
@@ -217,7 +225,7 @@ def assert_consistent(clf):
 
 
 @one_of_them
-def check_takes_labels(method):
+def check_takes_labels(method: Any) -> None:
     """Of rows with any number of labels, as much leaves as of rows with one class."""
     X, y = data()
     labels = np.stack([y > 0, y < 2, X[:, 0] > 0], axis=1)
@@ -233,7 +241,7 @@ def check_takes_labels(method):
 
 
 @one_of_them
-def check_masks_hold(method):
+def check_masks_hold(method: Any) -> None:
     """Pruned weights are zero after every step, whatever the optimizer does."""
     from skorch.callbacks import Callback
 
@@ -260,7 +268,7 @@ def check_masks_hold(method):
 
 
 @one_of_them
-def check_does_not_change(method):
+def check_does_not_change(method: Any) -> None:
     """Training leaves the method object, and clones of the estimator, as they were."""
     method = get_method(method)
     before = copy.deepcopy(vars(method))
@@ -275,7 +283,7 @@ def check_does_not_change(method):
 
 
 @one_of_them
-def check_is_deterministic(method):
+def check_is_deterministic(method: Any) -> None:
     """The same seed gives the same bits, and numpy's and torch's generators stay as they are."""
     import torch
 
@@ -287,7 +295,7 @@ def check_is_deterministic(method):
 
 
 @one_of_them
-def check_survives_pickling(method):
+def check_survives_pickling(method: Any) -> None:
     """Training that is pickled between any two epochs goes on as without, to the last bit."""
     X, y = data()
     weight = np.random.RandomState(0).uniform(0.5, 2.0, len(y))
@@ -302,7 +310,7 @@ def check_survives_pickling(method):
 
 
 @one_of_them
-def check_warm_start(method):
+def check_warm_start(method: Any) -> None:
     """A warm start prunes nothing twice, and the rest where more is asked for."""
     X, y = data()
     with warnings.catch_warnings():
@@ -320,7 +328,7 @@ def check_warm_start(method):
 
 
 @one_of_them
-def check_survives_interrupts(method):
+def check_survives_interrupts(method: Any) -> None:
     """An interrupt at any moment leaves an estimator that is consistent and can go on."""
     from skorch.callbacks import Callback
 
@@ -353,7 +361,7 @@ def check_survives_interrupts(method):
 
 
 @one_of_them
-def check_prunes_features(method):
+def check_prunes_features(method: Any) -> None:
     """It removes features in its rounds, or refuses to; the fraction is of what they leave."""
     X, y = data()
     X[:, 2] = 3.0
@@ -373,7 +381,7 @@ def check_prunes_features(method):
 
 
 @one_of_them
-def check_does_nothing_without_fraction(method):
+def check_does_nothing_without_fraction(method: Any) -> None:
     """``prune_fraction=0``, or no rounds, is an ordinary multi-layer perceptron."""
     dense = fitted("magnitude", prune_fraction=0)
     for params in ({"prune_fraction": 0}, {"n_prune_rounds": 0}):
@@ -384,7 +392,7 @@ def check_does_nothing_without_fraction(method):
 
 
 @one_of_them
-def check_measures_once(method):
+def check_measures_once(method: Any) -> None:
     """Either a fraction or the method's own threshold says how much goes, never both or none."""
     own = get_method(method).own_threshold
     try:
@@ -396,7 +404,7 @@ def check_measures_once(method):
 
 
 @one_of_them
-def check_prunes_any_net(method):
+def check_prunes_any_net(method: Any) -> None:
     """It prunes any skorch net, or refuses those that it is not for with a ValueError."""
     import torch
     from skorch import NeuralNetClassifier

@@ -1,10 +1,19 @@
 """Rows that stay in files: read a chunk at a time, or mapped into memory."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
 import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import validate_data
 
 from skactprune._array_api import as_numpy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from numpy.typing import DTypeLike, NDArray
 
 __all__ = ["Chunks"]
 
@@ -40,7 +49,7 @@ class Chunks:
     True
     """
 
-    def __init__(self, read, sources):
+    def __init__(self, read: Callable[..., Any], sources: Iterable[Any]) -> None:
         if not callable(read):
             raise TypeError(
                 f"read, of type {type(read).__name__}, must be a function that returns the rows of "
@@ -50,11 +59,11 @@ class Chunks:
         if not self.sources:
             raise ValueError("sources is empty; there must be one for every chunk.")
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         """Chunks, one after the other, as they are read."""
         return map(self.chunk, self.sources)
 
-    def chunk(self, source):
+    def chunk(self, source: Any) -> Any:
         """Chunk of a source, where it is an array one of numpy."""
         return as_numpy(self.read(source))
 
@@ -71,19 +80,29 @@ class FiledRows:
     """
 
     ndim = 2
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, rows):
+    def __getitem__(self, rows: Any) -> NDArray[Any]:
         """Rows of a slice, or of indices, as an ndarray."""
         return self.take(np.arange(*rows.indices(len(self))) if isinstance(rows, slice) else rows)
 
-    def take(self, rows, axis=0, out=None, mode="clip"):
+    def take(
+        self,
+        rows: Any,
+        axis: int = 0,
+        out: NDArray[Any] | None = None,
+        mode: Literal["raise", "wrap", "clip"] = "clip",
+    ) -> NDArray[Any]:
         """Rows of indices from 0, as ``ndarray.take`` gives them."""
         raise NotImplementedError
 
-    def reading_order(self, order, random_state):
+    def reading_order(
+        self, order: NDArray[Any], random_state: np.random.RandomState
+    ) -> NDArray[Any]:
         """Rows in the order in which they are shuffled, rearranged so that few reads are needed."""
         return order
 
@@ -103,13 +122,21 @@ class ChunkedRows(FiledRows):
         Type that rows shall have.
     """
 
-    def __init__(self, chunks, n_rows, n_features, dtype):
+    def __init__(
+        self, chunks: Chunks, n_rows: Sequence[int], n_features: int, dtype: np.dtype[Any]
+    ) -> None:
         self.chunks, self.dtype = chunks, np.dtype(dtype)
         self.starts = np.cumsum([0, *n_rows])
         self.shape = int(self.starts[-1]), n_features
-        self._last = None, None
+        self._last: tuple[int | None, Any] = None, None
 
-    def take(self, rows, axis=0, out=None, mode="clip"):
+    def take(
+        self,
+        rows: Any,
+        axis: int = 0,
+        out: NDArray[Any] | None = None,
+        mode: Literal["raise", "wrap", "clip"] = "clip",
+    ) -> NDArray[Any]:
         rows = np.asarray(rows)
         where = self._chunk_of(rows)
         if out is None:
@@ -124,14 +151,16 @@ class ChunkedRows(FiledRows):
             out[inside] = self._read(number)[rows[inside] - self.starts[number]]
         return out
 
-    def reading_order(self, order, random_state):
+    def reading_order(
+        self, order: NDArray[Any], random_state: np.random.RandomState
+    ) -> NDArray[Any]:
         turn = random_state.permutation(len(self.starts) - 1)
         return order[np.argsort(turn[self._chunk_of(order)], kind="stable")]
 
-    def _chunk_of(self, rows):
+    def _chunk_of(self, rows: NDArray[Any]) -> NDArray[Any]:
         return np.searchsorted(self.starts, rows, side="right") - 1
 
-    def _read(self, number):
+    def _read(self, number: int) -> NDArray[Any]:
         if self._last[0] != number:
             self._last = None, None
             chunk = self.chunks.chunk(self.chunks.sources[number])
@@ -157,14 +186,23 @@ class SomeRows(FiledRows):
         Which.
     """
 
-    def __init__(self, table, rows):
-        self.table, self.rows, self.dtype = table, rows, table.dtype
+    def __init__(self, table: NDArray[Any] | FiledRows, rows: NDArray[np.integer]) -> None:
+        self.table: Any = table
+        self.rows, self.dtype = rows, table.dtype
         self.shape = len(rows), table.shape[1]
 
-    def take(self, rows, axis=0, out=None, mode="clip"):
+    def take(
+        self,
+        rows: Any,
+        axis: int = 0,
+        out: NDArray[Any] | None = None,
+        mode: Literal["raise", "wrap", "clip"] = "clip",
+    ) -> NDArray[Any]:
         return self.table.take(self.rows[rows], 0, out, mode)
 
-    def reading_order(self, order, random_state):
+    def reading_order(
+        self, order: NDArray[Any], random_state: np.random.RandomState
+    ) -> NDArray[Any]:
         if not isinstance(self.table, FiledRows):
             return order
         place = np.empty(len(self.table), int)
@@ -172,12 +210,12 @@ class SomeRows(FiledRows):
         return place[self.table.reading_order(self.rows[order], random_state)]
 
 
-def is_table(X):
+def is_table(X: Any) -> bool:
     """Whether `X` is two-dimensional and something that the nets read rows of."""
     return (isinstance(X, (np.ndarray, FiledRows)) or sparse.issparse(X)) and X.ndim == 2
 
 
-def some_rows(X, rows):
+def some_rows(X: Any, rows: NDArray[np.integer]) -> Any:
     """Rows of a table by their indices, which are copied only where they are in memory.
 
     Parameters
@@ -194,7 +232,9 @@ def some_rows(X, rows):
     return SomeRows(X, rows) if isinstance(X, FiledRows) or _is_mapped(X) else X[rows]
 
 
-def checked_chunks(estimator, chunks, dtype, reset):
+def checked_chunks(
+    estimator: Any, chunks: Chunks, dtype: DTypeLike | Sequence[DTypeLike], reset: bool
+) -> ChunkedRows:
     """Read all chunks, and let scikit-learn check each as the `X` of an estimator.
 
     Parameters
@@ -232,7 +272,7 @@ def checked_chunks(estimator, chunks, dtype, reset):
     return ChunkedRows(chunks, n_rows, estimator.n_features_in_, np.result_type(*dtypes))
 
 
-def _is_mapped(X):
+def _is_mapped(X: Any) -> bool:
     while isinstance(X, np.ndarray):
         if isinstance(X, np.memmap):
             return True

@@ -129,11 +129,12 @@ def _existing_folder(path: str | os.PathLike[str], source: str) -> Path:
 
 
 def _read_folder(folder: Path) -> Dataset:
-    paths = []
+    paths, missing = [], []
     for file in _IDX_FILES:
-        candidates = (folder / file, folder / f"{file}.gz")
-        paths.append(next((path for path in candidates if path.is_file()), None))
-    if missing := [file for file, path in zip(_IDX_FILES, paths, strict=True) if path is None]:
+        found = [path for path in (folder / file, folder / f"{file}.gz") if path.is_file()]
+        paths += found[:1]
+        missing += [] if found else [file]
+    if missing:
         raise FileNotFoundError(f"{str(folder)!r} lacks {', '.join(missing)} (plain or with .gz).")
     images = [_read_idx(path, 3) for path in paths[:2]]
     labels = [_read_idx(path, 1) for path in paths[2:]]
@@ -145,9 +146,9 @@ def _read_folder(folder: Path) -> Dataset:
             f"{str(folder)!r} has train images of {images[0].shape[1:]} pixels "
             f"but t10k images of {images[1].shape[1:]}."
         )
-    return Dataset(
-        *(_scale(X.reshape(len(X), -1)) for X in images), *(y.astype(np.int64) for y in labels)
-    )
+    X_train, X_test = (_scale(X.reshape(len(X), -1)) for X in images)
+    y_train, y_test = (y.astype(np.int64) for y in labels)
+    return Dataset(X_train, X_test, y_train, y_test)
 
 
 def _scale(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

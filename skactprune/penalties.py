@@ -1,6 +1,9 @@
 """Nuclear-norm penalties that a skorch callback adds to training."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import torch
@@ -10,12 +13,22 @@ from skorch.callbacks import Callback
 from skactprune.nets.accuracy import accuracy_of
 from skactprune.nets.batches import batch_weight
 from skactprune.nets.net import LeanLoop, hold_weights
-from skactprune.pruning.chain import PRUNABLE
+from skactprune.pruning.passes import PRUNABLE
 from skactprune.spectra import singular_values
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from skactprune.nets.batches import TrainingData
 
 __all__ = ["WeightedNuclearNorm", "weighted_nuclear_norm"]
 
-WEIGHTS = {"linear": lambda n: np.arange(1.0, n + 1.0), "uniform": np.ones}
+WEIGHTS: dict[str, Callable[[int], NDArray[np.float64]]] = {
+    "linear": lambda n: np.arange(1.0, n + 1.0),
+    "uniform": np.ones,
+}
 CONSTRAINTS = {
     "alpha": [Interval(Real, 0, None, closed="left")],
     "weights": [StrOptions(set(WEIGHTS))],
@@ -27,7 +40,7 @@ CONSTRAINTS = {
 }
 
 
-def weighted_nuclear_norm(W, weights="linear"):
+def weighted_nuclear_norm(W: ArrayLike, weights: Literal["linear", "uniform"] = "linear") -> float:
     """Weighted sum of the singular values of a matrix, or of several.
 
     Parameters
@@ -65,8 +78,9 @@ def weighted_nuclear_norm(W, weights="linear"):
     5.0
     """
     validate_parameter_constraints(CONSTRAINTS, {"weights": weights}, "weighted_nuclear_norm")
-    several = isinstance(W, (list, tuple)) and len(W) and all(np.ndim(part) == 2 for part in W)
-    spectra = [singular_values(part) for part in (W if several else [W])]
+    parts: Any = W if isinstance(W, (list, tuple)) else ()
+    several = len(parts) and all(np.ndim(part) == 2 for part in parts)
+    spectra = [singular_values(part) for part in (parts if several else [W])]
     return float(sum(WEIGHTS[weights](len(s)) @ s for s in spectra))
 
 
@@ -163,16 +177,18 @@ class WeightedNuclearNorm(Callback):
     True
     """
 
+    _directions_: list[torch.Tensor]
+
     def __init__(
         self,
-        alpha=1.0,
-        weights="linear",
-        output_layer=True,
-        start_accuracy=0.70,
-        every_n_epochs=2,
-        solver="subgradient",
-        svd_every_n_steps=1,
-    ):
+        alpha: float = 1.0,
+        weights: Literal["linear", "uniform"] = "linear",
+        output_layer: bool = True,
+        start_accuracy: float = 0.70,
+        every_n_epochs: int = 2,
+        solver: Literal["subgradient", "proximal"] = "subgradient",
+        svd_every_n_steps: int = 1,
+    ) -> None:
         self.alpha = alpha
         self.weights = weights
         self.output_layer = output_layer
@@ -183,14 +199,20 @@ class WeightedNuclearNorm(Callback):
 
     # -- skorch's hooks ---------------------------------------------------------------------
 
-    def initialize(self):
+    def initialize(self) -> Self:
         """Forget earlier training."""
         # skorch takes attributes without an underscore at the end for parameters.
         self._n_steps_ = 0
         self.active_ = False
         return self
 
-    def on_train_begin(self, net, X=None, y=None, **kwargs):
+    def on_train_begin(
+        self,
+        net: Any,
+        X: TrainingData | NDArray[Any] | torch.Tensor | None = None,
+        y: NDArray[Any] | torch.Tensor | None = None,
+        **kwargs: Any,
+    ) -> None:
         validate_parameter_constraints(
             CONSTRAINTS, self.get_params(deep=False), type(self).__name__
         )
@@ -201,18 +223,25 @@ class WeightedNuclearNorm(Callback):
                 "layers, and hidden ones with output_layer=False."
             )
 
-    def on_epoch_begin(self, net, **kwargs):
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         begun = self._epochs_before_start(net.history)
         since = len(net.history) - 1 - begun
         self.active_ = bool(self.alpha and since >= 0 and since % self.every_n_epochs == 0)
         self._n_steps_ = 0
         self._accuracy_ = accuracy_of(net)
 
-    def on_grad_computed(self, net, named_parameters, **kwargs):
+    def on_grad_computed(self, net: Any, named_parameters: Any, **kwargs: Any) -> None:
         if self.active_ and self.solver == "subgradient":
             self._add_subgradient(net)
 
-    def on_batch_end(self, net, batch=None, training=False, y_pred=None, **kwargs):
+    def on_batch_end(
+        self,
+        net: Any,
+        batch: Any = None,
+        training: bool = False,
+        y_pred: Any = None,
+        **kwargs: Any,
+    ) -> None:
         if not training:
             return
         if self.start_accuracy:
@@ -223,7 +252,7 @@ class WeightedNuclearNorm(Callback):
             if self._n_steps_ % self.svd_every_n_steps == 0:
                 self._shrink(net, self.svd_every_n_steps)
 
-    def on_epoch_end(self, net, **kwargs):
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         self._take_left_over_steps(net)
         if self.start_accuracy:
             accuracy = self._accuracy_.value
@@ -234,7 +263,13 @@ class WeightedNuclearNorm(Callback):
                 )
             net.history.record("train_acc", accuracy)
 
-    def on_train_end(self, net, X=None, y=None, **kwargs):
+    def on_train_end(
+        self,
+        net: Any,
+        X: TrainingData | NDArray[Any] | torch.Tensor | None = None,
+        y: NDArray[Any] | torch.Tensor | None = None,
+        **kwargs: Any,
+    ) -> None:
         # A callback that ends training with an epoch may do so before this one hears of it.
         self._take_left_over_steps(net)
         # Pickles of the net need no tensors of ours.
@@ -242,7 +277,7 @@ class WeightedNuclearNorm(Callback):
 
     # -- the penalty ------------------------------------------------------------------------
 
-    def _epochs_before_start(self, history):
+    def _epochs_before_start(self, history: Any) -> int:
         """Epochs before the first that may be penalized; the history outlives a pickle."""
         if not self.start_accuracy:
             return 0
@@ -251,13 +286,13 @@ class WeightedNuclearNorm(Callback):
                 return epoch
         return len(history)
 
-    def _penalized(self, net):
+    def _penalized(self, net: Any) -> list[torch.Tensor]:
         layers = [part for part in net.module_.modules() if isinstance(part, PRUNABLE)]
         weights = [layer.weight for layer in (layers if self.output_layer else layers[:-1])]
         return [w for w in weights if isinstance(w, torch.nn.Parameter) and w.requires_grad]
 
     @torch.no_grad()
-    def _add_subgradient(self, net):
+    def _add_subgradient(self, net: Any) -> None:
         weights = self._penalized(net)
         if self._n_steps_ % self.svd_every_n_steps == 0:
             self._directions_ = [self._subgradient(weight) for weight in weights]
@@ -267,14 +302,14 @@ class WeightedNuclearNorm(Callback):
                 weight.grad = torch.zeros_like(weight)
             weight.grad.add_(direction, alpha=self.alpha)
 
-    def _subgradient(self, weight):
+    def _subgradient(self, weight: torch.Tensor) -> torch.Tensor:
         U, s, Vh = self._svd(weight)
         tolerance = s[0] * max(U.shape[0], Vh.shape[1]) * torch.finfo(weight.dtype).eps
         slope = self._slopes(s) * (s > tolerance)
         return ((U * slope) @ Vh).reshape(weight.shape)
 
     @torch.no_grad()
-    def _shrink(self, net, n_steps):
+    def _shrink(self, net: Any, n_steps: int) -> None:
         """Proximal step after `n_steps` steps of the optimizer."""
         rates = {p: group["lr"] for group in net.optimizer_.param_groups for p in group["params"]}
         for weight in self._penalized(net):
@@ -284,24 +319,24 @@ class WeightedNuclearNorm(Callback):
             weight.copy_(((U * left) @ Vh).reshape(weight.shape))
         hold_weights(net)
 
-    def _take_left_over_steps(self, net):
+    def _take_left_over_steps(self, net: Any) -> None:
         if self._n_steps_ and self.solver == "proximal":
             left_over = self._n_steps_ % self.svd_every_n_steps
             if left_over:
                 self._shrink(net, left_over)
         self._n_steps_ = 0
 
-    def _slopes(self, s):
+    def _slopes(self, s: torch.Tensor) -> torch.Tensor:
         return torch.from_numpy(WEIGHTS[self.weights](len(s))).to(s)
 
-    def _svd(self, weight):
+    def _svd(self, weight: torch.Tensor) -> Any:
         matrix = weight.flatten(1)
         try:
             # torch decomposes no half precision.
             return torch.linalg.svd(
                 matrix.to(torch.promote_types(matrix.dtype, torch.float32)), full_matrices=False
             )
-        except torch.linalg.LinAlgError as error:
+        except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
             raise ValueError(
                 f"alpha={self.alpha!r}: weights of shape {tuple(weight.shape)} have no singular "
                 "values, most likely because training diverged and they are not finite. Use a "

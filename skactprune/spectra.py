@@ -54,7 +54,7 @@ def singular_values(W: ArrayLike) -> NDArray[np.float64]:
     return svdvals(_check_matrix(W, "W").astype(np.float64), check_finite=False)
 
 
-def numerical_rank(W: ArrayLike, dtype: DTypeLike = None) -> int:
+def numerical_rank(W: ArrayLike, dtype: DTypeLike | None = None) -> int:
     """Rank of a matrix, as far as the precision of its entries can tell.
 
     Singular values above ``s_max * max(m, n) * eps(dtype)`` are counted (the rule of
@@ -372,7 +372,9 @@ def whitened_truncate(kernel: ArrayLike, moment: ArrayLike, rank: int) -> NDArra
     return (work @ V @ V.T).astype(_floating(kernel))
 
 
-def spectrum_summary(coefs: Iterable[ArrayLike], dtype: DTypeLike = None) -> list[dict[str, Any]]:
+def spectrum_summary(
+    coefs: Iterable[ArrayLike], dtype: DTypeLike | None = None
+) -> list[dict[str, Any]]:
     """Describe the spectrum of every layer, from one decomposition each.
 
     Parameters
@@ -459,7 +461,7 @@ def _floating(a: NDArray[Any]) -> np.dtype[Any]:
     return a.dtype if a.dtype.kind == "f" else np.dtype(np.float64)
 
 
-def _storage_eps(W: NDArray[Any], dtype: DTypeLike) -> float:
+def _storage_eps(W: NDArray[Any], dtype: DTypeLike | None) -> float:
     stored = _floating(W) if dtype is None else np.dtype(dtype)
     if stored.kind != "f":
         raise ValueError(f"dtype must be a floating type such as 'float32', got {stored}.")

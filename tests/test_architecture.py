@@ -12,7 +12,7 @@ import skactprune
 ROOT = Path(skactprune.__file__).parent
 # Every part may import what stands before it. Files at the top count as a part of their own.
 FLOORS = [
-    {"__init__", "_docs", "_options", "_register", "_transaction", "_warnings"}
+    {"__init__", "_docs", "_options", "_register", "_transaction", "_types", "_warnings"}
     | {"_array_api", "_validation", "chunks", "datasets", "spectra"},
     {"_html", "_support"},
     {"nets"},

@@ -25,7 +25,7 @@ from skactprune._cli.report import (
 )
 from skactprune._cli.table import Reading
 from skactprune._cli.text import shown, silence, write
-from skactprune.deploy.files import write_atomically
+from skactprune.deploy.atomic import write_atomically
 
 PAGE, FIGURE = "comparison.md", "comparison.png"
 # Where nobody looks at the width, as in a file, lines need not be broken at 80 columns.

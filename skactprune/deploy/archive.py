@@ -9,6 +9,8 @@ has room for.
 Versions of the format: 1 had neither list nor digests. 2 has both.
 """
 
+from __future__ import annotations
+
 import hashlib
 import io
 import json
@@ -17,10 +19,14 @@ import os
 import re
 import struct
 import zipfile
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import skactprune
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 VERSION = 2
 # Deflate describes 258 bytes by no less than two bits.
@@ -41,7 +47,7 @@ END_OF_DIRECTORY = struct.Struct("<4s4H2LH")
 CHUNK = 2**20
 
 
-def largest_unfolded(n_bytes):
+def largest_unfolded(n_bytes: int) -> int:
     """How much memory the weights in a file may take.
 
     Parameters
@@ -57,7 +63,9 @@ def largest_unfolded(n_bytes):
     return max(ALWAYS_ALLOWED, MOST_DEFLATED * n_bytes)
 
 
-def pack_archive(metadata, arrays, unfolded):
+def pack_archive(
+    metadata: dict[str, Any], arrays: dict[str, NDArray[Any]], unfolded: int
+) -> memoryview:
     """Content of a file.
 
     Parameters
@@ -89,7 +97,7 @@ def pack_archive(metadata, arrays, unfolded):
     return content
 
 
-def unpack_archive(file):
+def unpack_archive(file: Any) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """What `pack_archive` packed, checked.
 
     Parameters
@@ -113,7 +121,7 @@ def unpack_archive(file):
     """
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
-    if file.read(4) != zipfile.stringFileHeader:
+    if file.read(4) != zipfile.stringFileHeader:  # type: ignore[attr-defined]
         raise ValueError("it is no npz archive")
     with zipfile.ZipFile(file) as archive:
         members = _members(archive, file, size)

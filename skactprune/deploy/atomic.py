@@ -1,5 +1,7 @@
 """Files that hold all of their old content until they hold all of the new."""
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import hashlib
@@ -7,11 +9,15 @@ import os
 import re
 import secrets
 import stat
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 # File systems allow 255 bytes in a name, and some that encrypt names 143.
 LONGEST_NAME = 143
@@ -23,7 +29,7 @@ KINDS = {
 }
 
 
-def kind_of_special(mode):
+def kind_of_special(mode: int) -> str | None:
     """What a file is that is neither a regular one nor a directory; None for these.
 
     Parameters
@@ -40,7 +46,7 @@ def kind_of_special(mode):
     return KINDS.get(stat.S_IFMT(mode), "something else")
 
 
-def write_atomically(path, content):
+def write_atomically(path: str | bytes | os.PathLike[str], content: Buffer) -> None:
     """Put `content` into the file `path`, which holds its old content until all of it is on disk.
 
     The new content goes into a file beside it, reaches the disk, and is then renamed. At no time

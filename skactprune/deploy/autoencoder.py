@@ -1,8 +1,18 @@
 """CompactAutoencoder."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
 from skactprune._docs import shares_docs
 from skactprune.deploy.files import FORMATS
 from skactprune.deploy.transformer import CompactMLPTransformer
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from skactprune.deploy.onnx import Graph
+    from skactprune.deploy.weights import CompactWeights
 
 
 @FORMATS.add("skactprune.CompactAutoencoder")
@@ -37,7 +47,7 @@ class CompactAutoencoder(CompactMLPTransformer):
     folds_scalers = False
 
     @classmethod
-    def of_file(cls, weights, metadata):
+    def of_file(cls, weights: CompactWeights, metadata: dict[str, Any]) -> Self:
         """Model of what a file holds.
 
         Parameters
@@ -60,7 +70,7 @@ class CompactAutoencoder(CompactMLPTransformer):
             raise ValueError("its transform_layer is invalid")
         return cls.of(weights, output_prefix="")
 
-    def add_to_onnx(self, graph, rows):
+    def add_to_onnx(self, graph: Graph, rows: str) -> None:
         """Add codes and reconstructions of rows to an ONNX graph.
 
         Parameters
@@ -78,7 +88,7 @@ class CompactAutoencoder(CompactMLPTransformer):
             graph.add("Identity", [value], name)
             graph.show(name, graph.dtype, width)
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: ArrayLike) -> NDArray[Any]:
         """Rows that the decoder makes of codes, as of the original estimator.
 
         Parameters

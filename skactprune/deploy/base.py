@@ -1,5 +1,9 @@
 """What compact models of all tasks have in common: a value that they compute with, and no fit."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
@@ -10,6 +14,15 @@ from skactprune.deploy.files import save
 from skactprune.deploy.onnx import to_onnx
 from skactprune.deploy.weights import CompactWeights
 from skactprune.nets.components import ShowsComponents
+
+if TYPE_CHECKING:
+    import os
+
+    import onnx
+    from numpy.typing import ArrayLike, NDArray
+
+    from skactprune._types import MatrixLike
+    from skactprune.chunks import Chunks
 
 
 def check_holds_model(model):
@@ -85,7 +98,9 @@ class BaseCompactMLP(
     # Whether it is the same where rows are scaled within: not if it makes rows, too.
     folds_scalers = True
 
-    def with_weights(self, weights, feature_names=None):
+    def with_weights(
+        self, weights: CompactWeights, feature_names: NDArray[Any] | None = None
+    ) -> Any:
         """Same model with other weights.
 
         Parameters
@@ -100,18 +115,19 @@ class BaseCompactMLP(
         object
             New model of the same class.
         """
-        model = type(self)()
-        vars(model).update(vars(self) | {"weights_": weights})
-        vars(model).pop("feature_names_in_", None)
+        model: Any = type(self)()
+        attributes = model.__dict__
+        attributes.update(vars(self) | {"weights_": weights})
+        attributes.pop("feature_names_in_", None)
         # A copy of its own: what is set for one model is not set for the other.
-        settings = vars(model).pop("_sklearn_output_config", {})
+        settings = attributes.pop("_sklearn_output_config", {})
         if feature_names is not None:
             model.feature_names_in_ = feature_names
         return model.set_output(**settings)
 
     # -- frozen -----------------------------------------------------------------------------
 
-    def fit(self, X, y=None, **fit_params):
+    def fit(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
         """Do nothing: the model is frozen.
 
         Parameters
@@ -139,10 +155,15 @@ class BaseCompactMLP(
     def __sklearn_clone__(self):
         return self
 
-    def __sklearn_is_fitted__(self):
+    def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "weights_")
 
-    def compact(self, dtype=None, *, features="all"):
+    def compact(
+        self,
+        dtype: Literal["float64", "float32", "float16", "int8", "codebook"] | None = None,
+        *,
+        features: Literal["all", "used"] = "all",
+    ) -> Any:
         """Same model, its weights stored in another type, or for shorter rows.
 
         Parameters
@@ -163,7 +184,7 @@ class BaseCompactMLP(
         model = self.with_weights(weights, getattr(self, "feature_names_in_", None))
         return model if features == "all" else model.with_features(model.get_support(indices=True))
 
-    def with_features(self, columns):
+    def with_features(self, columns: NDArray[np.integer]) -> Any:
         """Same model for shorter rows.
 
         Parameters
@@ -183,7 +204,7 @@ class BaseCompactMLP(
 
     # -- hidden representation --------------------------------------------------------------
 
-    def transform(self, X):
+    def transform(self, X: MatrixLike | Chunks) -> NDArray[Any]:
         """Hidden representation of the rows, as of the original estimator.
 
         Parameters
@@ -198,7 +219,7 @@ class BaseCompactMLP(
         """
         return self._of_rows(lambda rows: self.weights_.represent(rows), X)
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[np.object_]:
         """Names of the columns that `transform` returns.
 
         Parameters
@@ -229,7 +250,7 @@ class BaseCompactMLP(
 
     # -- files ------------------------------------------------------------------------------
 
-    def save(self, path):
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to a file; see :func:`skactprune.save`.
 
         Parameters
@@ -239,7 +260,12 @@ class BaseCompactMLP(
         """
         save(self, path)
 
-    def to_onnx(self, path=None, *, input_dtype=None):
+    def to_onnx(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        input_dtype: Literal["float32", "float64"] | None = None,
+    ) -> onnx.ModelProto:
         """Convert to ONNX; see :func:`skactprune.to_onnx`.
 
         Parameters
@@ -259,7 +285,7 @@ class BaseCompactMLP(
 
     # -- state ------------------------------------------------------------------------------
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__().copy()
         weights = state.pop("weights_", None)
         if weights is not None:
@@ -274,55 +300,55 @@ class BaseCompactMLP(
         super().__setstate__(state)
 
     @property
-    def coefs_(self):
+    def coefs_(self) -> list[NDArray[Any]]:
         return self.weights_.coefs
 
     @property
-    def kernel_sizes_(self):
+    def kernel_sizes_(self) -> list[int]:
         return self.weights_.kernel_sizes
 
     @property
-    def intercepts_(self):
+    def intercepts_(self) -> list[NDArray[Any]]:
         return self.weights_.intercepts
 
     @property
-    def activation_(self):
+    def activation_(self) -> str | tuple[str, ...]:
         return self.weights_.activation
 
     @property
-    def storage_(self):
+    def storage_(self) -> str:
         return self.weights_.storage
 
     @property
-    def nbytes_(self):
+    def nbytes_(self) -> int:
         return self.weights_.nbytes
 
     @property
-    def transform_layer_(self):
+    def transform_layer_(self) -> Any:
         return self.weights_.transform_layer
 
     @property
-    def projection_(self):
+    def projection_(self) -> NDArray[Any]:
         return self._components and self._components.projection
 
     @property
-    def projection_offset_(self):
+    def projection_offset_(self) -> NDArray[Any]:
         return self._components and self._components.offset
 
     @property
-    def unused_features_(self):
+    def unused_features_(self) -> NDArray[Any]:
         return self.weights_.unused_features
 
     @property
-    def n_layers_(self):
+    def n_layers_(self) -> int:
         return len(self.intercepts_) + 1
 
     @property
-    def n_outputs_(self):
+    def n_outputs_(self) -> int:
         return self.weights_.n_outputs
 
     @property
-    def n_features_in_(self):
+    def n_features_in_(self) -> int:  # type: ignore[override]
         return self.weights_.n_features
 
     @property
@@ -336,7 +362,7 @@ class BaseCompactMLP(
         check_holds_model(self)
         return map_checked_rows(function, self, X, self.weights_.dtype)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         is_fitted = self.__sklearn_is_fitted__()

@@ -1,6 +1,7 @@
 """Compact models of fitted estimators and pipelines."""
 
 from numbers import Real
+from typing import Any, Literal
 
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import Pipeline
@@ -12,7 +13,13 @@ from skactprune.deploy.transformer import CompactMLPTransformer
 from skactprune.nets.factors import Sparing
 
 
-def compact(model, dtype=None, *, features="all", output="all"):
+def compact(
+    model: Any,
+    dtype: Literal["float64", "float32", "float16", "int8", "codebook"] | None = None,
+    *,
+    features: Literal["all", "used"] = "all",
+    output: Literal["all", "transform"] = "all",
+) -> Any:
     """Small, frozen, torch-free model of a fitted estimator or pipeline.
 
     Hidden layers whose weights have a low rank are kept, and computed with, as two matrices where
@@ -142,7 +149,14 @@ def _in_unit_of_target(model, dtype):
     return with_steps(small, [*before, (name, last)]) if isinstance(small, Pipeline) else last
 
 
-def compact_low_rank(model, fraction, *, low=0.5, keep=0.5, dtype=None):
+def compact_low_rank(
+    model: Any,
+    fraction: float,
+    *,
+    low: float = 0.5,
+    keep: float = 0.5,
+    dtype: Literal["float64", "float32", "float16", "int8", "codebook"] | None = None,
+) -> Any:
     """Compact model whose hidden layers are two matrices each, of low rank and sparse (SLR).
 
     The weights of every hidden layer become the product of two factors, by its truncated SVD. The

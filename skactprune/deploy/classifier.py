@@ -1,6 +1,9 @@
 """CompactMLPClassifier."""
 
+from __future__ import annotations
+
 import re
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from scipy.sparse import issparse
@@ -11,6 +14,14 @@ from skactprune._docs import shares_docs
 from skactprune.deploy.base import BaseCompactMLP, check_holds_model
 from skactprune.deploy.files import FORMATS
 from skactprune.nets.outputs import is_multilabel_net, output_for_classes
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from skactprune._types import MatrixLike
+    from skactprune.chunks import Chunks
+    from skactprune.deploy.onnx import Graph
+    from skactprune.deploy.weights import CompactWeights
 
 
 @FORMATS.add("skactprune.CompactMLPClassifier")
@@ -60,7 +71,15 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
     # -- made of weights --------------------------------------------------------------------
 
     @classmethod
-    def of(cls, weights, classes, *, output_prefix, feature_names=None, multilabel=False):
+    def of(
+        cls,
+        weights: CompactWeights,
+        classes: NDArray[Any],
+        *,
+        output_prefix: str,
+        feature_names: NDArray[Any] | None = None,
+        multilabel: bool = False,
+    ) -> Self:
         """Model that computes with the given weights.
 
         Parameters
@@ -95,7 +114,7 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
 
     # -- in files ---------------------------------------------------------------------------
 
-    def file_metadata(self):
+    def file_metadata(self) -> dict[str, Any]:
         """What files hold of it besides its weights.
 
         Returns
@@ -116,7 +135,7 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
         return {"classes": _described(self.classes_)} | labels
 
     @classmethod
-    def of_file(cls, weights, metadata):
+    def of_file(cls, weights: CompactWeights, metadata: dict[str, Any]) -> Self:
         """Model of what a file holds, which is checked.
 
         Parameters
@@ -143,7 +162,7 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
             raise ValueError("its multilabel is invalid")
         return cls.of(weights, _restored(**classes), output_prefix="", multilabel=multilabel)
 
-    def add_to_onnx(self, graph, rows):
+    def add_to_onnx(self, graph: Graph, rows: str) -> None:
         """Add what is predicted for rows to an ONNX graph.
 
         Parameters
@@ -162,7 +181,7 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
 
     # -- prediction -------------------------------------------------------------------------
 
-    def predict(self, X):
+    def predict(self, X: MatrixLike | Chunks) -> NDArray[Any]:
         """Predict class labels.
 
         Parameters
@@ -179,7 +198,7 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
             lambda rows: self._output.predict(self.weights_.logits(rows), self.classes_), X
         )
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: MatrixLike | Chunks) -> NDArray[Any]:
         """Predict class probabilities.
 
         Parameters
@@ -195,7 +214,7 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
         """
         return self._of_rows(lambda rows: self._output.link(self.weights_.logits(rows)), X)
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: MatrixLike | Chunks) -> NDArray[Any]:
         """Predict logarithms of class probabilities.
 
         Parameters
@@ -210,7 +229,9 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
         """
         return self._of_rows(lambda rows: self._output.log_link(self.weights_.logits(rows)), X)
 
-    def compression_report(self, reference, X, y=None):
+    def compression_report(
+        self, reference: Any, X: MatrixLike | Chunks, y: ArrayLike | None = None
+    ) -> dict[str, Any]:
         """Compare with the model that this one was made from.
 
         Parameters
@@ -260,14 +281,14 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
         return report
 
     @property
-    def out_activation_(self):
+    def out_activation_(self) -> str:
         return self._output.activation or self._output.name
 
     @property
     def _output(self):
         return output_for_classes(len(self.classes_), self.multilabel_)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         # A frozen model predicts what it has learned, one or the other.
         tags.classifier_tags.multi_label = getattr(self, "multilabel_", False)

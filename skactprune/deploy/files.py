@@ -1,6 +1,7 @@
 """Compact models in files that run no code when they are read."""
 
 import os
+from typing import Any
 
 import numpy as np
 from sklearn.pipeline import Pipeline
@@ -16,7 +17,7 @@ FORMATS = Register("format")
 OF_WEIGHTS = ("activation", "storage", "layer_sizes", "transform_layer")
 
 
-def save(model, path):
+def save(model: Any, path: str | bytes | os.PathLike[str]) -> None:
     """Write a compact model to a file.
 
     The file is a compressed NumPy archive (npz) of plain arrays and a JSON text, from which
@@ -67,7 +68,7 @@ def save(model, path):
     write_atomically(path, content)
 
 
-def load(path):
+def load(path: str | bytes | os.PathLike[str]) -> Any:
     """Read a compact model from a file that `save` wrote.
 
     Parameters

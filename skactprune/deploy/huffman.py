@@ -4,9 +4,15 @@ A code is given by its lengths alone: words are numbered by length, and by symbo
 equal (Schwartz & Kallick, "Generating a canonical prefix encoding", CACM 1964).
 """
 
+from __future__ import annotations
+
 import heapq
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 # So that a table of what all beginnings of this length mean is small.
 LONGEST = 16
@@ -14,7 +20,7 @@ LONGEST = 16
 AT_ONCE = 2**16
 
 
-def code_lengths(counts):
+def code_lengths(counts: NDArray[np.integer]) -> NDArray[np.uint8]:
     """Lengths of the words of a code that takes the fewest bits.
 
     Parameters
@@ -65,7 +71,7 @@ def in_order(lengths):
     return order[lengths[order] > 0]
 
 
-def check_lengths(lengths):
+def check_lengths(lengths: NDArray[np.uint8]) -> None:
     """Raise ValueError if no code that `code_lengths` gives has these lengths.
 
     Parameters
@@ -81,7 +87,7 @@ def check_lengths(lengths):
         raise ValueError("its codes are not complete")
 
 
-def encoded(symbols, lengths):
+def encoded(symbols: NDArray[np.integer], lengths: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Words of symbols, one after the other.
 
     Parameters
@@ -111,7 +117,9 @@ def encoded(symbols, lengths):
     return np.concatenate(parts)
 
 
-def decoded(code, start, n, lengths):
+def decoded(
+    code: NDArray[np.uint8], start: int, n: int, lengths: NDArray[np.uint8]
+) -> tuple[NDArray[np.uint16], int]:
     """Symbols from their words.
 
     Parameters

@@ -1,6 +1,9 @@
 """Fitted models as ONNX graphs."""
 
+from __future__ import annotations
+
 from itertools import islice
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -10,11 +13,23 @@ from skactprune.deploy.atomic import write_atomically
 from skactprune.deploy.scalers import flat_steps, shift_and_scale
 from skactprune.nets.activations import per_layer
 
+if TYPE_CHECKING:
+    import os
+    from types import ModuleType
+
+    import onnx
+    from numpy.typing import DTypeLike
+
 # Old enough for most runtimes in use; nothing newer is needed.
 OPSET, IR_VERSION = 17, 8
 
 
-def to_onnx(model, path=None, *, input_dtype=None):
+def to_onnx(
+    model: Any,
+    path: str | bytes | os.PathLike[str] | None = None,
+    *,
+    input_dtype: Literal["float32", "float64"] | None = None,
+) -> onnx.ModelProto:
     """Convert a fitted model to ONNX.
 
     Names and types are those of skl2onnx with ``zipmap=False``: one input "X" of shape (n_rows,
@@ -84,13 +99,13 @@ def to_onnx(model, path=None, *, input_dtype=None):
     check_is_fitted(last)
     last = last.compact()
     dtype = last.weights_.dtype
-    input_dtype = dtype if input_dtype is None else np.dtype(input_dtype)
-    if input_dtype.name not in ("float32", "float64"):
-        raise ValueError(f"input_dtype={input_dtype.name!r} must be 'float32' or 'float64'.")
+    kind = dtype if input_dtype is None else np.dtype(input_dtype)
+    if kind.name not in ("float32", "float64"):
+        raise ValueError(f"input_dtype={kind.name!r} must be 'float32' or 'float64'.")
     graph = Graph(onnx, dtype)
     scalers = [step for step in before if step[1] not in (None, "passthrough")]
-    last.add_to_onnx(graph, graph.scale("X", input_dtype, scalers))
-    proto = graph.model(input_dtype, last.n_features_in_)
+    last.add_to_onnx(graph, graph.scale("X", kind, scalers))
+    proto = graph.model(kind, last.n_features_in_)
     if path is not None:
         write_atomically(path, proto.SerializeToString())
     return proto
@@ -116,9 +131,11 @@ class Graph:
         Name, dtype, object for strings, and shape, without the rows, of each value that is shown.
     """
 
-    def __init__(self, onnx, dtype):
+    def __init__(self, onnx: ModuleType, dtype: DTypeLike) -> None:
         self.onnx, self.dtype = onnx, dtype
-        self.nodes, self.constants, self.outputs = [], [], []
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+        self.outputs: list[Any] = []
 
     def add(self, operator, inputs, output=None, **attributes):
         output = output or f"{operator.lower()}_{len(self.nodes)}"

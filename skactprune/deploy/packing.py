@@ -1,9 +1,18 @@
 """Weight matrices as few bytes, and back; and arrays that must be what they are said to be."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike, NDArray
 
-def take(arrays, name, dtype, shape):
+
+def take(
+    arrays: dict[str, NDArray[Any]], name: str, dtype: DTypeLike, shape: tuple[int | None, ...]
+) -> NDArray[Any]:
     """Take an array out of `arrays` when it is what it must be.
 
     Parameters
@@ -37,7 +46,7 @@ def take(arrays, name, dtype, shape):
     return array
 
 
-def pack(matrices):
+def pack(matrices: list[NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Describe matrices by whichever takes fewer bytes: all entries, or those that are not zero.
 
     Entries that are not zero are stored with the number of zeros before each, a byte for it; a
@@ -64,7 +73,9 @@ def pack(matrices):
     return {"values": values}
 
 
-def within_reach(positions, total, reach=256):
+def within_reach(
+    positions: NDArray[np.integer], total: int, reach: int = 256
+) -> NDArray[np.integer]:
     """Positions with further ones between them, so that no gap is longer than allowed.
 
     Parameters
@@ -89,7 +100,7 @@ def within_reach(positions, total, reach=256):
     return np.sort(np.concatenate([positions[:-1], between]))
 
 
-def spread(values, gaps, total):
+def spread(values: NDArray[Any], gaps: NDArray[Any], total: int) -> NDArray[Any]:
     """Entries with zeros between them.
 
     Parameters
@@ -119,7 +130,9 @@ def spread(values, gaps, total):
     return dense
 
 
-def unpack(values, gaps, shapes, dtype):
+def unpack(
+    values: NDArray[Any], gaps: NDArray[Any] | None, shapes: list[tuple[int, ...]], dtype: DTypeLike
+) -> list[NDArray[Any]]:
     """Matrices that `pack` described.
 
     Parameters

@@ -1,5 +1,9 @@
 """CompactMLPRegressor."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, Self
+
 import numpy as np
 from sklearn.base import RegressorMixin
 
@@ -8,6 +12,13 @@ from skactprune._docs import shares_docs
 from skactprune.deploy.base import BaseCompactMLP, check_holds_model
 from skactprune.deploy.files import FORMATS
 from skactprune.nets.outputs import get_output, one_or_more
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from skactprune._types import MatrixLike
+    from skactprune.deploy.onnx import Graph
+    from skactprune.deploy.weights import CompactWeights
 
 
 @FORMATS.add("skactprune.CompactMLPRegressor")
@@ -44,7 +55,14 @@ class CompactMLPRegressor(RegressorMixin, BaseCompactMLP):
     """
 
     @classmethod
-    def of(cls, weights, out_activation, *, output_prefix, feature_names=None):
+    def of(
+        cls,
+        weights: CompactWeights,
+        out_activation: Literal["identity", "exp"],
+        *,
+        output_prefix: str,
+        feature_names: NDArray[Any] | None = None,
+    ) -> Self:
         """Model that computes with the given weights.
 
         Parameters
@@ -66,7 +84,7 @@ class CompactMLPRegressor(RegressorMixin, BaseCompactMLP):
         model.out_activation_, model.output_prefix_ = out_activation, output_prefix
         return model.with_weights(weights, feature_names)
 
-    def file_metadata(self):
+    def file_metadata(self) -> dict[str, Any]:
         """What files hold of it besides its weights.
 
         Returns
@@ -83,7 +101,7 @@ class CompactMLPRegressor(RegressorMixin, BaseCompactMLP):
         return {"out_activation": self.out_activation_}
 
     @classmethod
-    def of_file(cls, weights, metadata):
+    def of_file(cls, weights: CompactWeights, metadata: dict[str, Any]) -> Self:
         """Model of what a file holds, which is checked.
 
         Parameters
@@ -106,7 +124,7 @@ class CompactMLPRegressor(RegressorMixin, BaseCompactMLP):
             raise ValueError("its out_activation is invalid")
         return cls.of(weights, metadata["out_activation"], output_prefix="")
 
-    def add_to_onnx(self, graph, rows):
+    def add_to_onnx(self, graph: Graph, rows: str) -> None:
         """Add what is predicted for rows to an ONNX graph.
 
         Parameters
@@ -120,7 +138,7 @@ class CompactMLPRegressor(RegressorMixin, BaseCompactMLP):
         self._output.onnx_link(graph, logits, "variable")
         graph.show("variable", graph.dtype, self.n_outputs_)
 
-    def predict(self, X):
+    def predict(self, X: MatrixLike) -> NDArray[Any]:
         """Predict targets.
 
         Parameters
@@ -137,7 +155,7 @@ class CompactMLPRegressor(RegressorMixin, BaseCompactMLP):
             lambda rows: one_or_more(self._output.link(self.weights_.logits(rows))), X
         )
 
-    def with_scaled_output(self, mean, scale):
+    def with_scaled_output(self, mean: NDArray[Any], scale: NDArray[Any]) -> Self:
         """Model that predicts ``scale * y + mean`` where this one predicts y.
 
         Parameters
@@ -163,7 +181,9 @@ class CompactMLPRegressor(RegressorMixin, BaseCompactMLP):
         names = getattr(self, "feature_names_in_", None)
         return self.with_weights(self.weights_.with_scaled_output(mean, scale), names)
 
-    def compression_report(self, reference, X, y=None):
+    def compression_report(
+        self, reference: Any, X: MatrixLike, y: ArrayLike | None = None
+    ) -> dict[str, Any]:
         """Compare with the model that this one was made from.
 
         Parameters
@@ -201,7 +221,7 @@ class CompactMLPRegressor(RegressorMixin, BaseCompactMLP):
     def _output(self):
         return get_output(self.out_activation_)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags

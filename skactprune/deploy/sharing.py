@@ -1,13 +1,19 @@
 """Weights that share few values."""
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
-def clustered(values, n_clusters):
+
+def clustered(values: NDArray[Any], n_clusters: int) -> NDArray[np.integer]:
     """Which cluster each value is in, by k-means.
 
     Centres begin evenly spaced from the lowest to the highest value, so that large weights, which
@@ -40,7 +46,7 @@ def clustered(values, n_clusters):
         return KMeans(n_clusters, init=centres, n_init=1).fit(points).labels_
 
 
-def means_of(values, labels):
+def means_of(values: NDArray[Any], labels: NDArray[np.integer]) -> NDArray[np.float64]:
     """Values replaced by the means of their clusters.
 
     Parameters

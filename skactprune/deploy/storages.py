@@ -1,6 +1,9 @@
 """Types in which weights are kept: one class for each, added under its name."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -9,10 +12,13 @@ from skactprune.deploy.huffman import check_lengths, code_lengths, decoded, enco
 from skactprune.deploy.packing import pack, spread, take, unpack, within_reach
 from skactprune.deploy.sharing import clustered, means_of
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 STORAGES = Register("dtype")
 
 
-def get_storage(dtype):
+def get_storage(dtype: str) -> Storage:
     """Storage of a name.
 
     Parameters
@@ -56,10 +62,10 @@ class Storage(ABC):
     """
 
     name: str
-    compute_dtype = np.dtype(np.float32)
+    compute_dtype: np.dtype[Any] = np.dtype(np.float32)
 
     @abstractmethod
-    def describe(self, shape):
+    def describe(self, shape: tuple[int, ...]) -> dict[str, tuple[Any, ...]]:
         """Parts of a layer of a shape.
 
         Parameters
@@ -74,7 +80,7 @@ class Storage(ABC):
         """
 
     @abstractmethod
-    def rounded(self, W):
+    def rounded(self, W: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Parts of a matrix.
 
         Parameters
@@ -93,7 +99,7 @@ class Storage(ABC):
         """
 
     @abstractmethod
-    def restored(self, parts):
+    def restored(self, parts: dict[str, NDArray[Any]]) -> NDArray[Any]:
         """Matrix of parts.
 
         Parameters
@@ -107,7 +113,7 @@ class Storage(ABC):
             C-contiguous; it shares no memory with the parts.
         """
 
-    def check(self, parts):
+    def check(self, parts: dict[str, NDArray[Any]]) -> None:
         """Look for what `rounded` never makes; types and shapes are known to be right.
 
         Parameters
@@ -124,7 +130,9 @@ class Storage(ABC):
             if not np.isfinite(array).all():
                 raise ValueError(f"{name} is not finite")
 
-    def encode(self, W, input_scale=None):
+    def encode(
+        self, W: NDArray[Any], input_scale: NDArray[Any] | None = None
+    ) -> dict[str, NDArray[Any]]:
         """Round a matrix to what can be kept.
 
         Parameters
@@ -146,7 +154,9 @@ class Storage(ABC):
         """
         return self.rounded(W if input_scale is None else W / input_scale[:, None])
 
-    def decode(self, parts, input_scale=None):
+    def decode(
+        self, parts: dict[str, NDArray[Any]], input_scale: NDArray[Any] | None = None
+    ) -> NDArray[Any]:
         """Weights to compute with.
 
         Parameters
@@ -164,7 +174,9 @@ class Storage(ABC):
         W = self.restored(parts)
         return W if input_scale is None else np.multiply(W, input_scale[:, None], out=W)
 
-    def divide_inputs(self, parts, scale):
+    def divide_inputs(
+        self, parts: dict[str, NDArray[Any]], scale: NDArray[Any]
+    ) -> dict[str, NDArray[Any]]:
         """Parts of a layer that is to divide its inputs by a scale.
 
         Parameters
@@ -180,7 +192,7 @@ class Storage(ABC):
         """
         return parts
 
-    def pack(self, layers):
+    def pack(self, layers: list[dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
         """Describe the parts of all layers by few arrays.
 
         Parameters
@@ -200,7 +212,9 @@ class Storage(ABC):
             if name != "values"
         }
 
-    def unpack(self, arrays, shapes):
+    def unpack(
+        self, arrays: dict[str, NDArray[Any]], shapes: list[tuple[int, ...]]
+    ) -> list[dict[str, NDArray[Any]]]:
         """Parts of all layers, from what `pack` returned.
 
         Parameters
@@ -238,7 +252,7 @@ class Storage(ABC):
             self.check(layer)
         return layers
 
-    def refuse(self, W):
+    def refuse(self, W: NDArray[Any]) -> None:
         """Raise the error that the weights `W` are too large."""
         raise ValueError(
             f"dtype={self.name!r} cannot hold the weights, the largest of which is "
@@ -259,7 +273,7 @@ class FloatStorage(Storage):
             self.refuse(W)
         return {"values": values}
 
-    def restored(self, parts):
+    def restored(self, parts: dict[str, NDArray[Any]]) -> NDArray[Any]:
         return parts["values"].astype(self.compute_dtype, order="C")
 
 
@@ -316,7 +330,7 @@ class Int8(Storage):
         values = np.clip(np.rint(W / scales), -127, 127)
         return {"values": values.astype(np.int8, order="C"), "scales": scales}
 
-    def check(self, parts):
+    def check(self, parts: dict[str, NDArray[Any]]) -> None:
         super().check(parts)
         values, scales = parts["values"], parts["scales"]
         lowest = values.min(axis=0)
@@ -360,7 +374,7 @@ class Codebook(Storage):
     # less than files may unfold to.
     reach = 64
 
-    def describe(self, shape):
+    def describe(self, shape: tuple[int, ...]) -> dict[str, tuple[Any, ...]]:
         return {
             "values": (np.dtype(np.uint16), shape),
             "codebook": (self.compute_dtype, (self.most,)),
@@ -383,7 +397,7 @@ class Codebook(Storage):
     def restored(self, parts):
         return np.append(np.zeros(1, self.compute_dtype), parts["codebook"])[parts["values"]]
 
-    def check(self, parts):
+    def check(self, parts: dict[str, NDArray[Any]]) -> None:
         super().check(parts)
         values, codebook = parts["values"], parts["codebook"]
         n = int(np.count_nonzero(codebook))
@@ -426,7 +440,9 @@ class Codebook(Storage):
         is_sparse = len(positions) < len(values) and n_bits(sparse) < n_bits(whole)
         return sparse if is_sparse else whole
 
-    def unpack(self, arrays, shapes):
+    def unpack(
+        self, arrays: dict[str, NDArray[Any]], shapes: list[tuple[int, ...]]
+    ) -> list[dict[str, NDArray[Any]]]:
         counts = take(arrays, "counts", np.uint32, (2 * len(shapes),)).reshape(-1, 2)
         codebook = self._taken(arrays, "codebook", self.compute_dtype)
         lengths = self._taken(arrays, "lengths", np.uint8)

@@ -1,7 +1,17 @@
 """CompactMLPTransformer."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
 from skactprune.deploy.base import BaseCompactMLP, check_holds_model
 from skactprune.deploy.files import FORMATS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skactprune.deploy.onnx import Graph
+    from skactprune.deploy.weights import CompactWeights
 
 
 @FORMATS.add("skactprune.CompactMLPTransformer")
@@ -28,7 +38,13 @@ class CompactMLPTransformer(BaseCompactMLP):
     """
 
     @classmethod
-    def of(cls, weights, *, output_prefix, feature_names=None):
+    def of(
+        cls,
+        weights: CompactWeights,
+        *,
+        output_prefix: str,
+        feature_names: NDArray[Any] | None = None,
+    ) -> Self:
         """Model that computes with the given weights.
 
         Parameters
@@ -48,7 +64,7 @@ class CompactMLPTransformer(BaseCompactMLP):
         model.output_prefix_ = output_prefix
         return model.with_weights(weights, feature_names)
 
-    def file_metadata(self):
+    def file_metadata(self) -> dict[str, Any]:
         """What files hold of it besides its weights: nothing.
 
         Returns
@@ -64,7 +80,7 @@ class CompactMLPTransformer(BaseCompactMLP):
         return {}
 
     @classmethod
-    def of_file(cls, weights, metadata):
+    def of_file(cls, weights: CompactWeights, metadata: dict[str, Any]) -> Self:
         """Model of what a file holds.
 
         Parameters
@@ -80,7 +96,7 @@ class CompactMLPTransformer(BaseCompactMLP):
         """
         return cls.of(weights, output_prefix="")
 
-    def add_to_onnx(self, graph, rows):
+    def add_to_onnx(self, graph: Graph, rows: str) -> None:
         """Add what is computed of rows to an ONNX graph.
 
         Parameters

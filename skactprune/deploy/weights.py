@@ -1,8 +1,11 @@
 """What is deployed of a net: a value."""
 
+from __future__ import annotations
+
 import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import numpy as np
 from scipy.sparse import issparse
@@ -13,6 +16,13 @@ from skactprune.nets.activations import ACTIVATIONS, HiddenActivation, get_activ
 from skactprune.nets.components import HiddenComponents, LinearInverse
 from skactprune.nets.factors import fewest_numbers, n_nonzero
 from skactprune.nets.inference import logits_of, shown_representation
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from skactprune.nets.factors import Sparing
 
 # Folding the mean of a feature loses digits when it is many times its scale away from zero. Up to
 # these ratios predictions stay within 1e-5 (float32) and 1e-12 (float64) of the largest logit.
@@ -53,20 +63,20 @@ class CompactWeights:
         The same for each layer: weights, or two factors.
     """
 
-    activation: str
+    activation: str | tuple[str, ...]
     storage: str
-    stored: list
-    intercepts: list
+    stored: list[dict[str, NDArray[Any]]]
+    intercepts: list[NDArray[Any]]
     input_scale: np.ndarray | None = None
-    transform_layer: int | str | None = None
+    transform_layer: int | Literal["all"] | None = None
     components: HiddenComponents | None = None
     inverse: LinearInverse | None = None
-    ranks: tuple = ()
-    matrices: list = field(init=False)
-    kernels: list = field(init=False)
-    _function: HiddenActivation | tuple = field(init=False)
+    ranks: tuple[int | None, ...] = ()
+    matrices: list[NDArray[Any]] = field(init=False)
+    kernels: list[Any] = field(init=False)
+    _function: HiddenActivation | tuple[HiddenActivation, ...] = field(init=False)
     _used: np.ndarray | None = field(init=False)
-    _kernels_of_used: list = field(init=False)
+    _kernels_of_used: list[Any] = field(init=False)
 
     def __post_init__(self):
         first, *others = self.stored
@@ -96,16 +106,16 @@ class CompactWeights:
     @classmethod
     def of(
         cls,
-        coefs,
-        intercepts,
+        coefs: list[NDArray[Any]],
+        intercepts: list[NDArray[Any]],
         *,
-        activation,
-        storage=None,
-        transform_layer=None,
-        components=None,
-        inverse=None,
-        factors=None,
-    ):
+        activation: str | Sequence[str],
+        storage: str | None = None,
+        transform_layer: int | Literal["all"] | None = None,
+        components: HiddenComponents | None = None,
+        inverse: LinearInverse | None = None,
+        factors: list[tuple[NDArray[Any], NDArray[Any]] | None] | None = None,
+    ) -> Self:
         """Weights of a trained net.
 
         Those of a hidden layer are kept as two factors, where they are fewer numbers.
@@ -182,7 +192,7 @@ class CompactWeights:
 
     # -- other weights ----------------------------------------------------------------------
 
-    def stored_as(self, storage):
+    def stored_as(self, storage: str) -> Self:
         """Weights rounded to another type; the same where it is that which they have.
 
         Parameters
@@ -217,7 +227,7 @@ class CompactWeights:
             inverse=self.inverse,
         )
 
-    def with_features(self, columns):
+    def with_features(self, columns: NDArray[np.integer]) -> Self:
         """Weights for rows of some of the features.
 
         Parameters
@@ -250,7 +260,7 @@ class CompactWeights:
             inverse=copied.inverse and copied.inverse.of_features(columns),
         )
 
-    def with_scaled_input(self, mean, scale):
+    def with_scaled_input(self, mean: NDArray[Any], scale: NDArray[Any]) -> CompactWeights | None:
         """Weights for rows `X` that do with them what these do with ``(X - mean) / scale``.
 
         Parameters
@@ -288,7 +298,7 @@ class CompactWeights:
             return None
         return replace(scaled, intercepts=[intercept, *self.intercepts[1:]], inverse=inverse)
 
-    def with_scaled_output(self, mean, scale):
+    def with_scaled_output(self, mean: NDArray[Any], scale: NDArray[Any]) -> Self:
         """Weights whose outputs are those of these, times `scale` and plus `mean`.
 
         Parameters
@@ -315,7 +325,7 @@ class CompactWeights:
             )
         return replace(scaled, intercepts=[*before, bias])
 
-    def of_low_rank(self, fraction, sparing):
+    def of_low_rank(self, fraction: float, sparing: Sparing) -> Self:
         """Weights whose hidden layers are kept as two factors of low rank, by their SVD.
 
         Parameters
@@ -345,7 +355,7 @@ class CompactWeights:
             )
         kernels = []
         for W, rank in zip(hidden, sparing.ranks(shapes, n_left), strict=True):
-            found = (W,)
+            found: tuple[NDArray[Any], ...] = (W,)
             if rank is not None:
                 size = np.abs(W)
                 factors = sparing.factors(W, rank, size.mean(axis=1), size.mean(axis=0))
@@ -355,7 +365,7 @@ class CompactWeights:
 
     # -- arrays -----------------------------------------------------------------------------
 
-    def to_arrays(self):
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
         """State as arrays, the fewest bytes that hold it.
 
         Returns
@@ -371,7 +381,7 @@ class CompactWeights:
             arrays |= value.arrays() if value else {}
         return arrays if self.input_scale is None else arrays | {"input_scale": self.input_scale}
 
-    def metadata(self):
+    def metadata(self) -> dict[str, Any]:
         """What the arrays of `to_arrays` mean.
 
         Returns
@@ -393,15 +403,15 @@ class CompactWeights:
     @classmethod
     def from_arrays(
         cls,
-        arrays,
+        arrays: dict[str, NDArray[Any]],
         *,
-        activation,
-        storage,
-        layer_sizes,
-        transform_layer,
-        ranks=None,
-        most_bytes=None,
-    ):
+        activation: str | Sequence[str],
+        storage: str,
+        layer_sizes: list[int],
+        transform_layer: int | Literal["all"] | None,
+        ranks: list[int | None] | None = None,
+        most_bytes: int | None = None,
+    ) -> Self:
         """Weights from what `to_arrays` and `metadata` returned.
 
         Parameters
@@ -471,7 +481,7 @@ class CompactWeights:
 
     # -- what they compute ------------------------------------------------------------------
 
-    def logits(self, X):
+    def logits(self, X: Any) -> NDArray[Any]:
         """Outputs of the last layer.
 
         Parameters
@@ -486,7 +496,7 @@ class CompactWeights:
         X, kernels = self._without_unused(X)
         return logits_of(X, kernels, self.intercepts, self._function)
 
-    def represent(self, X):
+    def represent(self, X: Any) -> NDArray[Any]:
         """Hidden representation: outputs of the shown layer, or their projection.
 
         Parameters
@@ -510,7 +520,7 @@ class CompactWeights:
         )
         return hidden if self.components is None else self.components.project(hidden)
 
-    def decode(self, codes):
+    def decode(self, codes: NDArray[Any]) -> NDArray[Any]:
         """Outputs of the last layer for outputs of the shown one.
 
         Parameters
@@ -522,7 +532,7 @@ class CompactWeights:
         -------
         ndarray of shape (n_samples, n_outputs)
         """
-        later = slice(self.transform_layer + 1, None)
+        later = slice(cast(int, self.transform_layer) + 1, None)
         functions = tuple(per_layer(self._function, len(self.intercepts) - 1)[later])
         return logits_of(codes, self.kernels[later], self.intercepts[later], functions)
 
@@ -531,7 +541,7 @@ class CompactWeights:
             return X, self.kernels
         return X.take(self._used, axis=1), self._kernels_of_used
 
-    def check_shows(self):
+    def check_shows(self) -> None:
         """Raise a ValueError where there is no hidden layer that `represent` could show."""
         if self.transform_layer is None:
             raise ValueError("There is no hidden layer to transform to.")
@@ -560,12 +570,12 @@ class CompactWeights:
         return len(self.intercepts[-1])
 
     @property
-    def unused_features(self):
+    def unused_features(self) -> NDArray[Any]:
         """Indices of the features that have no weight, an ndarray of int."""
         return np.flatnonzero(~self.matrices[0].any(axis=1))
 
     @property
-    def kernel_sizes(self):
+    def kernel_sizes(self) -> list[int]:
         """Numbers, zeros not counted, that the weights of every layer are kept as."""
         return [n_nonzero(k if isinstance(k, tuple) else (k,)) for k in self.kernels]
 

@@ -1,6 +1,9 @@
 """What estimators that learn classes share, whether they predict them or not."""
 
+from __future__ import annotations
+
 from numbers import Real
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from scipy.sparse import issparse
@@ -22,6 +25,15 @@ from skactprune.estimators._parameters import CONSTRAINTS
 from skactprune.estimators._task import Classification, MultilabelClassification
 from skactprune.estimators._whole import all_or_nothing
 from skactprune.nets.outputs import is_multilabel_net
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import ArrayLike
+
+    from skactprune._types import MatrixLike
+    from skactprune.chunks import Chunks
+    from skactprune.pruning.method import Method
 
 
 @shares_docs
@@ -75,57 +87,57 @@ class LearnsClasses(BasePrunedMLP):
 
     def __init__(
         self,
-        hidden_layer_sizes=(100,),
-        activation="relu",
+        hidden_layer_sizes: ArrayLike | int = (100,),
+        activation: Literal["identity", "logistic", "tanh", "relu"] = "relu",
         *,
-        method="activation_surgeon",
-        prune_fraction=0.8,
-        prune_features=0,
-        n_prune_rounds=5,
-        trigger="progress",
-        min_neurons=1,
-        n_components=None,
-        components="predictive",
-        transform_layer=-1,
-        whiten=False,
-        fit_inverse_transform=False,
-        inverse_alpha=1.0,
-        solver="adam",
-        alpha=0.0001,
-        weight_decay="auto",
-        batch_size="auto",
-        learning_rate="constant",
-        learning_rate_init=0.001,
-        power_t=0.5,
-        max_iter=200,
-        shuffle=True,
-        random_state=None,
-        tol=1e-4,
-        verbose=False,
-        warm_start=False,
-        momentum=0.9,
-        nesterovs_momentum=True,
-        early_stopping=False,
-        scoring=None,
-        validation_fraction=0.1,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        n_iter_no_change=10,
-        class_weight=None,
-        dropout=0.0,
-        dtype="auto",
-        device="cpu",
-        net_params=None,
-        init_estimator=None,
-        pretrain=None,
-    ):
+        method: str | Method = "activation_surgeon",
+        prune_fraction: float | None = 0.8,
+        prune_features: float = 0,
+        n_prune_rounds: int = 5,
+        trigger: Any = "progress",
+        min_neurons: int | Sequence[int] = 1,
+        n_components: float | None = None,
+        components: Literal["predictive", "pca"] = "predictive",
+        transform_layer: int | Literal["all"] = -1,
+        whiten: bool = False,
+        fit_inverse_transform: bool = False,
+        inverse_alpha: float = 1.0,
+        solver: Literal["adam", "sgd"] = "adam",
+        alpha: float = 0.0001,
+        weight_decay: float | Literal["auto"] = "auto",
+        batch_size: int | Literal["auto"] = "auto",
+        learning_rate: Literal["constant", "invscaling", "adaptive"] = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: int | np.random.RandomState | None = None,
+        tol: float = 1e-4,
+        verbose: bool = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        scoring: str | Callable[..., Any] | None = None,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: int = 10,
+        class_weight: dict[Any, float] | list[dict[Any, float]] | Literal["balanced"] | None = None,
+        dropout: float | ArrayLike = 0.0,
+        dtype: Literal["auto", "float32", "float64"] = "auto",
+        device: Literal["cpu", "cuda", "auto"] = "cpu",
+        net_params: dict[str, Any] | None = None,
+        init_estimator: Any = None,
+        pretrain: Any = None,
+    ) -> None:
         shared = locals()
         super().__init__(**{name: shared[name] for name in CONSTRAINTS})
         self.class_weight = class_weight
 
     @classmethod
-    def from_sklearn(cls, mlp, **params):
+    def from_sklearn(cls, mlp: Any, **params: Any) -> Any:
         """Start from the weights of a fitted MLPClassifier.
 
         Parameters
@@ -161,15 +173,15 @@ class LearnsClasses(BasePrunedMLP):
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
-        X,
-        y,
-        sample_weight=None,
-        X_unlabeled=None,
+        X: MatrixLike | Chunks,
+        y: MatrixLike,
+        sample_weight: ArrayLike | None = None,
+        X_unlabeled: MatrixLike | None = None,
         *,
-        X_val=None,
-        y_val=None,
-        sample_weight_val=None,
-    ):
+        X_val: MatrixLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         """Train and prune.
 
         Parameters
@@ -200,7 +212,14 @@ class LearnsClasses(BasePrunedMLP):
 
     @all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None, classes=None, X_unlabeled=None):
+    def partial_fit(
+        self,
+        X: MatrixLike | Chunks,
+        y: MatrixLike,
+        sample_weight: ArrayLike | None = None,
+        classes: ArrayLike | None = None,
+        X_unlabeled: MatrixLike | None = None,
+    ) -> Self:
         """Train for one epoch on the given rows.
 
         Every call is one epoch of the schedule that `fit` follows in `max_iter` epochs, pruning
@@ -228,7 +247,7 @@ class LearnsClasses(BasePrunedMLP):
         """
         y, classes = as_numpy(y, classes)
         if _check_partial_fit_first_call(self, self._classes_to_come(classes, y)):
-            vars(self).pop("_state", None)
+            self.__dict__.pop("_state", None)
         return self._fit(X, y, sample_weight, X_unlabeled, incremental=True)
 
     def _classes_to_come(self, classes, y):

@@ -1,6 +1,9 @@
 """The hidden representation as a transformer, its principal components, and the way back."""
 
+from __future__ import annotations
+
 from numbers import Integral
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import linalg
@@ -12,10 +15,25 @@ from skactprune.estimators._checks import shown_layer
 from skactprune.nets.components import HiddenComponents, LinearInverse, ShowsComponents
 from skactprune.nets.inference import shown_representation
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from skactprune._types import MatrixLike
+    from skactprune.chunks import Chunks
+
 EPSILON = np.finfo(np.float64).tiny
 
 
-def learn_components(hidden, sample_weight, n_components, *, predictive=None, whiten=False):
+def learn_components(
+    hidden: NDArray[Any],
+    sample_weight: NDArray[Any] | None,
+    n_components: float,
+    *,
+    predictive: Callable[..., Any] | None = None,
+    whiten: bool = False,
+) -> HiddenComponents:
     """Learn components of a hidden representation from rows.
 
     Parameters
@@ -77,7 +95,9 @@ def learn_components(hidden, sample_weight, n_components, *, predictive=None, wh
     ).mapped(lambda array: np.ascontiguousarray(array, hidden.dtype))
 
 
-def learn_inverse(shown, X, sample_weight, alpha):
+def learn_inverse(
+    shown: NDArray[Any], X: Any, sample_weight: NDArray[Any] | None, alpha: float
+) -> LinearInverse:
     """Learn to tell rows by what `transform` returns for them, by ridge regression.
 
     With an intercept, in primal form: KernelPCA solves the same problem, without intercept, for a
@@ -193,7 +213,7 @@ class HiddenTransformer(ShowsComponents, ClassNamePrefixFeaturesOutMixin, Transf
         widths = [coef.shape[1] for coef in self.coefs_[:-1]]
         return sum(widths) if self._shown_depth == "all" else widths[self._shown_depth]
 
-    def transform(self, X):
+    def transform(self, X: MatrixLike | Chunks) -> NDArray[Any]:
         """Hidden representation of the rows.
 
         Parameters
@@ -210,7 +230,7 @@ class HiddenTransformer(ShowsComponents, ClassNamePrefixFeaturesOutMixin, Transf
         self._check_transforms()
         return self._of_rows(self._shown, X)
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[np.object_]:
         """Names of the columns of `transform`.
 
         Parameters

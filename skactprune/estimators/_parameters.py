@@ -1,6 +1,9 @@
 """Parameters that the estimators share: their constructor, constraints and documentation."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -11,6 +14,11 @@ from skactprune._register import TakesNames
 from skactprune.estimators._checks import plain_parameters
 from skactprune.pruning.method import METHODS, Method
 from skactprune.pruning.triggers import TRIGGERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import ArrayLike
 
 CONSTRAINTS = {
     "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
@@ -286,50 +294,50 @@ class MLPParameters(TakesNames, LinksToDocs, BaseEstimator):
 
     def __init__(
         self,
-        hidden_layer_sizes=(100,),
-        activation="relu",
+        hidden_layer_sizes: ArrayLike | int = (100,),
+        activation: Literal["identity", "logistic", "tanh", "relu"] = "relu",
         *,
-        method="activation_surgeon",
-        prune_fraction=0.8,
-        prune_features=0,
-        n_prune_rounds=5,
-        trigger="progress",
-        min_neurons=1,
-        n_components=None,
-        components="predictive",
-        transform_layer=-1,
-        whiten=False,
-        fit_inverse_transform=False,
-        inverse_alpha=1.0,
-        solver="adam",
-        alpha=0.0001,
-        weight_decay="auto",
-        batch_size="auto",
-        learning_rate="constant",
-        learning_rate_init=0.001,
-        power_t=0.5,
-        max_iter=200,
-        shuffle=True,
-        random_state=None,
-        tol=1e-4,
-        verbose=False,
-        warm_start=False,
-        momentum=0.9,
-        nesterovs_momentum=True,
-        early_stopping=False,
-        scoring=None,
-        validation_fraction=0.1,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        n_iter_no_change=10,
-        dropout=0.0,
-        dtype="auto",
-        device="cpu",
-        net_params=None,
-        init_estimator=None,
-        pretrain=None,
-    ):
+        method: str | Method = "activation_surgeon",
+        prune_fraction: float | None = 0.8,
+        prune_features: float = 0,
+        n_prune_rounds: int = 5,
+        trigger: Any = "progress",
+        min_neurons: int | Sequence[int] = 1,
+        n_components: float | None = None,
+        components: Literal["predictive", "pca"] = "predictive",
+        transform_layer: int | Literal["all"] = -1,
+        whiten: bool = False,
+        fit_inverse_transform: bool = False,
+        inverse_alpha: float = 1.0,
+        solver: Literal["adam", "sgd"] = "adam",
+        alpha: float = 0.0001,
+        weight_decay: float | Literal["auto"] = "auto",
+        batch_size: int | Literal["auto"] = "auto",
+        learning_rate: Literal["constant", "invscaling", "adaptive"] = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: int | np.random.RandomState | None = None,
+        tol: float = 1e-4,
+        verbose: bool = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        scoring: str | Callable[..., Any] | None = None,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: int = 10,
+        dropout: float | ArrayLike = 0.0,
+        dtype: Literal["auto", "float32", "float64"] = "auto",
+        device: Literal["cpu", "cuda", "auto"] = "cpu",
+        net_params: dict[str, Any] | None = None,
+        init_estimator: Any = None,
+        pretrain: Any = None,
+    ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.method = method

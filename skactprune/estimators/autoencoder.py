@@ -1,6 +1,9 @@
 """PrunedAutoencoder."""
 
+from __future__ import annotations
+
 from numbers import Integral
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from sklearn.base import _fit_context
 from sklearn.callback import with_callbacks
@@ -17,6 +20,15 @@ from skactprune.estimators._parameters import CONSTRAINTS
 from skactprune.estimators._task import Reconstruction
 from skactprune.estimators._whole import all_or_nothing
 from skactprune.nets.inference import logits_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
+
+    from skactprune._types import MatrixLike
+    from skactprune.pruning.method import Method
 
 # What is asked of hidden layers that are no code, and of nets that others have trained.
 OF_OTHERS = {
@@ -136,49 +148,49 @@ class PrunedAutoencoder(BasePrunedMLP):
 
     def __init__(
         self,
-        n_components=2,
-        encoder_layer_sizes=(100,),
-        activation="relu",
+        n_components: int = 2,
+        encoder_layer_sizes: ArrayLike | int = (100,),
+        activation: Literal["identity", "logistic", "tanh", "relu"] = "relu",
         *,
-        decoder_layer_sizes=None,
-        method="activation_surgeon",
-        prune_fraction=0.8,
-        prune_features=0,
-        n_prune_rounds=5,
-        trigger="progress",
-        min_neurons=1,
-        solver="adam",
-        alpha=0.0001,
-        weight_decay=0.0,
-        batch_size="auto",
-        learning_rate="constant",
-        learning_rate_init=0.001,
-        power_t=0.5,
-        max_iter=200,
-        shuffle=True,
-        random_state=None,
-        tol=1e-4,
-        verbose=False,
-        warm_start=False,
-        momentum=0.9,
-        nesterovs_momentum=True,
-        early_stopping=False,
-        validation_fraction=0.1,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        n_iter_no_change=10,
-        dropout=0.0,
-        dtype="auto",
-        device="cpu",
-        net_params=None,
-    ):
+        decoder_layer_sizes: ArrayLike | int | None = None,
+        method: str | Method = "activation_surgeon",
+        prune_fraction: float | None = 0.8,
+        prune_features: float = 0,
+        n_prune_rounds: int = 5,
+        trigger: Any = "progress",
+        min_neurons: int | Sequence[int] = 1,
+        solver: Literal["adam", "sgd"] = "adam",
+        alpha: float = 0.0001,
+        weight_decay: float | Literal["auto"] = 0.0,
+        batch_size: int | Literal["auto"] = "auto",
+        learning_rate: Literal["constant", "invscaling", "adaptive"] = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: int | np.random.RandomState | None = None,
+        tol: float = 1e-4,
+        verbose: bool = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: int = 10,
+        dropout: float | ArrayLike = 0.0,
+        dtype: Literal["auto", "float32", "float64"] = "auto",
+        device: Literal["cpu", "cuda", "auto"] = "cpu",
+        net_params: dict[str, Any] | None = None,
+    ) -> None:
         given = locals()
         for name in self._parameter_constraints:
             setattr(self, name, given[name])
 
     @property
-    def hidden_layer_sizes(self):
+    def hidden_layer_sizes(self) -> tuple[int, ...]:  # type: ignore[override]
         """Neurons of all hidden layers before pruning: encoder, code and decoder."""
         encoder = layer_sizes(self, "encoder_layer_sizes")
         decoder = encoder[::-1]
@@ -187,14 +199,14 @@ class PrunedAutoencoder(BasePrunedMLP):
         return (*encoder, self.n_components, *decoder)
 
     @property
-    def transform_layer(self):
+    def transform_layer(self) -> int:  # type: ignore[override]
         """Index of the code among the hidden layers."""
         return len(layer_sizes(self, "encoder_layer_sizes"))
 
     @all_or_nothing
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X: MatrixLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Train and prune.
 
         Parameters
@@ -221,7 +233,9 @@ class PrunedAutoencoder(BasePrunedMLP):
 
     @all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y=None, sample_weight=None):
+    def partial_fit(
+        self, X: MatrixLike, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Train for one epoch on the given rows.
 
         Every call is one epoch of the schedule that `fit` follows in `max_iter` epochs, pruning
@@ -243,7 +257,7 @@ class PrunedAutoencoder(BasePrunedMLP):
         """
         return self._fit(X, None, sample_weight, None, incremental=True)
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: ArrayLike) -> NDArray[Any]:
         """Rows that the decoder makes of codes.
 
         Parameters
@@ -270,7 +284,7 @@ class PrunedAutoencoder(BasePrunedMLP):
 
         return self._decoded(decode, X, len(coefs[0]), dtype)
 
-    def score(self, X, y=None, sample_weight=None):
+    def score(self, X: MatrixLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """R² of the reconstruction.
 
         It is 1 less the sum of all squared errors over the sum of all squared distances from the

@@ -1,10 +1,20 @@
 """PrunedMLPClassifier."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from scipy.sparse import csr_matrix
 from sklearn.base import ClassifierMixin
 
 from skactprune._docs import shares_docs
 from skactprune.estimators._classes import LearnsClasses
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skactprune._types import MatrixLike
+    from skactprune.chunks import Chunks
 
 
 @shares_docs
@@ -57,7 +67,7 @@ class PrunedMLPClassifier(ClassifierMixin, LearnsClasses):
     (450, 20)
     """
 
-    def predict(self, X):
+    def predict(self, X: MatrixLike | Chunks) -> Any:
         """Predict class labels.
 
         Parameters
@@ -73,7 +83,7 @@ class PrunedMLPClassifier(ClassifierMixin, LearnsClasses):
         predicted = self._of_rows(self._predicted, X)
         return csr_matrix(predicted) if self._sparse_labels else predicted
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: MatrixLike | Chunks) -> NDArray[Any]:
         """Predict class probabilities.
 
         Parameters
@@ -89,7 +99,7 @@ class PrunedMLPClassifier(ClassifierMixin, LearnsClasses):
         """
         return self._of_rows(lambda rows: self._task.output.link(self._logits(rows)), X)
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: MatrixLike | Chunks) -> NDArray[Any]:
         """Predict logarithms of class probabilities.
 
         Parameters
@@ -110,7 +120,7 @@ class PrunedMLPClassifier(ClassifierMixin, LearnsClasses):
         about |= {"multilabel": self.multilabel_}
         return CompactMLPClassifier.of(weights, self.classes_.copy(), **about)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags

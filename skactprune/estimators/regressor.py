@@ -1,6 +1,9 @@
 """PrunedMLPRegressor."""
 
+from __future__ import annotations
+
 from numbers import Real
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
@@ -12,6 +15,15 @@ from skactprune.estimators._base import BasePrunedMLP
 from skactprune.estimators._parameters import CONSTRAINTS
 from skactprune.estimators._task import Regression
 from skactprune.estimators._whole import all_or_nothing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from skactprune._types import MatrixLike
+    from skactprune.chunks import Chunks
+    from skactprune.pruning.method import Method
 
 
 @shares_docs
@@ -107,59 +119,59 @@ class PrunedMLPRegressor(RegressorMixin, BasePrunedMLP):
 
     def __init__(
         self,
-        loss="squared_error",
-        hidden_layer_sizes=(100,),
-        activation="relu",
+        loss: Literal["squared_error", "absolute_error", "quantile", "poisson"] = "squared_error",
+        hidden_layer_sizes: ArrayLike | int = (100,),
+        activation: Literal["identity", "logistic", "tanh", "relu"] = "relu",
         *,
-        method="activation_surgeon",
-        prune_fraction=0.8,
-        prune_features=0,
-        n_prune_rounds=5,
-        trigger="progress",
-        min_neurons=1,
-        n_components=None,
-        components="predictive",
-        transform_layer=-1,
-        whiten=False,
-        fit_inverse_transform=False,
-        inverse_alpha=1.0,
-        solver="adam",
-        alpha=0.0001,
-        weight_decay="auto",
-        batch_size="auto",
-        learning_rate="constant",
-        learning_rate_init=0.001,
-        power_t=0.5,
-        max_iter=200,
-        shuffle=True,
-        random_state=None,
-        tol=1e-4,
-        verbose=False,
-        warm_start=False,
-        momentum=0.9,
-        nesterovs_momentum=True,
-        early_stopping=False,
-        scoring=None,
-        validation_fraction=0.1,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        n_iter_no_change=10,
-        quantile=None,
-        dropout=0.0,
-        dtype="auto",
-        device="cpu",
-        net_params=None,
-        init_estimator=None,
-        pretrain=None,
-    ):
+        method: str | Method = "activation_surgeon",
+        prune_fraction: float | None = 0.8,
+        prune_features: float = 0,
+        n_prune_rounds: int = 5,
+        trigger: Any = "progress",
+        min_neurons: int | Sequence[int] = 1,
+        n_components: float | None = None,
+        components: Literal["predictive", "pca"] = "predictive",
+        transform_layer: int | Literal["all"] = -1,
+        whiten: bool = False,
+        fit_inverse_transform: bool = False,
+        inverse_alpha: float = 1.0,
+        solver: Literal["adam", "sgd"] = "adam",
+        alpha: float = 0.0001,
+        weight_decay: float | Literal["auto"] = "auto",
+        batch_size: int | Literal["auto"] = "auto",
+        learning_rate: Literal["constant", "invscaling", "adaptive"] = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: int | np.random.RandomState | None = None,
+        tol: float = 1e-4,
+        verbose: bool = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        scoring: str | Callable[..., Any] | None = None,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: int = 10,
+        quantile: float | None = None,
+        dropout: float | ArrayLike = 0.0,
+        dtype: Literal["auto", "float32", "float64"] = "auto",
+        device: Literal["cpu", "cuda", "auto"] = "cpu",
+        net_params: dict[str, Any] | None = None,
+        init_estimator: Any = None,
+        pretrain: Any = None,
+    ) -> None:
         shared = locals()
         super().__init__(**{name: shared[name] for name in CONSTRAINTS})
         self.loss = loss
         self.quantile = quantile
 
     @classmethod
-    def from_sklearn(cls, mlp, **params):
+    def from_sklearn(cls, mlp: Any, **params: Any) -> Self:
         """Start from the weights of a fitted MLPRegressor.
 
         Parameters
@@ -194,15 +206,15 @@ class PrunedMLPRegressor(RegressorMixin, BasePrunedMLP):
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
-        X,
-        y,
-        sample_weight=None,
-        X_unlabeled=None,
+        X: MatrixLike | Chunks,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        X_unlabeled: MatrixLike | None = None,
         *,
-        X_val=None,
-        y_val=None,
-        sample_weight_val=None,
-    ):
+        X_val: MatrixLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         """Train and prune.
 
         Parameters
@@ -233,7 +245,13 @@ class PrunedMLPRegressor(RegressorMixin, BasePrunedMLP):
 
     @all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None, X_unlabeled=None):
+    def partial_fit(
+        self,
+        X: MatrixLike | Chunks,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        X_unlabeled: MatrixLike | None = None,
+    ) -> Self:
         """Train for one epoch on the given rows.
 
         Every call is one epoch of the schedule that `fit` follows in `max_iter` epochs, pruning
@@ -258,7 +276,7 @@ class PrunedMLPRegressor(RegressorMixin, BasePrunedMLP):
         """
         return self._fit(X, y, sample_weight, X_unlabeled, incremental=True)
 
-    def predict(self, X):
+    def predict(self, X: MatrixLike | Chunks) -> NDArray[Any]:
         """Predict targets.
 
         Parameters
@@ -325,7 +343,7 @@ class PrunedMLPRegressor(RegressorMixin, BasePrunedMLP):
 
         return CompactMLPRegressor.of(weights, self.out_activation_, **about)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags

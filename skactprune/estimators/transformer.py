@@ -1,5 +1,7 @@
 """PrunedMLPTransformer."""
 
+from typing import Any
+
 from sklearn.utils.multiclass import unique_labels
 
 from skactprune._docs import shares_docs
@@ -70,7 +72,7 @@ class PrunedMLPTransformer(LearnsClasses):
 
         return CompactMLPTransformer.of(weights, **about)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         return tags

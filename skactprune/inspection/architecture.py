@@ -1,10 +1,17 @@
 """The layers of a net before and after pruning, to scale."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
 
 from skactprune.estimators._summary import sizes_before_and_after
 from skactprune.inspection.display import COLORS, Display, fitted_net
 from skactprune.inspection.sizes import n_parameters
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["ArchitectureDisplay"]
 
@@ -46,13 +53,15 @@ class ArchitectureDisplay(Display):
     >>> display = ArchitectureDisplay.from_estimator(net)  # doctest: +SKIP
     """
 
-    def __init__(self, before, after, n_parameters=None):
+    def __init__(
+        self, before: list[int], after: list[int], n_parameters: tuple[float, ...] | None = None
+    ) -> None:
         self.before = before
         self.after = after
         self.n_parameters = n_parameters
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None):
+    def from_estimator(cls, estimator: Any, *, ax: Axes | None = None) -> Self:
         """Draw a fitted net.
 
         Parameters
@@ -78,7 +87,7 @@ class ArchitectureDisplay(Display):
         dense = sum((n_in + 1) * n_out for n_in, n_out in zip(before, before[1:], strict=False))
         return cls(before, after, (dense, n_parameters(net))).plot(ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw outlines of what was before, and in them what is left.
 
         Parameters

@@ -1,10 +1,16 @@
 """Which of several nets to take: the smallest that is about as good as the best."""
 
+from __future__ import annotations
+
 import re
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skactprune.inspection.sizes import n_parameters
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = ["SIZE", "smallest_within_one_se", "within_one_se"]
 
@@ -12,7 +18,7 @@ SIZE = n_parameters.__name__
 """Name of the score that tells sizes."""
 
 
-def within_one_se(scores, sizes):
+def within_one_se(scores: ArrayLike, sizes: ArrayLike) -> int:
     """Index of the smallest candidate whose mean score is within one standard error of the best.
 
     Parameters
@@ -64,7 +70,9 @@ def within_one_se(scores, sizes):
     return int(good[np.lexsort((-means[good], sizes[good]))[0]])
 
 
-def smallest_within_one_se(cv_results, score=None, size=None):
+def smallest_within_one_se(
+    cv_results: dict[str, Any], score: str | None = None, size: str | None = None
+) -> int:
     """Choose the smallest net within one standard error of the best mean score.
 
     For `refit` of a search of scikit-learn, as in ``GridSearchCV(net, grid, scoring={"accuracy":

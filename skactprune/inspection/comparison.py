@@ -1,8 +1,11 @@
 """Pruned nets beside PCA and other rivals, fold by fold."""
 
+from __future__ import annotations
+
 import warnings
 from functools import partial
 from numbers import Integral
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.sparse import issparse
@@ -42,22 +45,27 @@ from skactprune.inspection.rivals import (
 from skactprune.inspection.rows import model_row, timed_fit
 from skactprune.inspection.scoring import named_scorers
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from skactprune._types import MatrixLike, ScoringLike
+
 __all__ = ["compare_with_pca"]
 
 
 def compare_with_pca(
-    estimator,
-    X,
-    y,
+    estimator: Any,
+    X: MatrixLike,
+    y: ArrayLike,
     *,
-    groups=None,
-    cv=5,
-    scoring=None,
-    n_jobs=None,
-    n_components=None,
-    downstream=None,
-    unpruned=None,
-):
+    groups: ArrayLike | None = None,
+    cv: Any = 5,
+    scoring: ScoringLike | None = None,
+    n_jobs: int | None = None,
+    n_components: int | None = None,
+    downstream: Any = None,
+    unpruned: Any = None,
+) -> list[dict[str, Any]]:
     """Compare a pruned net with nets and other models that it should be better than, PCA for one.
 
     On every fold, these are fitted on the training rows and scored on the held-out rows:

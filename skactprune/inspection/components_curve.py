@@ -1,8 +1,11 @@
 """Supervised components of a net beside principal components: score against their number."""
 
+from __future__ import annotations
+
 import warnings
 from functools import partial
 from numbers import Integral
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.base import clone, is_regressor
@@ -21,6 +24,12 @@ from skactprune.inspection.rivals import (
 )
 from skactprune.inspection.rows import model_row, timed_fit
 from skactprune.inspection.scoring import named_scorers
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike
+
+    from skactprune._types import MatrixLike, ScoringLike
 
 __all__ = ["PCAComparisonDisplay"]
 
@@ -72,25 +81,25 @@ class PCAComparisonDisplay(Display):
     >>> display = PCAComparisonDisplay(rows).plot()  # doctest: +SKIP
     """
 
-    def __init__(self, rows, score_name="accuracy"):
+    def __init__(self, rows: list[dict[str, Any]], score_name: str = "accuracy") -> None:
         self.rows = rows
         self.score_name = score_name
 
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
-        y,
+        estimator: Any,
+        X: MatrixLike,
+        y: ArrayLike,
         *,
-        n_components=(2, 4, 8, 16),
-        downstream=None,
-        groups=None,
-        cv=5,
-        scoring=None,
-        n_jobs=None,
-        ax=None,
-    ):
+        n_components: ArrayLike = (2, 4, 8, 16),
+        downstream: Any = None,
+        groups: ArrayLike | None = None,
+        cv: Any = 5,
+        scoring: ScoringLike | None = None,
+        n_jobs: int | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Fit nets and PCA with every number of components on every fold, and draw their scores.
 
         Parameters
@@ -146,7 +155,7 @@ class PCAComparisonDisplay(Display):
         rows = [{"fold": fold, **row} for fold, of in enumerate(found) for row in of]
         return cls(rows, next(iter(scoring))).plot(ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the mean score of each method against the number of components.
 
         Parameters

@@ -1,11 +1,20 @@
 """What the figures of this folder share: axes, colours, curves with bands."""
 
+from __future__ import annotations
+
 from itertools import cycle
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skactprune.inspection.sizes import net_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.collections import PolyCollection
+    from matplotlib.lines import Line2D
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["COLORS", "Display", "curve_with_band", "fitted_net", "layer_styles", "spread"]
 
@@ -81,7 +90,7 @@ class Display:
         return self.ax_
 
 
-def fitted_net(estimator, *attributes):
+def fitted_net(estimator: Any, *attributes: Any) -> Any:
     """Find the net to be drawn.
 
     Parameters
@@ -113,7 +122,9 @@ def fitted_net(estimator, *attributes):
     return net
 
 
-def spread(scores, of="error"):
+def spread(
+    scores: ArrayLike, of: Literal["error", "deviation"] = "error"
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Mean and spread of repeated scores.
 
     Parameters
@@ -135,7 +146,16 @@ def spread(scores, of="error"):
     return scores.mean(axis=1), deviations / (np.sqrt(n_repeats) if of == "error" else 1)
 
 
-def curve_with_band(ax, x, means, spreads, *, color, band=None, **style):
+def curve_with_band(
+    ax: Axes,
+    x: ArrayLike,
+    means: ArrayLike,
+    spreads: ArrayLike,
+    *,
+    color: str,
+    band: str | None = None,
+    **style: Any,
+) -> tuple[Line2D, PolyCollection]:
     """Draw a curve, and a band around it; around a point alone it is a bar.
 
     Parameters
@@ -165,7 +185,7 @@ def curve_with_band(ax, x, means, spreads, *, color, band=None, **style):
     return line, ax.fill_between(x, *edges, color=color, alpha=0.15, linewidth=0, label=band)
 
 
-def layer_styles(n_layers):
+def layer_styles(n_layers: int) -> list[dict[str, Any]]:
     """Line styles of layers, which differ in colour and dashes.
 
     Parameters

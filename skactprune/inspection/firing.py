@@ -1,8 +1,16 @@
 """How often each neuron fires, and which of them are gone."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
 
 from skactprune.inspection.display import COLORS, Display, fitted_net
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["FiringDisplay"]
 
@@ -48,12 +56,14 @@ class FiringDisplay(Display):
     >>> display = FiringDisplay.from_estimator(net)  # doctest: +SKIP
     """
 
-    def __init__(self, rates, live_neurons):
+    def __init__(self, rates: list[ArrayLike], live_neurons: list[ArrayLike]) -> None:
         self.rates = rates
         self.live_neurons = live_neurons
 
     @classmethod
-    def from_estimator(cls, estimator, *, sort=True, ax=None):
+    def from_estimator(
+        cls, estimator: Any, *, sort: bool = True, ax: Axes | NDArray[Any] | None = None
+    ) -> Self:
         """Draw the firing rates of a fitted net.
 
         Parameters
@@ -84,7 +94,7 @@ class FiringDisplay(Display):
             )
         return cls(net.firing_rates_, net.live_neurons_).plot(ax, sort=sort)
 
-    def plot(self, ax=None, *, sort=True):
+    def plot(self, ax: Axes | NDArray[Any] | None = None, *, sort: bool = True) -> Self:
         """Draw a panel a layer, with a bar a neuron.
 
         Parameters

@@ -1,11 +1,18 @@
 """How training went: losses, and what pruning did on the way."""
 
+from __future__ import annotations
+
 from textwrap import fill
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.base import is_classifier, is_regressor
 
 from skactprune.inspection.display import COLORS, Display, fitted_net, layer_styles
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["LossCurveDisplay", "PruningHistoryDisplay"]
 
@@ -45,13 +52,18 @@ class LossCurveDisplay(Display):
     >>> display = LossCurveDisplay.from_estimator(net)  # doctest: +SKIP
     """
 
-    def __init__(self, loss_curve, validation_loss_curve=None, round_epochs=()):
+    def __init__(
+        self,
+        loss_curve: ArrayLike,
+        validation_loss_curve: ArrayLike | None = None,
+        round_epochs: ArrayLike = (),
+    ) -> None:
         self.loss_curve = loss_curve
         self.validation_loss_curve = validation_loss_curve
         self.round_epochs = round_epochs
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None):
+    def from_estimator(cls, estimator: Any, *, ax: Axes | None = None) -> Self:
         """Draw the losses of a fitted net.
 
         Parameters
@@ -77,7 +89,7 @@ class LossCurveDisplay(Display):
         validation = getattr(net, "validation_loss_curve_", None)
         return cls(net.loss_curve_, validation, _round_epochs(net)).plot(ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the losses, with a thin line at each pruning round.
 
         Parameters
@@ -149,16 +161,16 @@ class PruningHistoryDisplay(Display):
 
     def __init__(
         self,
-        loss_curve,
-        rounds,
+        loss_curve: ArrayLike,
+        rounds: list[dict[str, Any]],
         *,
-        sizes,
-        live_neurons,
-        sparsity,
-        validation_loss_curve=None,
-        validation_scores=None,
-        score_name="score",
-    ):
+        sizes: list[int],
+        live_neurons: list[int],
+        sparsity: float,
+        validation_loss_curve: ArrayLike | None = None,
+        validation_scores: ArrayLike | None = None,
+        score_name: str = "score",
+    ) -> None:
         self.loss_curve = loss_curve
         self.rounds = rounds
         self.sizes = sizes
@@ -169,7 +181,7 @@ class PruningHistoryDisplay(Display):
         self.score_name = score_name
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None):
+    def from_estimator(cls, estimator: Any, *, ax: Axes | NDArray[Any] | None = None) -> Self:
         """Draw the history of a fitted net.
 
         Parameters
@@ -206,7 +218,7 @@ class PruningHistoryDisplay(Display):
             score_name=_score_name(net, scoring),
         ).plot(ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | NDArray[Any] | None = None) -> Self:
         """Draw the panels, one above the other.
 
         Parameters

@@ -1,6 +1,9 @@
 """Nets that are only arrays, and nets whose hidden kernels are rebuilt at a low rank."""
 
+from __future__ import annotations
+
 from time import perf_counter
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from scipy.sparse import issparse
@@ -30,9 +33,20 @@ from skactprune.spectra import (
     whitened_truncate,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from skactprune._types import MatrixLike
+
 __all__ = ["ArrayNet", "LowRankNet"]
 
-RECONSTRUCTIONS = {"pca": pca_reconstruct, "svd": svd_truncate, "whitened": whitened_truncate}
+RECONSTRUCTIONS: dict[str, Callable[..., NDArray[Any]]] = {
+    "pca": pca_reconstruct,
+    "svd": svd_truncate,
+    "whitened": whitened_truncate,
+}
 BATCH = 10_000
 
 
@@ -74,13 +88,13 @@ class ArrayNet:
 
     def __init__(
         self,
-        coefs,
-        intercepts,
-        activation="relu",
-        classes=None,
-        multilabel=False,
-        out_activation=None,
-    ):
+        coefs: list[NDArray[Any]],
+        intercepts: list[NDArray[Any]],
+        activation: Literal["identity", "logistic", "tanh", "relu"] = "relu",
+        classes: ArrayLike | None = None,
+        multilabel: bool = False,
+        out_activation: Literal["identity", "exp"] | None = None,
+    ) -> None:
         self.coefs_ = list(coefs)
         self.intercepts_ = list(intercepts)
         self.activation = activation
@@ -90,7 +104,7 @@ class ArrayNet:
             n_classes = max(2, self.coefs_[-1].shape[1])
             self.classes_ = np.arange(n_classes) if classes is None else np.asarray(classes)
 
-    def predict(self, X):
+    def predict(self, X: MatrixLike) -> NDArray[Any]:
         """Class labels, or numbers.
 
         Parameters
@@ -108,7 +122,7 @@ class ArrayNet:
             return one_or_more(get_output(self.out_activation).link(logits))
         return self._output.predict(logits, self.classes_)
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: MatrixLike) -> NDArray[Any]:
         """Class probabilities.
 
         Parameters
@@ -136,7 +150,7 @@ class ArrayNet:
     def _weights(self):
         return self.coefs_, self.intercepts_, self.activation
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         # For scikit-learn's scorers.
         if self.out_activation is not None:
             return Tags("regressor", TargetTags(required=True), regressor_tags=RegressorTags())
@@ -214,7 +228,13 @@ class LowRankNet(ArrayNet):
     [3] [90, 10] 120
     """
 
-    def __init__(self, net, ranks, kind="pca", X=None):
+    def __init__(
+        self,
+        net: Any,
+        ranks: list[int],
+        kind: Literal["pca", "svd", "whitened"] = "pca",
+        X: MatrixLike | None = None,
+    ) -> None:
         if kind not in RECONSTRUCTIONS:
             raise ValueError(f"kind={kind!r} must be one of {sorted(RECONSTRUCTIONS)}.")
         *kernels, last = net.coefs_
@@ -226,8 +246,8 @@ class LowRankNet(ArrayNet):
             needed = "must be rows" if X is None else "must be None"
             raise ValueError(f"X={X!r} {needed} for kind={kind!r}.")
         start = perf_counter()
-        about = [kernels] if X is None else [kernels, input_moments(net, X)]
-        rebuilt = [RECONSTRUCTIONS[kind](*of) for of in zip(*about, ranks, strict=True)]
+        moments = [] if X is None else [input_moments(net, X)]
+        rebuilt = [RECONSTRUCTIONS[kind](*of) for of in zip(kernels, *moments, ranks, strict=True)]
         self.seconds_ = perf_counter() - start
         classes = getattr(net, "classes_", None)
         about = net.activation, classes, classes is not None and is_multilabel_net(net)
@@ -245,7 +265,7 @@ class LowRankNet(ArrayNet):
         return min(size, n_components * (m + n) + n) if self.kind == "pca" else size
 
 
-def input_moments(net, X):
+def input_moments(net: Any, X: MatrixLike) -> list[NDArray[Any]]:
     """Second moment of what every hidden layer of a net gets for some rows, without a mean.
 
     Parameters

@@ -1,8 +1,11 @@
 """The pruning path: score against size, from one training a fold that is pruned on and on."""
 
+from __future__ import annotations
+
 import warnings
 from functools import partial
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from scipy.sparse import issparse
@@ -21,6 +24,12 @@ from skactprune.inspection.rows import model_row, timed_fit
 from skactprune.inspection.scoring import named_scorers
 from skactprune.triggers import EpochTrigger
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike
+
+    from skactprune._types import MatrixLike, ScoringLike
+
 __all__ = ["PruningPathDisplay", "pruning_path"]
 
 FRACTIONS = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98)
@@ -28,18 +37,18 @@ AXES = {"parameters": "parameters", "fraction": "share of the hidden weights pru
 
 
 def pruning_path(
-    estimator,
-    X,
-    y,
+    estimator: Any,
+    X: MatrixLike,
+    y: MatrixLike,
     *,
-    fractions=None,
-    n_epochs=20,
-    groups=None,
-    cv=5,
-    scoring=None,
-    n_jobs=None,
-    params=None,
-):
+    fractions: ArrayLike | None = None,
+    n_epochs: int = 20,
+    groups: ArrayLike | None = None,
+    cv: Any = 5,
+    scoring: ScoringLike | None = None,
+    n_jobs: int | None = None,
+    params: dict[str, Any] | None = None,
+) -> Any:
     """Score against size along one training a fold, which is pruned on and on.
 
     On every fold the net is fitted once, to the first of `fractions`, and then goes on, warm: a
@@ -233,11 +242,20 @@ class PruningPathDisplay(Display):
     pruning_path : The numbers.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: Any) -> None:
         self.path = path
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, *, ax=None, x="parameters", **options):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: MatrixLike,
+        y: ArrayLike,
+        *,
+        ax: Axes | None = None,
+        x: Literal["parameters", "fraction"] = "parameters",
+        **options: Any,
+    ) -> Self:
         """Compute a pruning path and draw it.
 
         Parameters
@@ -270,7 +288,9 @@ class PruningPathDisplay(Display):
         cls._matplotlib()
         return cls(pruning_path(estimator, X, y, **options)).plot(ax, x=x)
 
-    def plot(self, ax=None, *, x="parameters"):
+    def plot(
+        self, ax: Axes | None = None, *, x: Literal["parameters", "fraction"] = "parameters"
+    ) -> Self:
         """Draw mean scores with a band of one standard error, the best and the choice.
 
         Parameters
@@ -298,21 +318,21 @@ class PruningPathDisplay(Display):
         at = path.parameters.mean(axis=1) if x == "parameters" else path.fractions
         means, errors = spread(path.scores)
         shown = f"mean of {path.scores.shape[1]} folds, and the share pruned"
-        how = {"color": COLORS["blue"], "marker": "o", "label": shown}
+        how: dict[str, Any] = {"color": COLORS["blue"], "marker": "o", "label": shown}
         band = "± one standard error"
         self.line_, self.band_ = curve_with_band(ax, at, means, errors, band=band, **how)
         best, chosen = (
             int(np.flatnonzero(path.fractions == fraction)[0])
             for fraction in (path.best_fraction, path.one_se_fraction)
         )
-        least = {"color": COLORS["grey"], "linestyle": "--", "label": "best less one error"}
-        ax.axhline(means[best] - errors[best], linewidth=1, **least)
+        least: dict[str, Any] = {"color": COLORS["grey"], "linestyle": "--", "linewidth": 1}
+        ax.axhline(means[best] - errors[best], label="best less one error", **least)
         shown = f"smallest above it: prune_fraction={path.one_se_fraction:g}"
-        star = {"color": COLORS["vermilion"], "markersize": 15, "label": shown}
+        star: dict[str, Any] = {"color": COLORS["vermilion"], "markersize": 15, "label": shown}
         ax.plot(at[chosen], means[chosen], "*", **star)
-        above = {"xytext": (0, 8), "textcoords": "offset points", "ha": "center", "fontsize": 8}
+        above: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "fontsize": 8}
         for place, mean, fraction in zip(at, means, path.fractions, strict=True):
-            ax.annotate(f"{fraction:.0%}", (place, mean), **above)
+            ax.annotate(f"{fraction:.0%}", (place, mean), xytext=(0, 8), **above)
         ax.set_xlabel(AXES[x])
         ax.set_ylabel(path.score_name.replace("_", " "))
         if x == "parameters":

@@ -1,5 +1,9 @@
 """What comes before the net in a pipeline, fitted once for several nets."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.pipeline import Pipeline
 
@@ -7,10 +11,15 @@ from skactprune.deploy.scalers import without_samplers
 from skactprune.estimators import PrunedMLPClassifier, PrunedMLPRegressor
 from skactprune.inspection.rows import timed_fit
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
 __all__ = ["fitted_preprocessing", "pipeline_and_net", "prepared", "preprocessing_of"]
 
 
-def pipeline_and_net(estimator, name):
+def pipeline_and_net(
+    estimator: Any, name: str
+) -> tuple[Any, PrunedMLPClassifier | PrunedMLPRegressor]:
     """Take a pipeline apart.
 
     Parameters
@@ -56,7 +65,9 @@ class _Rows(ClassifierMixin, BaseEstimator):
         return self
 
 
-def fitted_preprocessing(pipeline, X, y, **params):
+def fitted_preprocessing(
+    pipeline: Any, X: ArrayLike, y: ArrayLike, **params: Any
+) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
     """Preprocessing, fitted, and the rows that the pipeline fits its last step on.
 
     Only the pipeline itself knows these: its transformers may treat rows to fit on unlike others,
@@ -87,7 +98,7 @@ def fitted_preprocessing(pipeline, X, y, **params):
     return preprocessing_of(fitted), fitted[-1].rows_, fitted[-1].params_
 
 
-def preprocessing_of(pipeline):
+def preprocessing_of(pipeline: Any) -> Any:
     """What a fitted pipeline does to rows before its last step predicts.
 
     Parameters
@@ -103,7 +114,7 @@ def preprocessing_of(pipeline):
     return Pipeline(steps) if steps else None
 
 
-def prepared(preprocessing, X):
+def prepared(preprocessing: Any, X: ArrayLike) -> ArrayLike:
     """Rows as the net gets them.
 
     Parameters

@@ -1,6 +1,9 @@
 """What a pruned net has to stand beside: nets as small as it, and models without a net."""
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.sparse import issparse
@@ -19,6 +22,12 @@ from sklearn.utils import resample
 from skactprune.inspection.sizes import live_neurons
 from skactprune.methods import get_method
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from skactprune._types import MatrixLike
+    from skactprune.estimators.classifier import PrunedMLPClassifier
+
 __all__ = [
     "component_classifiers",
     "component_regressors",
@@ -36,7 +45,7 @@ __all__ = [
 NCA_ROWS = 2000
 
 
-def pruned_at_random(net):
+def pruned_at_random(net: PrunedMLPClassifier) -> PrunedMLPClassifier:
     """The same net, not fitted, that removes at random.
 
     Parameters
@@ -59,7 +68,7 @@ def pruned_at_random(net):
     )
 
 
-def small_net(net):
+def small_net(net: PrunedMLPClassifier) -> PrunedMLPClassifier:
     """A net of the sizes that pruning has left of another one, not fitted, not to be pruned.
 
     Parameters
@@ -81,7 +90,7 @@ def small_net(net):
     )
 
 
-def standardized_logistic(with_mean=True):
+def standardized_logistic(with_mean: bool = True) -> Any:
     """Logistic regression on standardized columns.
 
     Parameters
@@ -96,7 +105,7 @@ def standardized_logistic(with_mean=True):
     return make_pipeline(StandardScaler(with_mean=with_mean), LogisticRegression(max_iter=1000))
 
 
-def standardized_ridge(with_mean=True):
+def standardized_ridge(with_mean: bool = True) -> Any:
     """Ridge regression on standardized columns, its strength chosen by cross-validation.
 
     Parameters
@@ -111,7 +120,7 @@ def standardized_ridge(with_mean=True):
     return make_pipeline(StandardScaler(with_mean=with_mean), RidgeCV())
 
 
-def plain_regressors(X, y):
+def plain_regressors(X: Any, y: Any) -> dict[str, Any]:
     """Regressors on the features themselves, not fitted, by name.
 
     Parameters
@@ -132,7 +141,9 @@ def plain_regressors(X, y):
     return found
 
 
-def component_regressors(n_components, X, y, downstream=None):
+def component_regressors(
+    n_components: int, X: Any, y: Any, downstream: Any = None
+) -> dict[str, Any]:
     """Regressors on components of the features, not fitted, by name.
 
     Parameters
@@ -160,7 +171,7 @@ def component_regressors(n_components, X, y, downstream=None):
 class PLSComponents(PLSRegression):
     """Components of partial least squares, as a step of a pipeline has them."""
 
-    def fit_transform(self, X, y):
+    def fit_transform(self, X: ArrayLike, y: ArrayLike) -> NDArray[Any]:
         """Fit, and transform the rows alone.
 
         Parameters
@@ -177,7 +188,7 @@ class PLSComponents(PLSRegression):
         return self.fit(X, y).transform(X)
 
 
-def plain_classifiers(X):
+def plain_classifiers(X: MatrixLike) -> dict[str, Any]:
     """Classifiers on the features themselves, not fitted, by name.
 
     Parameters
@@ -196,7 +207,9 @@ def plain_classifiers(X):
     return found
 
 
-def component_classifiers(n_components, X, y, downstream=None):
+def component_classifiers(
+    n_components: int, X: Any, y: Any, downstream: Any = None
+) -> dict[str, Any]:
     """Classifiers on components of the features, not fitted, by name.
 
     Parameters
@@ -222,7 +235,7 @@ def component_classifiers(n_components, X, y, downstream=None):
     return found
 
 
-def pca_classifier(n_components, downstream=None):
+def pca_classifier(n_components: int, downstream: Any = None) -> Any:
     """A classifier on principal components, not fitted yet.
 
     Parameters
@@ -246,7 +259,7 @@ def pca_classifier(n_components, downstream=None):
     return _on(PCA(n_components, random_state=0), downstream)
 
 
-def lda_classifier(n_components, downstream=None):
+def lda_classifier(n_components: int, downstream: Any = None) -> Any:
     """A classifier on components of linear discriminant analysis, not fitted yet.
 
     Parameters
@@ -269,7 +282,7 @@ def lda_classifier(n_components, downstream=None):
     return _on(LinearDiscriminantAnalysis(n_components=n_components), downstream)
 
 
-def nca_classifier(n_components, downstream=None):
+def nca_classifier(n_components: int, downstream: Any = None) -> Any:
     """A classifier on components of neighborhood components analysis, not fitted yet.
 
     Parameters
@@ -304,7 +317,7 @@ class SampledNCA(NeighborhoodComponentsAnalysis):
     Its cost grows with the square of the rows. That it stops after `max_iter` steps is no warning.
     """
 
-    def fit(self, X, y):
+    def fit(self, X: Any, y: Any) -> Any:
         """Fit.
 
         Parameters

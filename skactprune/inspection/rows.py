@@ -1,7 +1,10 @@
 """The row of a comparison: what is told of every fitted model, in one place."""
 
+from __future__ import annotations
+
 import warnings
 from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -9,10 +12,22 @@ import torch
 from skactprune.inspection.scoring import scores_of
 from skactprune.inspection.sizes import hidden_ranks, live_neurons, n_parameters, net_of
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from skactprune._types import ScoringLike
+
 __all__ = ["model_row", "timed_fit"]
 
 
-def model_row(model, splits, *, scoring="accuracy", seconds=np.nan, **labels):
+def model_row(
+    model: Any,
+    splits: dict[str, tuple[Any, ...] | None],
+    *,
+    scoring: ScoringLike | None = "accuracy",
+    seconds: float = np.nan,
+    **labels: Any,
+) -> dict[str, Any]:
     """Describe a fitted model: scores, sparsity, live neurons, ranks, size, time.
 
     Parameters
@@ -73,7 +88,7 @@ def _net_columns(net):
     }
 
 
-def timed_fit(model, X, y, **params):
+def timed_fit(model: Any, X: ArrayLike, y: ArrayLike, **params: Any) -> tuple[Any, float]:
     """Fit, and tell how long it took.
 
     Parameters

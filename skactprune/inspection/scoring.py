@@ -1,14 +1,23 @@
 """Scores of a comparison, under the names that scikit-learn has for them."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from sklearn.base import is_regressor
 from sklearn.metrics import check_scoring, log_loss
 from sklearn.utils.multiclass import type_of_target
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from skactprune._types import MatrixLike, ScoringLike
+
 __all__ = ["SCORING", "named_scorers", "neg_log_loss", "scores_of"]
 
 
-def neg_log_loss(model, X, y):
+def neg_log_loss(model: Any, X: MatrixLike, y: ArrayLike) -> float:
     """Scorer: scikit-learn's "neg_log_loss", where that has no answer, too.
 
     Parameters
@@ -57,7 +66,11 @@ REGRESSION_SCORING = {name: name for name in ("r2", "neg_root_mean_squared_error
 """The same of nets that predict numbers."""
 
 
-def named_scorers(scoring, y=None, net=None):
+def named_scorers(
+    scoring: ScoringLike | None,
+    y: ArrayLike | None = None,
+    net: Any = None,
+) -> dict[str, Any]:
     """Names and scorers, checked.
 
     Parameters
@@ -95,7 +108,11 @@ def named_scorers(scoring, y=None, net=None):
     return {name: name for name in names}
 
 
-def scores_of(model, splits, scoring):
+def scores_of(
+    model: Any,
+    splits: dict[str, tuple[Any, ...] | None],
+    scoring: ScoringLike | None,
+) -> dict[str, Any]:
     """Scores of a fitted model on each split.
 
     Parameters
@@ -114,7 +131,7 @@ def scores_of(model, splits, scoring):
     """
     scorers = named_scorers(scoring)
     score = check_scoring(scoring=scorers)
-    found = {}
+    found: dict[str, Any] = {}
     for split, rows in splits.items():
         scores = dict.fromkeys(scorers, np.nan) if rows is None else score(model, *rows)
         found |= {f"{split}_{name}": float(scores[name]) for name in scorers}

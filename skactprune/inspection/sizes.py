@@ -1,5 +1,9 @@
 """How many numbers a fitted model is: the one definition that every comparison uses."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from scipy.sparse import coo_array
 from sklearn.cross_decomposition import PLSRegression
@@ -14,10 +18,13 @@ from skactprune.estimators._checks import shown_layer
 from skactprune.nets.factors import fewest_numbers, n_nonzero
 from skactprune.spectra import numerical_rank
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 __all__ = ["hidden_ranks", "live_neurons", "n_parameters", "n_weights", "net_of"]
 
 
-def n_parameters(model, X=None, y=None):
+def n_parameters(model: Any, X: Any = None, y: Any = None) -> float:
     """Numbers that must be stored to predict with a fitted model.
 
     Weights that are not zero, or two factors of a hidden kernel of low rank where these are fewer
@@ -61,7 +68,7 @@ def n_parameters(model, X=None, y=None):
     return np.nan
 
 
-def n_weights(net):
+def n_weights(net: Any) -> int:
     """Numbers that must be stored of a net's kernels: its parameters without the biases.
 
     Parameters
@@ -123,7 +130,7 @@ def _n_representation_parameters(net):
     return number
 
 
-def net_of(model):
+def net_of(model: Any) -> Any:
     """Find the net of a fitted model.
 
     Parameters
@@ -140,7 +147,7 @@ def net_of(model):
     return next((part for part in parts if hasattr(part, "coefs_")), None)
 
 
-def live_neurons(net):
+def live_neurons(net: Any) -> list[NDArray[np.integer]]:
     """Indices of the neurons of every hidden layer that have an incoming weight.
 
     Parameters
@@ -158,7 +165,7 @@ def live_neurons(net):
     return [np.flatnonzero(coef.any(axis=0)) for coef in net.coefs_[:-1]]
 
 
-def hidden_ranks(net):
+def hidden_ranks(net: Any) -> list[int]:
     """Numerical rank of every hidden kernel of a fitted net.
 
     Parameters

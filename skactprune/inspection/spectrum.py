@@ -1,11 +1,18 @@
 """Singular values of the hidden layers of nets, side by side."""
 
+from __future__ import annotations
+
 from itertools import cycle
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from skactprune.inspection.display import COLORS, Display, fitted_net
 from skactprune.spectra import numerical_rank, singular_values
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
 
 __all__ = ["SpectrumDisplay"]
 
@@ -56,11 +63,13 @@ class SpectrumDisplay(Display):
     >>> display = SpectrumDisplay.from_estimators(nets)  # doctest: +SKIP
     """
 
-    def __init__(self, spectra):
+    def __init__(self, spectra: dict[str, list[NDArray[Any]]]) -> None:
         self.spectra = spectra
 
     @classmethod
-    def from_estimator(cls, estimator, *, before=None, ax=None):
+    def from_estimator(
+        cls, estimator: Any, *, before: Any = None, ax: Axes | NDArray[Any] | None = None
+    ) -> Self:
         """Draw the spectra of a fitted net.
 
         Parameters
@@ -91,7 +100,9 @@ class SpectrumDisplay(Display):
         return cls.from_estimators(nets | {name: estimator}, ax=ax)
 
     @classmethod
-    def from_estimators(cls, estimators, *, ax=None):
+    def from_estimators(
+        cls, estimators: dict[str, Any], *, ax: Axes | NDArray[Any] | None = None
+    ) -> Self:
         """Draw the spectra of several fitted nets.
 
         Parameters
@@ -118,7 +129,7 @@ class SpectrumDisplay(Display):
         }
         return cls(spectra).plot(ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | NDArray[Any] | None = None) -> Self:
         """Draw a panel a layer.
 
         Parameters

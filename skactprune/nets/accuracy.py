@@ -1,10 +1,16 @@
 """Training accuracy or R², from the predictions that training makes anyway."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from sklearn.base import is_classifier, is_regressor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class RunningAccuracy:
@@ -26,7 +32,7 @@ class RunningAccuracy:
     # What triggers may take it for.
     names = ("score", "accuracy")
 
-    def __init__(self, threshold=None):
+    def __init__(self, threshold: float | None = None) -> None:
         self.threshold = threshold
         self._hits, self._rows = 0.0, 0.0
 
@@ -34,7 +40,12 @@ class RunningAccuracy:
     def value(self):
         return self._hits / self._rows if self._rows else float("nan")
 
-    def add(self, y_pred, target, weight):
+    def add(
+        self,
+        y_pred: torch.Tensor | tuple[Any, ...],
+        target: torch.Tensor | tuple[Any, ...],
+        weight: torch.Tensor | None,
+    ) -> None:
         """Add a batch.
 
         Parameters
@@ -100,7 +111,11 @@ class RunningR2:
 
     names = ("score",)
 
-    def __init__(self, link=None, multioutput="uniform_average"):
+    def __init__(
+        self,
+        link: Callable[..., Any] | None = None,
+        multioutput: Literal["uniform_average", "variance_weighted"] = "uniform_average",
+    ) -> None:
         self.link, self.multioutput = link, multioutput
         # Sums of weights, of weighted targets and their squares, and of squared errors. Targets
         # are taken from the first one, or what is far from 0 would have no variance by rounding.
@@ -133,7 +148,7 @@ class RunningR2:
         self._sums += np.stack([weight @ part for part in parts])
 
 
-def score_of(net):
+def score_of(net: Any) -> RunningAccuracy | RunningR2:
     """Running score of the outputs of a skorch net in training.
 
     Parameters
@@ -152,7 +167,7 @@ def score_of(net):
     return RunningR2(link, getattr(net.criterion_, "multioutput", "uniform_average"))
 
 
-def accuracy_of(net):
+def accuracy_of(net: Any) -> RunningAccuracy:
     """`RunningAccuracy` of the outputs of a skorch net in training.
 
     Parameters

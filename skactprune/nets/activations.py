@@ -51,7 +51,7 @@ class HiddenActivation:
         return attrgetter(self.torch_name)(torch)
 
 
-def add_activation(activation):
+def add_activation(activation: HiddenActivation) -> HiddenActivation:
     """Make a `HiddenActivation` known by its name, and return it.
 
     Parameters
@@ -71,7 +71,7 @@ def add_activation(activation):
     return ACTIVATIONS.add(activation.name)(activation)
 
 
-def get_activation(activation):
+def get_activation(activation: str | HiddenActivation) -> HiddenActivation:
     """Record of a name.
 
     Parameters
@@ -91,7 +91,9 @@ def get_activation(activation):
     return ACTIVATIONS.look_up(activation)
 
 
-def per_layer(activation, n_layers):
+def per_layer(
+    activation: str | HiddenActivation | tuple[HiddenActivation, ...], n_layers: int
+) -> list[HiddenActivation]:
     """Records of the first hidden layers of a net.
 
     Parameters

@@ -1,11 +1,20 @@
 """Whole-tensor batches: one indexing operation a batch instead of one a sample."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import torch
 from scipy import sparse
 from skorch.dataset import Dataset
 
 from skactprune.chunks import FiledRows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
 
 
 class TrainingData(Dataset):
@@ -21,10 +30,10 @@ class TrainingData(Dataset):
         Weights in the dtype of `X`.
     """
 
-    def __init__(self, X, y, sample_weight=None):
+    def __init__(self, X: Any, y: Any, sample_weight: NDArray[Any] | None = None) -> None:
         self.X, self.y, self.sample_weight = X, y, sample_weight
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.X.shape[0]
 
     def __getitem__(self, rows):
@@ -77,22 +86,28 @@ class BatchIterator:
         ``MLPClassifier`` draws them.
     """
 
-    def __init__(self, dataset, batch_size, shuffle, random_state):
+    def __init__(
+        self,
+        dataset: TrainingData,
+        batch_size: int,
+        shuffle: bool,
+        random_state: np.random.RandomState,
+    ) -> None:
         self.dataset = dataset
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.random_state = random_state
         self._order = np.arange(len(dataset))
-        self._places = {}
+        self._places: dict[Any, Any] = {}
 
-    def __len__(self):
+    def __len__(self) -> int:
         return -(-len(self.dataset) // self.batch_size)
 
     def __iter__(self):
         for rows in self._rows():
             yield self.dataset[rows]
 
-    def in_place(self):
+    def in_place(self) -> Iterator[Any]:
         """Give the same batches; each takes the place of the last one of its size in memory."""
         for rows in self._rows():
             n_rows = len(rows)

@@ -1,6 +1,9 @@
 """Components of a hidden representation, and the way back to the features, as values."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.exceptions import NotFittedError
@@ -8,6 +11,9 @@ from sklearn.utils.validation import check_array
 
 from skactprune._array_api import as_numpy, like
 from skactprune._validation import map_rows
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 
 class _Arrays:
@@ -97,10 +103,10 @@ class LinearInverse(_Arrays):
         return self.mapped(lambda array: array[..., columns])
 
 
-def _shown(value, name):
+def _shown(value: str, name: str) -> property:
     """Property: an array of one of the values, absent where there is none."""
 
-    def get(self):
+    def get(self: Any) -> NDArray[Any]:
         found = getattr(getattr(self, value, None), name, None)
         if found is None:
             raise AttributeError(
@@ -118,6 +124,9 @@ class ShowsComponents:
     What these hold has the names of scikit-learn's PCA.
     """
 
+    _components: HiddenComponents | None
+    _inverse: LinearInverse | None
+
     components_ = _shown("_components", "components")
     mean_ = _shown("_components", "mean")
     explained_variance_ = _shown("_components", "explained_variance")
@@ -127,14 +136,14 @@ class ShowsComponents:
     inverse_intercept_ = _shown("_inverse", "inverse_intercept")
 
     @property
-    def n_components_(self):
-        return self._n_features_out
+    def n_components_(self) -> int:
+        return self._n_features_out  # type: ignore[attr-defined]
 
     def _check_transforms(self):
         """Raise an error where there is nothing that `transform` could show."""
         raise NotImplementedError
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: ArrayLike) -> NDArray[Any]:
         """Rows of features that `transform` could have had, as `fit_inverse_transform` learned it.
 
         Parameters

@@ -1,5 +1,7 @@
 """One step of training, forward and backward written out in numpy on buffers that stay."""
 
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -31,14 +33,14 @@ class ExplicitStep:
         Whether somebody looks at what a step gives back.
     """
 
-    def __init__(self, net):
+    def __init__(self, net: Any) -> None:
         self._net, self.watched = net, True
         module = net.module_
         self._made_for = _parts_of(net)
         self._update = FlatUpdate(module.layers, net.optimizer_)
         self._flat = self._update.flat
         self._loss = numpy_loss(net.criterion_, module.layers[-1].out_features)
-        self._buffers = {}
+        self._buffers: dict[Any, Any] = {}
         self._forget_losses()
 
     def is_current(self):
@@ -144,7 +146,7 @@ class Buffers:
         Where the inputs of the hidden activations were positive, if anybody wants to know.
     """
 
-    def __init__(self, net, loss, n_rows):
+    def __init__(self, net: Any, loss: type, n_rows: int) -> None:
         module = net.module_
         layers = module.layers
         dtype = torch.empty(0, dtype=layers[0].weight.dtype).numpy().dtype
@@ -215,7 +217,7 @@ class Buffers:
 class Dropout:
     """Masks of one layer, drawn as `MLP` draws them."""
 
-    def __init__(self, rate, shape, module):
+    def __init__(self, rate, shape, module) -> None:
         self._keep, self._module = 1.0 - rate, module
         self._mask = torch.empty(shape, dtype=module.layers[0].weight.dtype)
         self._factors = self._mask.numpy()

@@ -1,11 +1,17 @@
 """Matrices that are kept as the product of two smaller ones."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from skactprune.spectra import numerical_rank
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 # Part of the mean square that is added where rows are fitted, so that empty ones do no harm.
 RIDGE = 1e-12
@@ -16,7 +22,9 @@ def n_nonzero(matrices):
     return sum(int(np.count_nonzero(matrix)) for matrix in matrices)
 
 
-def fewest_numbers(kernel, factors=None):
+def fewest_numbers(
+    kernel: NDArray[Any], factors: tuple[NDArray[Any], NDArray[Any]] | None = None
+) -> tuple[NDArray[Any], ...]:
     """Matrices whose product is a kernel, those that are the fewest numbers.
 
     Parameters
@@ -51,7 +59,9 @@ def _is_product(kernel, factors):
     return error <= max(kernel.shape) * np.finfo(kernel.dtype).eps * np.linalg.norm(kernel)
 
 
-def halves_of_svd(matrix, rank):
+def halves_of_svd(
+    matrix: NDArray[Any], rank: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Two factors of a truncated SVD, each with the roots of the singular values.
 
     Parameters
@@ -112,7 +122,7 @@ class Sparing:
         """Numbers that are left of matrices of these shapes where all have rank 1 that can."""
         return sum(min(math.prod(shape), self.n_numbers(shape, 1)) for shape in shapes)
 
-    def ranks(self, shapes, n_left):
+    def ranks(self, shapes: list[tuple[int, int]], n_left: int) -> list[int | None]:
         """Ranks such that all factors have at most so many numbers.
 
         Parameters
@@ -127,7 +137,8 @@ class Sparing:
         list of int or None
             About the same share of all numbers is left of every matrix; None where it stays whole.
         """
-        ranks, sizes = [None] * len(shapes), [math.prod(shape) for shape in shapes]
+        ranks: list[int | None] = [None] * len(shapes)
+        sizes = [math.prod(shape) for shape in shapes]
         least = [1 if self.highest_rank(shape) else None for shape in shapes]
         while sum(sizes) > n_left and ranks != least:
             shares = [
@@ -135,11 +146,14 @@ class Sparing:
                 for size, shape, rank, low in zip(sizes, shapes, ranks, least, strict=True)
             ]
             at = int(np.argmax(shares))
-            rank = self.highest_rank(shapes[at]) if ranks[at] is None else ranks[at] - 1
+            before = ranks[at]
+            rank = self.highest_rank(shapes[at]) if before is None else before - 1
             ranks[at], sizes[at] = rank, self.n_numbers(shapes[at], rank)
         return ranks
 
-    def factors(self, matrix, rank, of_rows, of_columns):
+    def factors(
+        self, matrix: NDArray[Any], rank: int, of_rows: NDArray[Any], of_columns: NDArray[Any]
+    ) -> SparseFactors:
         """Factors of a matrix by its truncated SVD.
 
         Parameters
@@ -156,14 +170,14 @@ class Sparing:
         SparseFactors
         """
         left, right = halves_of_svd(matrix, rank)
-        low = [
+        low_rows, low_columns = [
             np.isin(np.arange(len(of)), np.argsort(of, kind="stable")[: int(self.low * len(of))])
             for of in (of_rows, of_columns)
         ]
         reduced = self.reduced(rank)
-        left[low[0], reduced:] = 0
-        right[reduced:, low[1]] = 0
-        return SparseFactors(left, right, *low, reduced)
+        left[low_rows, reduced:] = 0
+        right[reduced:, low_columns] = 0
+        return SparseFactors(left, right, low_rows, low_columns, reduced)
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,7 +212,7 @@ class SparseFactors:
         n_low = int(self.low_rows.sum() + self.low_columns.sum())
         return rank * (len(self.left) + self.right.shape[1]) - spared * n_low
 
-    def fitted_to(self, matrix):
+    def fitted_to(self, matrix: NDArray[Any]) -> Self:
         """Factors with the same zeros that come near to another matrix.
 
         By least squares, for the left factor and then for the right one. Where no row and column

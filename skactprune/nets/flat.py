@@ -1,12 +1,19 @@
 """All parameters of a net in one buffer, and an optimizer's step on it in one call."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from operator import is_
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 # Bytes. Every parameter begins at a multiple of it, wherever it lies.
 ALIGNMENT = 64
@@ -41,7 +48,13 @@ class FlatParameters:
         Step counts, of which the optimizer's state has views.
     """
 
-    def __init__(self, layers, optimizer, moments, counts_steps):
+    def __init__(
+        self,
+        layers: Sequence[torch.nn.Linear],
+        optimizer: torch.optim.Optimizer,
+        moments: Sequence[str],
+        counts_steps: bool,
+    ) -> None:
         self._optimizer = optimizer
         self._parameters = [layer.weight for layer in layers] + [layer.bias for layer in layers]
         dtype = self._parameters[0].dtype
@@ -62,7 +75,7 @@ class FlatParameters:
         self.bias_gradients = gradients[len(layers) :]
         self._gradients = [_like_parameter(view) for view in gradients]
         self.steps = np.zeros(len(self._parameters), dtype=np.float32)
-        states = [{} for _ in self._parameters]
+        states: list[dict[str, Any]] = [{} for _ in self._parameters]
         if counts_steps:
             self._take_over_steps(states)
         for name, views in zip(moments, others, strict=True):
@@ -115,7 +128,7 @@ class FlatParameters:
             and [parameter.data_ptr() for parameter in self._parameters] == self._addresses
         )
 
-    def give_gradients(self):
+    def give_gradients(self) -> None:
         """Let the parameters have their gradients."""
         for parameter, gradient in zip(self._parameters, self._gradients, strict=True):
             parameter.grad = gradient
@@ -206,12 +219,14 @@ class FlatUpdate:
         Parameters and gradients.
     """
 
-    def __init__(self, layers, optimizer):
+    def __init__(
+        self, layers: Sequence[torch.nn.Linear], optimizer: torch.optim.Adam | torch.optim.SGD
+    ) -> None:
         self._optimizer, self._rule = optimizer, RULES[type(optimizer)]
         self._names = self._rule.moments(self._group)
         self.flat = FlatParameters(layers, optimizer, self._names, self._rule.counts_steps)
         self._steps = [torch.from_numpy(self.flat.steps[:1]).reshape(())]
-        self._is_known = rule_holds(type(optimizer))
+        self._is_known = rule_holds(type(optimizer))  # type: ignore[arg-type]
 
     @property
     def _group(self):
@@ -245,7 +260,7 @@ class FlatUpdate:
 
 
 @cache
-def rule_holds(kind):
+def rule_holds(kind: type):
     """Whether a `Rule` does what the optimizer does, tried out in three steps.
 
     Parameters

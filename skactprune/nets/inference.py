@@ -1,11 +1,27 @@
 """Forward pass in numpy: what a fitted network computes, without torch."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from skactprune.nets.activations import per_layer
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-def hidden_outputs(X, coefs, intercepts, activation):
+    from numpy.typing import NDArray
+
+    from skactprune.nets.activations import HiddenActivation
+
+
+def hidden_outputs(
+    X: Any,
+    coefs,
+    intercepts: list[NDArray[Any]],
+    activation: str | HiddenActivation | tuple[HiddenActivation, ...],
+) -> Iterator[Any]:
     """Outputs of the given hidden layers, one after the other.
 
     Parameters

@@ -1,12 +1,18 @@
 """Losses and links: what training minimises, in torch and in numpy, and what logits stand for."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from scipy.special import xlogy
 from torch import nn
 from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class WeightedLogLoss(nn.Module):
@@ -96,7 +102,7 @@ class WeightedLinearLoss(TargetLoss):
         1 - q for the pinball loss of the quantile q.
     """
 
-    def __init__(self, below=1.0, above=1.0):
+    def __init__(self, below: float = 1.0, above: float = 1.0) -> None:
         super().__init__()
         self.below, self.above = below, above
 
@@ -133,10 +139,16 @@ class NumpyLoss:
         Their dtype.
     """
 
-    def __init__(self, criterion, n_rows, dtype):
+    def __init__(self, criterion: torch.nn.Module, n_rows: int, dtype: np.dtype[Any]) -> None:
         self.criterion, self.dtype = criterion, dtype
 
-    def backward(self, outputs, y, factor, gradient):
+    def backward(
+        self,
+        outputs: NDArray[Any],
+        y: NDArray[Any],
+        factor: float | NDArray[Any],
+        gradient: NDArray[Any],
+    ) -> tuple[NDArray[Any], ...]:
         """Write the gradient of the weighted sum of the rows' losses.
 
         Parameters
@@ -158,7 +170,7 @@ class NumpyLoss:
         raise NotImplementedError
 
     @staticmethod
-    def rows(*parts):
+    def rows(*parts: Any) -> None:
         """Losses of rows, in float64, from what `backward` gave, all batches one after another."""
         raise NotImplementedError
 
@@ -171,7 +183,7 @@ class NumpyLoss:
 class SoftmaxLoss(NumpyLoss):
     """Cross-entropy of class logits; the targets are class indices."""
 
-    def __init__(self, criterion, n_rows, dtype):
+    def __init__(self, criterion, n_rows, dtype) -> None:
         super().__init__(criterion, n_rows, dtype)
         self._columns = np.arange(n_rows)
         self._at = np.empty(n_rows, dtype=np.intp)
@@ -274,7 +286,7 @@ class LinearLoss(NumpyTargetLoss):
         return np.einsum("ij,ij->j", gradient, error)
 
 
-TWINS = {
+TWINS: dict[type, type] = {
     WeightedSquaredLoss: SquaredLoss,
     ReconstructionLoss: SquaredLoss,
     WeightedPoissonLoss: PoissonLoss,
@@ -282,7 +294,7 @@ TWINS = {
 }
 
 
-def numpy_loss(criterion, n_outputs):
+def numpy_loss(criterion: torch.nn.Module, n_outputs: int) -> type | None:
     """Class of the `NumpyLoss` that is a criterion's twin.
 
     Parameters

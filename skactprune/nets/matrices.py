@@ -1,6 +1,13 @@
 """Weights of layers as matrices, a row for each neuron."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def matrix(weight):
@@ -19,7 +26,7 @@ def stored_like(tensor, other):
     return tensor
 
 
-def cut(matrices, keep):
+def cut(matrices: list[NDArray[Any]], keep: list[NDArray[np.bool_]]) -> list[NDArray[Any]]:
     """Matrices of a chain of layers without the rows and columns of neurons that leave.
 
     Parameters
@@ -34,14 +41,14 @@ def cut(matrices, keep):
     list of ndarray
         New arrays.
     """
-    columns = [slice(None), *keep[:-1]]
+    columns: list[Any] = [slice(None), *keep[:-1]]
     return [
         matrix[kept][:, kept_inputs(kept_in, matrix.shape[1])]
         for matrix, kept, kept_in in zip(matrices, keep, columns, strict=True)
     ]
 
 
-def kept_inputs(kept, n_in):
+def kept_inputs(kept: NDArray[np.bool_] | slice, n_in: int) -> NDArray[np.bool_] | slice:
     """Which inputs a layer keeps, of which each neuron before it gives as many.
 
     Parameters

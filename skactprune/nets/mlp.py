@@ -1,10 +1,17 @@
 """The torch module: a multi-layer perceptron that can lose neurons."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, cast
+
 import numpy as np
 import torch
 from torch import nn
 
 from skactprune.nets.activations import per_layer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 
 class MLP(nn.Module):
@@ -32,7 +39,14 @@ class MLP(nn.Module):
         (n_in, n_out), transposed.
     """
 
-    def __init__(self, layer_sizes, activation, dropout, dtype, random_state):
+    def __init__(
+        self,
+        layer_sizes: Sequence[int],
+        activation: Literal["identity", "logistic", "tanh", "relu"] | tuple[str, ...],
+        dropout: Sequence[float],
+        dtype: torch.dtype,
+        random_state: np.random.RandomState | None,
+    ) -> None:
         super().__init__()
         self.activation = activation
         self.dropout = tuple(dropout)
@@ -44,7 +58,7 @@ class MLP(nn.Module):
         if random_state is not None:
             self._initialize(random_state)
 
-    def drawn(self, random_state):
+    def drawn(self, random_state: np.random.RandomState) -> Iterator[Any]:
         """Weights and biases of a new net of these sizes, as scikit-learn draws them.
 
         Parameters
@@ -60,7 +74,7 @@ class MLP(nn.Module):
             Its biases.
         """
         factor = 2.0 if "logistic" in np.atleast_1d(self.activation) else 6.0
-        for layer in self.layers:
+        for layer in cast("list[torch.nn.Linear]", self.layers):
             bound = np.sqrt(factor / (layer.in_features + layer.out_features))
             weight = random_state.uniform(-bound, bound, (layer.in_features, layer.out_features))
             yield weight.T, random_state.uniform(-bound, bound, layer.out_features)
@@ -90,7 +104,7 @@ class MLP(nn.Module):
         weights = [layer.weight.detach().cpu().numpy().T for layer in self.layers]
         return weights, [layer.bias.detach().cpu().numpy() for layer in self.layers]
 
-    def forward(self, X, trace=None):
+    def forward(self, X: torch.Tensor, trace: list[Any] | None = None) -> torch.Tensor:
         """Logits of the rows `X`.
 
         Parameters

@@ -1,6 +1,9 @@
 """The skorch nets that the estimators hold in ``net_``."""
 
+from __future__ import annotations
+
 from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from skorch import NeuralNetClassifier, NeuralNetRegressor
@@ -10,6 +13,10 @@ from skactprune.nets.explicit import ExplicitStep
 from skactprune.nets.results import Settled
 from skactprune.nets.steps import step_of
 from skactprune.nets.threads import one_torch_thread
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
 
 
 class LeanLoop:
@@ -40,14 +47,17 @@ class LeanLoop:
         all callbacks were told of the end of the epoch.
     """
 
-    stopping_ = None
+    module_: torch.nn.Module
+    stopping_: str | None = None
     # False for a net, or a class of nets, that is to be trained by autograd in any case.
     explicit_steps = True
     step_ = None
     # Tallies of who fires in the hidden layers, for callbacks that have such a method.
     tallies_ = ()
 
-    def __init__(self, *args, alpha=0.0, weight_decay=0.0, **kwargs):
+    def __init__(
+        self, *args: Any, alpha: float = 0.0, weight_decay: float = 0.0, **kwargs: Any
+    ) -> None:
         self.alpha = alpha
         self.weight_decay = weight_decay
         super().__init__(*args, **kwargs)
@@ -61,10 +71,10 @@ class LeanLoop:
         """What is left of a weight after its decay in a step."""
         return max(1.0 - self.weight_decay * self.optimizer_.param_groups[0]["lr"], 0.0)
 
-    def set_training_mode(self):
+    def set_training_mode(self) -> None:
         """Put the modules into training mode."""
         if not self.module_.training:
-            self._set_training(True)
+            self._set_training(True)  # type: ignore[attr-defined]
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
         """Train as skorch does, until `stopping_` is set or the epochs are over."""
@@ -187,10 +197,11 @@ class LeanLoop:
             getattr(callback, name) for _, callback in self.callbacks_ if hasattr(callback, name)
         ]
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         # Nothing but buffers.
         transient = ("step_", "tallies_")
-        return {k: v for k, v in super().__getstate__().items() if k not in transient}
+        state: Any = super().__getstate__()
+        return {k: v for k, v in state.items() if k not in transient}
 
 
 def _hears(callback, hook):
@@ -205,7 +216,7 @@ class MLPNet(LeanLoop, NeuralNetClassifier):
 class MultilabelNet(MLPNet):
     """The same for rows that have any number of labels, each with an output of its own."""
 
-    def predict(self, X):
+    def predict(self, X: Any) -> NDArray[Any]:
         """Which labels rows have.
 
         Parameters
@@ -225,7 +236,7 @@ class MLPRegressionNet(LeanLoop, NeuralNetRegressor):
     """skorch regressor for `MLP`; see `LeanLoop` and ``skorch.NeuralNetRegressor``."""
 
 
-def end_training(net, reason):
+def end_training(net: Any, reason: str) -> None:
     """End the training of a skorch net with this epoch.
 
     Loops of our own read it after all callbacks were told of the epoch; skorch's knows no other
@@ -244,7 +255,7 @@ def end_training(net, reason):
         raise KeyboardInterrupt(reason)
 
 
-def hold_weights(net):
+def hold_weights(net: Any) -> None:
     """Let callbacks that hold weights at certain values set them again.
 
     Whoever writes into the weights of a net, other than its optimizer, calls this afterwards.

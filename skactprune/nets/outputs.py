@@ -54,7 +54,7 @@ class Output:
     activation: str | None = None
 
 
-def add_output(output):
+def add_output(output: Output) -> Output:
     """Make an `Output` known by its name, and return it.
 
     Parameters
@@ -74,7 +74,7 @@ def add_output(output):
     return OUTPUTS.add(output.name)(output)
 
 
-def get_output(output):
+def get_output(output: str | Output) -> Output:
     """Record of a name.
 
     Parameters

@@ -1,10 +1,17 @@
 """Whether a module does what its parameters say and nothing else, so that numpy may do it."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 from torch import nn
 from torch.nn.modules import module as global_hooks
 
 from skactprune.nets.mlp import MLP
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 GLOBAL_HOOKS = (
     "_global_forward_hooks",
@@ -14,7 +21,7 @@ GLOBAL_HOOKS = (
 )
 
 
-def is_plain(module):
+def is_plain(module: torch.nn.Module) -> bool:
     """Whether a module is an `MLP` of linear layers with biases, on the CPU and without hooks.
 
     Parameters
@@ -38,7 +45,7 @@ def is_plain(module):
     )
 
 
-def has_hooks(parts):
+def has_hooks(parts: Sequence[torch.nn.Module]) -> bool:
     """Whether modules have hooks, or functions of their own for forward passes.
 
     Parameters

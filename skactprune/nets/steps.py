@@ -1,5 +1,9 @@
 """One step of training: from a batch to changed weights, and which way is taken."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import torch
 from skorch.utils import to_device
@@ -13,6 +17,9 @@ from skactprune.nets.losses import numpy_loss
 from skactprune.nets.mlp import MLP
 from skactprune.nets.plain import has_hooks
 from skactprune.nets.results import Settled, StepResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 
 class AutogradStep:
@@ -28,7 +35,7 @@ class AutogradStep:
         Called with the batch between the backward pass and the optimizer's step.
     """
 
-    def __init__(self, net, on_gradient):
+    def __init__(self, net: Any, on_gradient: Callable[..., Any]) -> None:
         self._net, self._on_gradient = net, on_gradient
         groups = net.optimizer_.param_groups
         self._parameters = [p for group in groups for p in group["params"]]
@@ -102,7 +109,9 @@ def modest(hook):
     return hook
 
 
-def why_autograd(net, iterator, listeners):
+def why_autograd(
+    net: Any, iterator: Iterable[Any], listeners: list[Callable[..., Any]]
+) -> str | None:
     """Why an epoch needs `AutogradStep`.
 
     `ExplicitStep` knows our own nets, losses and optimizers as the estimators make them, and
@@ -233,7 +242,13 @@ REASONS = (
 )
 
 
-def step_of(net, iterator, listeners, gradient_listeners, before=None):
+def step_of(
+    net: Any,
+    iterator: Iterable[Any],
+    listeners: list[Callable[..., Any]],
+    gradient_listeners: list[Callable[..., Any]],
+    before: AutogradStep | ExplicitStep | None = None,
+) -> AutogradStep | ExplicitStep:
     """Step of the coming batches, a function of a batch that returns a `StepResult`.
 
     Parameters
@@ -256,7 +271,7 @@ def step_of(net, iterator, listeners, gradient_listeners, before=None):
     told = [*listeners, *gradient_listeners]
     if net.explicit_steps and why_autograd(net, iterator, told) is None:
         goes_on = isinstance(before, ExplicitStep) and before.belongs_to(net)
-        step = before if goes_on else ExplicitStep(net)
+        step: Any = before if goes_on else ExplicitStep(net)
         step.watched = bool(listeners)
         return step
 

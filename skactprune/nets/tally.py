@@ -1,6 +1,13 @@
 """Who fired, added up as training goes on."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 FULL_BYTE = 255
 
@@ -23,13 +30,13 @@ class Tally:
         Rows since the last `take`.
     """
 
-    def __init__(self, size):
+    def __init__(self, size: int) -> None:
         self._fires = np.empty((0, size), bool)
         self._sums = np.empty((0, size), np.uint8)
         self._counts = np.zeros(size, np.int64)
         self._n_added, self.n_rows = 0, 0
 
-    def add(self, z):
+    def add(self, z: NDArray[Any]) -> None:
         """Add a batch.
 
         Parameters

@@ -19,7 +19,7 @@ class one_torch_thread(Context):
     belongs to the thread that sets it, so that nobody else hears of this.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(threads_of_now())
 
     def __enter__(self):

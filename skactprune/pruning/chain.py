@@ -39,7 +39,7 @@ class Chain:
 
     traced = True
     # Neurons leave with each round, and none is left to leave in the end.
-    feeds = {}
+    feeds: dict = {}
 
     def __init__(self, shapes):
         self.shapes = [tuple(int(n) for n in shape) for shape in shapes]
@@ -323,7 +323,7 @@ class Loose:
         Whether a batch has told which layer is the output layer.
     """
 
-    feeds = {}
+    feeds: dict = {}
 
     def __init__(
         self, shapes, names=(), output="", norms=None, learning=(), fractions=None, traced=True

@@ -1,0 +1,13 @@
+"""Types that annotations of several parts name."""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from numpy.typing import ArrayLike
+
+# Any, because scipy has no types of its own: no checker knows a sparse matrix.
+MatrixLike: TypeAlias = ArrayLike | Any
+# As scikit-learn's cross_validate takes it.
+ScoringLike: TypeAlias = (
+    str | Callable[..., Any] | list[str] | tuple[str, ...] | set[str] | dict[str, Any]
+)
