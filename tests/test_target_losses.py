@@ -16,6 +16,7 @@ from skactprune import Pruner
 from skactprune.nets.accuracy import RunningR2, score_of
 from skactprune.nets.losses import (
     TWINS,
+    ReconstructionLoss,
     WeightedLinearLoss,
     WeightedPoissonLoss,
     WeightedSquaredLoss,
@@ -34,6 +35,7 @@ def pinball(q):
 # What each is, and how much of scikit-learn's metric.
 CASES = [
     (WeightedSquaredLoss(), mean_squared_error, 0.5, np.array),
+    (ReconstructionLoss(), mean_squared_error, 0.5 * 3, np.array),
     (WeightedPoissonLoss(), mean_poisson_deviance, 0.5 * 3, np.exp),
     (WeightedLinearLoss(), mean_absolute_error, 1.0, np.array),
     (WeightedLinearLoss(0.9, 1 - 0.9), pinball(0.9), 1.0, np.array),

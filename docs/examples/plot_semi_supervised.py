@@ -99,8 +99,8 @@ for repetition in range(REPETITIONS):
 # Side by side
 # ------------
 # On the left the means; on the right how much more each has than labels alone give the same pruned
-# net, repetition by repetition, with 95 % t intervals of the mean. Test rows of repetitions overlap,
-# and the intervals do not know.
+# net, repetition by repetition, with 95 % t intervals of the mean. Test rows of repetitions
+# overlap, and the intervals do not know.
 
 t = stats.t.ppf(0.975, REPETITIONS - 1)
 figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 4.2), layout="constrained")
