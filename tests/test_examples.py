@@ -50,9 +50,9 @@ QUICKER = {
     },
     "plot_unlabeled": {"[50, 100, 200, 400]": "[50, 100]", "n_draws = 8": "n_draws = 2"},
     "plot_semi_supervised": {
-        "[50, 100, 200, 400], 6": "[50, 100], 2",
-        "max_iter=80": "max_iter=8",
-        "max_iter=25": "max_iter=3",
+        "[50, 100, 200, 400], 5": "[50, 100], 2",
+        "max_iter=40": "max_iter=8",
+        "max_iter=20": "max_iter=3",
     },
     "plot_optuna": {
         "max_iter=40": "max_iter=12",
