@@ -105,7 +105,7 @@ class PrunedMLPRegressor(RegressorMixin, BasePrunedMLP):
     >>> net = net.fit(X_train, y_train)
     >>> len(net.live_neurons_[0]), round(net.sparsity_, 2)
     (20, 0.8)
-    >>> net.score(X_test, y_test) > 0.9
+    >>> net.score(X_test, y_test) > 0.8
     True
     """
 
