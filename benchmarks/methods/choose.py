@@ -2,8 +2,7 @@
 
 from benchmarks.methods import settings as ways
 from benchmarks.methods.lenet import fitted
-from benchmarks.methods.settings import lineup, told
-from benchmarks.reproduce.lenet import fraction
+from benchmarks.methods.settings import asked, lineup, told
 from benchmarks.reproduce.nets import join, size
 from benchmarks.reproduce.protocol import Rows
 from benchmarks.reproduce.statistics import mean_sd
@@ -33,7 +32,7 @@ def execute(settings, folder, method, options, compression, seed):
     rows = Rows.load(settings.dataset, settings.n_rows)
     sizes = (rows.X.shape[1], *settings.hidden, len(set(rows.y)))
     params = options_of(method, settings.tried[method])[options]
-    net, seconds, note = fitted(settings, fraction(compression, sizes), seed, params, rows)
+    net, seconds, note = fitted(settings, asked(compression, sizes, params), seed, params, rows)
     row = {"seconds": seconds, "note": note}
     if net is None:
         return [row]

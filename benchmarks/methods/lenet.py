@@ -11,8 +11,7 @@ import numpy as np
 
 from benchmarks.methods import settings as ways
 from benchmarks.methods.published import MARKS, pruned_to
-from benchmarks.methods.settings import DENSE, estimator, lineup, told
-from benchmarks.reproduce.lenet import fraction
+from benchmarks.methods.settings import DENSE, asked, estimator, lineup, told
 from benchmarks.reproduce.nets import describe, size
 from benchmarks.reproduce.protocol import Rows
 from skactprune import load
@@ -55,9 +54,9 @@ def execute(settings, folder, method, options, compression, seed):
     rows = replace(rows, X=X, y=y)
     sizes = (X.shape[1], *settings.hidden, len(np.unique(y)))
     params = {} if method == DENSE else lineup()[method]
-    asked = 0.0 if method == DENSE else fraction(compression, sizes)
-    net, seconds, note = fitted(settings, asked, seed, params, rows)
-    row = {"asked": asked, "seconds": seconds, "note": note}
+    share = 0.0 if method == DENSE else asked(compression, sizes, params)
+    net, seconds, note = fitted(settings, share, seed, params, rows)
+    row = {"asked": share, "seconds": seconds, "note": note}
     return [row if net is None else row | measured(net, rows, sizes)]
 
 
@@ -68,13 +67,13 @@ def _warm():
     tiny.fit(np.eye(2, dtype=np.float32), [0, 1])
 
 
-def fitted(settings, asked, seed, params, rows):
+def fitted(settings, share, seed, params, rows):
     """A fitted net or None, its CPU time, and a note where it is not what was asked for."""
     _warm()
     start, note = process_time(), "-"
     try:
         try:
-            net = estimator(settings, asked, seed, params).fit(rows.X, rows.y)
+            net = estimator(settings, share, seed, params).fit(rows.X, rows.y)
         except ValueError as error:
             if not (most := MOST.search(str(error))):
                 raise

@@ -1,7 +1,7 @@
 """How each method is run: what all have in common, and what is its own."""
 
 from benchmarks.reproduce import runner
-from benchmarks.reproduce.lenet import ALPHA, BATCH, DROPOUT, FADING, RATE, ROUNDS
+from benchmarks.reproduce.lenet import ALPHA, BATCH, DROPOUT, FADING, RATE, ROUNDS, fraction
 from benchmarks.reproduce.training import schedule
 from skactprune import PrunedMLPClassifier
 from skactprune.methods import METHODS
@@ -41,6 +41,11 @@ def lineup():
     """Parameters by name: every registered method, and further ways of some."""
     found = {name: {"method": name} | OWN.get(name, {}) for name in METHODS}
     return found | {name: params for name, params in OWN.items() if name not in found}
+
+
+def asked(compression, sizes, params):
+    """Share of the hidden weights to prune, of those that are left by features that are pruned."""
+    return fraction(compression, sizes, params.get("prune_features", 0.0))
 
 
 def told(params):
