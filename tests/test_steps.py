@@ -73,7 +73,7 @@ def mask_hidden(net, masks):
             layer.weight.mul_(mask)
 
 
-def run(net, step, iterator, n_steps=50, masks=()):
+def run(net, step, iterator, n_steps=20, masks=()):
     """Loss of every batch, firing counts, and final parameters."""
     losses, counts = [], [0] * (len(net.module_.layers) - 1)
     mask_hidden(net, masks)
@@ -112,7 +112,7 @@ def assert_equal_runs(make, iterator, rtol, masks=()):
 @pytest.mark.parametrize("n_classes", [2, 10])
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
-def test_fifty_steps_equal_those_of_autograd(activation, solver, n_classes, dtype):
+def test_twenty_steps_equal_those_of_autograd(activation, solver, n_classes, dtype):
     sizes = (6, 9, 7, 1 if n_classes == 2 else n_classes)
     rng = np.random.RandomState(3)
     some = [torch.from_numpy(rng.uniform(size=(o, i)) < 0.6) for i, o in ((6, 9), (9, 7))]
