@@ -1,5 +1,6 @@
 """What the command line shows and writes: the user's text, terminals of all kinds, both files."""
 
+import io
 import os
 import re
 import signal
@@ -125,30 +126,25 @@ def test_no_number_is_broken_on_any_terminal(width, monkeypatch, capsys):
         assert len(re.findall(r"(?<!\()12, 11, 10", out)) == 3
 
 
-def program(argv, **kwargs):
-    environment = os.environ | kwargs.pop("env", {})
-    command = [sys.executable, "-m", "skactprune", "compare", *TINY, *argv]
-    return subprocess.run(command, env=environment, capture_output=True, **kwargs)
-
-
 @pytest.mark.parametrize("encoding", ["ascii", "utf-16"])
-def test_terminals_that_are_not_utf_8(encoding, tmp_path):
-    path = write_table(tmp_path, "\u0430 ±")
-    done = program(
-        [str(path), "--target", "label", "--seeds", "2"], env={"PYTHONIOENCODING": encoding}
-    )
-    assert done.returncode == 0
-    out = done.stdout.decode(encoding)
+def test_terminals_that_are_not_utf_8(encoding, tmp_path, monkeypatch):
+    path, written = write_table(tmp_path, "\u0430 ±"), io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding))
+    assert main(["compare", *TINY, str(path), "--target", "label", "--seeds", "2"]) == 0
+    sys.stdout.flush()
+    out = written.getvalue().decode(encoding)
     assert ("±" in out) == (encoding != "ascii")
     assert re.search(r"\d (±|\+-) \d", out)
     assert ("\u0430" in out) == (encoding == "utf-16")
 
 
-def test_no_colour_where_none_is_wanted(tmp_path):
-    table = [str(write_table(tmp_path, "a")), "--target", "label"]
-    done = program(table, env={"NO_COLOR": "1", "FORCE_COLOR": "1", "TERM": "xterm-256color"})
-    assert done.returncode == 0
-    assert not re.search(rb"\x1b\[(?:\d+;)*(3\d|9\d)", done.stdout)
+def test_no_colour_where_none_is_wanted(tmp_path, monkeypatch, capsys):
+    for name, value in (("NO_COLOR", "1"), ("FORCE_COLOR", "1"), ("TERM", "xterm-256color")):
+        monkeypatch.setenv(name, value)
+    assert main(["compare", *TINY, str(write_table(tmp_path, "a")), "--target", "label"]) == 0
+    out = capsys.readouterr().out
+    assert "dense MLP" in out
+    assert not re.search(r"\x1b\[(?:\d+;)*(3\d|9\d)", out)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes of another kind")
@@ -172,14 +168,13 @@ def test_files_are_there_where_nobody_reads_the_table(tmp_path):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no full device")
-def test_a_full_disk_is_told_of(tmp_path):
-    table = [str(write_table(tmp_path, "a")), "--target", "label"]
+def test_a_full_disk_is_told_of(tmp_path, monkeypatch, capsys):
+    # As at the end of a program, what is left is written when the file is closed.
     with open("/dev/full", "w") as full:
-        command = [sys.executable, "-m", "skactprune", "compare", *TINY, *table]
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
-    assert done.returncode == 2
-    assert "skactprune: error: the output cannot be written: No space left" in done.stderr
-    assert "Traceback" not in done.stderr
+        monkeypatch.setattr(sys, "stdout", full)
+        assert main(["compare", *TINY, str(write_table(tmp_path, "a")), "--target", "label"]) == 2
+    error = "skactprune: error: the output cannot be written: No space left"
+    assert error in capsys.readouterr().err
 
 
 @pytest.fixture
