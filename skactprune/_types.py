@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 # Any, because scipy has no types of its own: no checker knows a sparse matrix.
 MatrixLike: TypeAlias = ArrayLike | Any
+# Weights of a layer, of shape (n_in, n_out): as they are, or two factors of them.
+Kernel: TypeAlias = NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]
 # As scikit-learn's cross_validate takes it.
 ScoringLike: TypeAlias = (
     str | Callable[..., Any] | list[str] | tuple[str, ...] | set[str] | dict[str, Any]

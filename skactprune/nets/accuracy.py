@@ -12,6 +12,8 @@ from sklearn.base import is_classifier, is_regressor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import NDArray
+
 
 class RunningAccuracy:
     """Accuracy over the batches of an epoch, weighted as the loss is.
@@ -37,7 +39,7 @@ class RunningAccuracy:
         self._hits, self._rows = 0.0, 0.0
 
     @property
-    def value(self):
+    def value(self) -> float:
         return self._hits / self._rows if self._rows else float("nan")
 
     def add(
@@ -66,11 +68,11 @@ it
             self._hits += int(np.count_nonzero(right))
             self._rows += len(right)
             return
-        weight = _array(weight)
-        self._hits += float((right * weight).sum())
-        self._rows += float(weight.sum())
+        weights = _array(weight)
+        self._hits += float((right * weights).sum())
+        self._rows += float(weights.sum())
 
-    def _right(self, logits, y):
+    def _right(self, logits: Any, y: Any) -> NDArray[np.bool_] | None:
         """Which rows are classified rightly; None where the targets are no classes."""
         if not (torch.is_tensor(logits) and torch.is_tensor(y)):
             return None
@@ -119,10 +121,11 @@ class RunningR2:
         self.link, self.multioutput = link, multioutput
         # Sums of weights, of weighted targets and their squares, and of squared errors. Targets
         # are taken from the first one, or what is far from 0 would have no variance by rounding.
-        self._sums, self._first = None, 0.0
+        self._sums: NDArray[np.float64] | None = None
+        self._first: NDArray[np.float64] | float = 0.0
 
     @property
-    def value(self):
+    def value(self) -> float:
         if self._sums is None:
             return float("nan")
         total, first, second, error = self._sums
@@ -132,7 +135,12 @@ class RunningR2:
         known = np.where(spread > 0, 1.0 - error / np.where(spread > 0, spread, 1.0), error == 0)
         return float(known.mean())
 
-    def add(self, y_pred, target, weight):
+    def add(
+        self,
+        y_pred: torch.Tensor | tuple[Any, ...],
+        target: torch.Tensor | tuple[Any, ...],
+        weight: torch.Tensor | None,
+    ) -> None:
         """Add a batch; see `RunningAccuracy.add`."""
         outputs, y = _first(y_pred), _first(target)
         if not (torch.is_tensor(outputs) and torch.is_tensor(y)) or outputs.numel() != y.numel():
@@ -140,12 +148,12 @@ class RunningR2:
         predicted = outputs if self.link is None else self.link(outputs.detach())
         y = _array(y).astype(np.float64).reshape(len(y), -1)
         predicted = _array(predicted).reshape(y.shape)
-        weight = np.ones(len(y)) if weight is None else _array(weight).astype(np.float64)
+        weights = np.ones(len(y)) if weight is None else _array(weight).astype(np.float64)
         if self._sums is None:
             self._sums, self._first = np.zeros((4, y.shape[1])), y[0]
         y, error = y - self._first, np.square(y - predicted)
         parts = (np.ones_like(y), y, np.square(y), error)
-        self._sums += np.stack([weight @ part for part in parts])
+        self._sums += np.stack([weights @ part for part in parts])
 
 
 def score_of(net: Any) -> RunningAccuracy | RunningR2:
@@ -189,11 +197,11 @@ def accuracy_of(net: Any) -> RunningAccuracy:
     return RunningAccuracy(math.log(share / (1 - share)) if inside else math.inf * (share - 0.5))
 
 
-def _first(values):
+def _first(values: Any) -> Any:
     """The first of several outputs or targets."""
     return values[0] if isinstance(values, (tuple, list)) else values
 
 
-def _array(tensor):
+def _array(tensor: torch.Tensor) -> NDArray[Any]:
     tensor = tensor.detach().cpu()
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()

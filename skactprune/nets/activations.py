@@ -1,13 +1,25 @@
 """One record for each activation of hidden layers, in numpy, torch and ONNX."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
 from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skactprune._register import Register
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+    import torch
+    from numpy.typing import NDArray
+
+    # Of one layer, or of all of them.
+    Activations: TypeAlias = "str | HiddenActivation | tuple[str | HiddenActivation, ...]"
 
 ACTIVATIONS = Register("activation")
 
@@ -36,13 +48,13 @@ class HiddenActivation:
     """
 
     name: str
-    apply: Callable
-    derivative: Callable
+    apply: Callable[[NDArray[Any]], NDArray[Any]]
+    derivative: Callable[[NDArray[Any]], NDArray[Any]]
     torch_name: str | None
     onnx_operator: str | None
 
     @cached_property
-    def apply_to_tensor(self):
+    def apply_to_tensor(self) -> Callable[[torch.Tensor], torch.Tensor]:
         """Function of a tensor, which it may overwrite; the first use imports torch."""
         if self.torch_name is None:
             return _unchanged
@@ -91,9 +103,7 @@ def get_activation(activation: str | HiddenActivation) -> HiddenActivation:
     return ACTIVATIONS.look_up(activation)
 
 
-def per_layer(
-    activation: str | HiddenActivation | tuple[HiddenActivation, ...], n_layers: int
-) -> list[HiddenActivation]:
+def per_layer(activation: Activations, n_layers: int) -> list[HiddenActivation]:
     """Records of the first hidden layers of a net.
 
     Parameters
@@ -112,11 +122,11 @@ def per_layer(
     return [get_activation(activation)] * n_layers
 
 
-def _unchanged(z):
+def _unchanged(z: Any) -> Any:
     return z
 
 
-def _logistic(z):
+def _logistic(z: NDArray[Any]) -> NDArray[Any]:
     # The exponential of what is far below zero overflows to infinity, whose reciprocal is right.
     with np.errstate(over="ignore", under="ignore"):
         np.negative(z, out=z)
@@ -125,23 +135,23 @@ def _logistic(z):
         return np.reciprocal(z, out=z)
 
 
-def _tanh(z):
+def _tanh(z: NDArray[Any]) -> NDArray[Any]:
     return np.tanh(z, out=z)
 
 
-def _relu(z):
+def _relu(z: NDArray[Any]) -> NDArray[Any]:
     return np.maximum(z, _ZEROS.get(z.dtype, 0), out=z)
 
 
-def _logistic_derivative(h):
+def _logistic_derivative(h: NDArray[Any]) -> NDArray[Any]:
     return h * (1 - h)
 
 
-def _tanh_derivative(h):
+def _tanh_derivative(h: NDArray[Any]) -> NDArray[Any]:
     return 1 - h**2
 
 
-def _relu_derivative(h):
+def _relu_derivative(h: NDArray[Any]) -> NDArray[Any]:
     return h > 0
 
 

@@ -12,9 +12,14 @@ from skorch.dataset import Dataset
 from skactprune.chunks import FiledRows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from typing import TypeAlias
 
     from numpy.typing import NDArray
+
+    # What a loss gets: targets, or these and sample weights.
+    Target: TypeAlias = torch.Tensor | tuple[torch.Tensor, torch.Tensor]
+    Batch: TypeAlias = tuple[torch.Tensor, Target]
 
 
 class TrainingData(Dataset):
@@ -36,7 +41,7 @@ class TrainingData(Dataset):
     def __len__(self) -> int:
         return self.X.shape[0]
 
-    def __getitem__(self, rows):
+    def __getitem__(self, rows: NDArray[np.integer]) -> Batch:
         """Batch of `rows`: ``(X, y)`` or, with weights, ``(X, (y, sample_weight))``."""
         if sparse.issparse(self.X):
             X = self.X[rows].toarray()
@@ -52,16 +57,16 @@ class TrainingData(Dataset):
 class _Place:
     """Where batches of one size of a `TrainingData` are put, one after another."""
 
-    def __init__(self, data, n_rows):
+    def __init__(self, data: TrainingData, n_rows: int) -> None:
         given = [a for a in (data.X, data.y, data.sample_weight) if a is not None]
         places = {id(a): (a, np.empty((n_rows, *a.shape[1:]), a.dtype)) for a in given}
         X, y, *weight = [torch.from_numpy(places[id(a)][1]) for a in given]
         pairs = places.values()
-        self._batch = (X, (y, *weight)) if weight else (X, y)
+        self._batch: Batch = (X, (y, weight[0]) if weight else y)
         self._dense = [(a, out) for a, out in pairs if not sparse.issparse(a)]
         self._sparse = [(a, out) for a, out in pairs if sparse.issparse(a)]
 
-    def __call__(self, rows):
+    def __call__(self, rows: NDArray[np.integer]) -> Batch:
         for array, out in self._dense:
             # The indices are valid; looking costs a copy.
             array.take(rows, 0, out, "clip")
@@ -98,16 +103,16 @@ class BatchIterator:
         self.shuffle = shuffle
         self.random_state = random_state
         self._order = np.arange(len(dataset))
-        self._places: dict[Any, Any] = {}
+        self._places: dict[int, _Place] = {}
 
     def __len__(self) -> int:
         return -(-len(self.dataset) // self.batch_size)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Batch]:
         for rows in self._rows():
             yield self.dataset[rows]
 
-    def in_place(self) -> Iterator[Any]:
+    def in_place(self) -> Iterator[Batch]:
         """Give the same batches; each takes the place of the last one of its size in memory."""
         for rows in self._rows():
             n_rows = len(rows)
@@ -115,7 +120,7 @@ class BatchIterator:
                 self._places[n_rows] = _Place(self.dataset, n_rows)
             yield self._places[n_rows](rows)
 
-    def _rows(self):
+    def _rows(self) -> Iterator[NDArray[np.integer]]:
         """Indices of the rows of every batch."""
         if self.shuffle:
             self._order = self._order[self.random_state.permutation(len(self.dataset))]
@@ -125,7 +130,7 @@ class BatchIterator:
             yield self._order[start : start + self.batch_size]
 
 
-def batch_weight(batch):
+def batch_weight(batch: Batch) -> torch.Tensor | None:
     """Sample weights of a batch, or None where every row weighs the same."""
     target = batch[1]
     return target[1] if isinstance(target, (tuple, list)) else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.exceptions import NotFittedError
@@ -13,18 +13,21 @@ from skactprune._array_api import as_numpy, like
 from skactprune._validation import map_rows
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from collections.abc import Callable
+
+    from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 
+@dataclass(frozen=True, eq=False)
 class _Arrays:
     """Base of values that hold arrays, or None where there is none."""
 
-    def arrays(self):
+    def arrays(self) -> dict[str, NDArray[Any]]:
         """The arrays that there are, by their names."""
         found = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: array for name, array in found.items() if array is not None}
 
-    def mapped(self, function):
+    def mapped(self, function: Callable[[NDArray[Any]], NDArray[Any]]) -> Self:
         """The same with what `function` returns for each array."""
         return replace(self, **{name: function(a) for name, a in self.arrays().items()})
 
@@ -47,26 +50,26 @@ class HiddenComponents(_Arrays):
         Those of the centred rows, where the directions are their principal axes.
     """
 
-    projection: np.ndarray
-    mean: np.ndarray | None = None
-    projection_offset: np.ndarray | None = None
-    explained_variance: np.ndarray | None = None
-    explained_variance_ratio: np.ndarray | None = None
-    singular_values: np.ndarray | None = None
+    projection: NDArray[Any]
+    mean: NDArray[Any] | None = None
+    projection_offset: NDArray[Any] | None = None
+    explained_variance: NDArray[Any] | None = None
+    explained_variance_ratio: NDArray[Any] | None = None
+    singular_values: NDArray[Any] | None = None
 
-    def project(self, hidden):
+    def project(self, hidden: NDArray[Any]) -> NDArray[Any]:
         """Coordinates of shape (n_samples, k) of rows of shape (n_samples, n_neurons)."""
         if self.mean is None:
             return hidden @ self.projection + self.projection_offset
         return (hidden - self.mean) @ self.projection
 
     @property
-    def offset(self):
+    def offset(self) -> NDArray[Any]:
         """What the product of rows that are not centred lacks, of shape (k,)."""
         return self.projection_offset if self.mean is None else -self.mean @ self.projection
 
     @property
-    def components(self):
+    def components(self) -> NDArray[Any]:
         """Directions of length 1, of shape (k, n_neurons)."""
         lengths = np.linalg.norm(self.projection, axis=0)
         lengths = np.maximum(lengths, np.finfo(lengths.dtype).tiny)
@@ -85,20 +88,20 @@ class LinearInverse(_Arrays):
         What is added.
     """
 
-    inverse_coef: np.ndarray
-    inverse_intercept: np.ndarray
+    inverse_coef: NDArray[Any]
+    inverse_intercept: NDArray[Any]
 
-    def rows(self, shown):
+    def rows(self, shown: NDArray[Any]) -> NDArray[Any]:
         """Rows of shape (n_samples, n_features) of columns of shape (n_samples, n_columns)."""
         return shown @ self.inverse_coef + self.inverse_intercept
 
-    def scaled(self, mean, scale):
+    def scaled(self, mean: NDArray[Any], scale: NDArray[Any]) -> LinearInverse:
         """The same for rows of which `mean` was subtracted before they were divided by `scale`."""
         coef, intercept = self.inverse_coef, self.inverse_intercept
         back = LinearInverse(coef * scale, intercept * scale + mean)
         return back.mapped(lambda array: array.astype(coef.dtype))
 
-    def of_features(self, columns):
+    def of_features(self, columns: NDArray[np.integer] | NDArray[np.bool_]) -> LinearInverse:
         """The same for rows that have these features only."""
         return self.mapped(lambda array: array[..., columns])
 
@@ -139,7 +142,7 @@ class ShowsComponents:
     def n_components_(self) -> int:
         return self._n_features_out  # type: ignore[attr-defined]
 
-    def _check_transforms(self):
+    def _check_transforms(self) -> None:
         """Raise an error where there is nothing that `transform` could show."""
         raise NotImplementedError
 
@@ -172,7 +175,13 @@ class ShowsComponents:
         coef = self.inverse_coef_
         return self._decoded(self._inverse.rows, X, len(coef), coef.dtype)
 
-    def _decoded(self, decode, X, n_columns, dtype):
+    def _decoded(
+        self,
+        decode: Callable[[NDArray[Any]], NDArray[Any]],
+        X: ArrayLike,
+        n_columns: int,
+        dtype: DTypeLike,
+    ) -> NDArray[Any]:
         """What a function makes of rows as `transform` returns them, which are checked."""
         rows = check_array(as_numpy(X), dtype=dtype, input_name="X", estimator=self)
         if rows.shape[1] != n_columns:

@@ -11,13 +11,15 @@ import numpy as np
 from skactprune.spectra import numerical_rank
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
 # Part of the mean square that is added where rows are fitted, so that empty ones do no harm.
 RIDGE = 1e-12
 
 
-def n_nonzero(matrices):
+def n_nonzero(matrices: Iterable[NDArray[Any]]) -> int:
     """How many numbers matrices are, zeros not counted."""
     return sum(int(np.count_nonzero(matrix)) for matrix in matrices)
 
@@ -50,7 +52,7 @@ def fewest_numbers(
     return left.astype(kernel.dtype), right.astype(kernel.dtype)
 
 
-def _is_product(kernel, factors):
+def _is_product(kernel: NDArray[Any], factors: tuple[NDArray[Any], NDArray[Any]]) -> bool:
     """Whether factors are those of a kernel, but for rounding, as `numerical_rank` takes it."""
     left, right = factors
     if (left.shape[0], right.shape[1]) != kernel.shape:
@@ -102,11 +104,11 @@ class Sparing:
     low: float
     keep: float
 
-    def reduced(self, rank):
+    def reduced(self, rank: int) -> int:
         """Rank of the neurons that keep less, at least 1."""
         return max(1, math.ceil(self.keep * rank - 1e-9))
 
-    def n_numbers(self, shape, rank):
+    def n_numbers(self, shape: tuple[int, int], rank: int) -> int:
         """How many numbers the factors of a matrix of some shape are."""
         n_low = sum(int(self.low * n) for n in shape)
         return rank * sum(shape) - (rank - self.reduced(rank)) * n_low
@@ -194,19 +196,19 @@ class SparseFactors:
         Rank that these keep.
     """
 
-    left: np.ndarray
-    right: np.ndarray
-    low_rows: np.ndarray
-    low_columns: np.ndarray
+    left: NDArray[np.float64]
+    right: NDArray[np.float64]
+    low_rows: NDArray[np.bool_]
+    low_columns: NDArray[np.bool_]
     reduced: int
 
     @property
-    def product(self):
+    def product(self) -> NDArray[np.float64]:
         """The matrix, in float64."""
         return self.left @ self.right
 
     @property
-    def n_numbers(self):
+    def n_numbers(self) -> int:
         """How many numbers the factors are, those that are not held at zero."""
         rank, spared = len(self.right), len(self.right) - self.reduced
         n_low = int(self.low_rows.sum() + self.low_columns.sum())
@@ -233,7 +235,9 @@ class SparseFactors:
         right = self._fitted_rows(matrix.T, left.T, self.low_columns).T
         return replace(self, left=left, right=right)
 
-    def _fitted_rows(self, matrix, basis, low):
+    def _fitted_rows(
+        self, matrix: NDArray[np.float64], basis: NDArray[np.float64], low: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
         """Rows of a factor that, times a basis, come nearest to those of a matrix."""
         gram, given = basis @ basis.T, basis @ matrix.T
         gram[np.diag_indices_from(gram)] += RIDGE * np.trace(gram) / len(gram) or 1.0
@@ -242,7 +246,9 @@ class SparseFactors:
             rows[some, :rank] = np.linalg.solve(gram[:rank, :rank], given[:rank, some]).T
         return rows
 
-    def cut(self, rows, columns):
+    def cut(
+        self, rows: NDArray[np.bool_] | slice, columns: NDArray[np.bool_] | slice
+    ) -> SparseFactors:
         """Factors of the matrix without some rows and columns, given those that stay."""
         return SparseFactors(
             self.left[rows],

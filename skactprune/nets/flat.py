@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from operator import is_
@@ -12,7 +11,9 @@ import numpy as np
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
 
 
 # Bytes. Every parameter begins at a multiple of it, wherever it lies.
@@ -82,19 +83,21 @@ class FlatParameters:
             self._take_over_moments(states, name, views)
         self._put_in_place(values, states)
 
-    def _views(self, flat):
+    def _views(self, flat: NDArray[Any]) -> list[NDArray[Any]]:
         """Part of every parameter in a buffer; weights are of shape (n_in, n_out)."""
         return [
             flat[start : start + parameter.numel()].reshape(tuple(parameter.shape)[::-1])
             for start, parameter in zip(self._starts, self._parameters, strict=True)
         ]
 
-    def _take_over_steps(self, states):
+    def _take_over_steps(self, states: list[dict[str, Any]]) -> None:
         for at, (parameter, state) in enumerate(zip(self._parameters, states, strict=True)):
             self.steps[at] = self._optimizer.state.get(parameter, {}).get("step", 0)
             state["step"] = torch.from_numpy(self.steps[at : at + 1]).reshape(())
 
-    def _take_over_moments(self, states, name, views):
+    def _take_over_moments(
+        self, states: list[dict[str, Any]], name: str, views: list[NDArray[Any]]
+    ) -> None:
         for parameter, state, view in zip(self._parameters, states, views, strict=True):
             old = self._optimizer.state.get(parameter, {}).get(name)
             state[name] = _like_parameter(view)
@@ -102,9 +105,9 @@ class FlatParameters:
             if old is not None:
                 state[name].copy_(old)
 
-    def _put_in_place(self, values, states):
+    def _put_in_place(self, views: list[NDArray[Any]], states: list[dict[str, Any]]) -> None:
         """Let layers and optimizer have the views."""
-        values = [_like_parameter(view) for view in values]
+        values = [_like_parameter(view) for view in views]
         for parameter, value in zip(self._parameters, values, strict=True):
             value.copy_(parameter.detach())
         for parameter, value, state in zip(self._parameters, values, states, strict=True):
@@ -114,12 +117,12 @@ class FlatParameters:
         self._addresses = [parameter.data_ptr() for parameter in self._parameters]
         self._states = list(self._optimizer.state.values())
 
-    def shrink(self, factor):
+    def shrink(self, factor: float) -> None:
         """Multiply all weights by a factor."""
         values = self._weights_in_one
         np.multiply(values, values.dtype.type(factor), out=values)
 
-    def in_place(self):
+    def in_place(self) -> bool:
         """Whether parameters and the optimizer's state still are the views."""
         states = self._optimizer.state
         return (
@@ -134,13 +137,13 @@ class FlatParameters:
             parameter.grad = gradient
 
     @property
-    def squared_norm(self):
+    def squared_norm(self) -> float:
         """Sum of the squares of all weights."""
         weights = self.parts["weights"][0].numpy()
         return float(np.dot(weights, weights))
 
 
-def _like_parameter(view):
+def _like_parameter(view: NDArray[Any]) -> torch.Tensor:
     """Tensor on the memory of an array, which a weight has the other way round."""
     return torch.from_numpy(view).t()
 
@@ -148,7 +151,9 @@ def _like_parameter(view):
 # -- an optimizer's step ----------------------------------------------------------------------
 
 
-def _adam(tensors, steps, group, decay):
+def _adam(
+    tensors: list[torch.Tensor], steps: list[torch.Tensor], group: dict[str, Any], decay: float
+) -> None:
     values, gradients, mean, square = tensors
     beta1, beta2 = group["betas"]
     _operator("adam")(
@@ -158,7 +163,9 @@ def _adam(tensors, steps, group, decay):
     )  # fmt: skip
 
 
-def _sgd(tensors, steps, group, decay):
+def _sgd(
+    tensors: list[torch.Tensor], steps: list[torch.Tensor], group: dict[str, Any], decay: float
+) -> None:
     values, gradients, *velocity = tensors
     # Velocities begin at zero: what torch does in a first step comes to the same.
     _operator("sgd")(
@@ -168,7 +175,7 @@ def _sgd(tensors, steps, group, decay):
     )  # fmt: skip
 
 
-def _operator(name):
+def _operator(name: str) -> Callable[..., Any]:
     """What torch calls behind ``fused=True``. It is not public: it may change, or go."""
     return getattr(torch, f"_fused_{name}_")
 
@@ -189,12 +196,12 @@ class Rule:
         Whether steps are counted, too.
     """
 
-    call: Callable
-    moments: Callable
+    call: Callable[[list[torch.Tensor], list[torch.Tensor], dict[str, Any], float], None]
+    moments: Callable[[dict[str, Any]], tuple[str, ...]]
     counts_steps: bool
 
 
-RULES = {
+RULES: dict[type[torch.optim.Optimizer], Rule] = {
     torch.optim.Adam: Rule(_adam, lambda group: ("exp_avg", "exp_avg_sq"), True),
     torch.optim.SGD: Rule(
         _sgd, lambda group: ("momentum_buffer",) if group["momentum"] else (), False
@@ -229,10 +236,10 @@ class FlatUpdate:
         self._is_known = rule_holds(type(optimizer))  # type: ignore[arg-type]
 
     @property
-    def _group(self):
+    def _group(self) -> dict[str, Any]:
         return self._optimizer.param_groups[0]
 
-    def __call__(self, penalty):
+    def __call__(self, penalty: float) -> None:
         """Take a step; `penalty` times the weights is added to their gradients."""
         flat = self.flat
         if not self._is_known:
@@ -247,11 +254,11 @@ class FlatUpdate:
         self._rule.call(flat.parts["weights"], self._steps, group, penalty)
         self._rule.call(flat.parts["biases"], self._steps, group, 0.0)
 
-    def is_current(self):
+    def is_current(self) -> bool:
         """Whether nobody has put others in the place of parameters, state or options."""
         return self._names == self._rule.moments(self._group) and self.flat.in_place()
 
-    def _leave_to_optimizer(self, penalty):
+    def _leave_to_optimizer(self, penalty: float) -> None:
         if penalty:
             weights, gradients = (part.numpy() for part in self.flat.parts["weights"][:2])
             gradients += weights.dtype.type(penalty) * weights
@@ -260,7 +267,7 @@ class FlatUpdate:
 
 
 @cache
-def rule_holds(kind: type):
+def rule_holds(kind: type[torch.optim.Adam | torch.optim.SGD]) -> bool:
     """Whether a `Rule` does what the optimizer does, tried out in three steps.
 
     Parameters
@@ -268,7 +275,8 @@ def rule_holds(kind: type):
     kind : type
         ``torch.optim.Adam`` or ``torch.optim.SGD``.
     """
-    rule, options = RULES[kind], {"momentum": 0.9} if kind is torch.optim.SGD else {}
+    rule = RULES[kind]
+    options: dict[str, Any] = {"momentum": 0.9} if kind is torch.optim.SGD else {}
     theirs = torch.nn.Parameter(torch.linspace(-1.0, 1.0, 40))
     optimizer = kind([theirs], lr=0.1, fused=True, **options)
     group = optimizer.param_groups[0]

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from skactprune.nets.activations import per_layer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from skactprune.nets.activations import HiddenActivation
+    from skactprune._types import Kernel
+    from skactprune.nets.activations import Activations
 
 
 def hidden_outputs(
     X: Any,
-    coefs,
-    intercepts: list[NDArray[Any]],
-    activation: str | HiddenActivation | tuple[HiddenActivation, ...],
-) -> Iterator[Any]:
+    coefs: Sequence[Kernel],
+    intercepts: Sequence[NDArray[Any]],
+    activation: Activations,
+) -> Iterator[NDArray[Any]]:
     """Outputs of the given hidden layers, one after the other.
 
     Parameters
@@ -49,12 +50,23 @@ def hidden_outputs(
         yield h
 
 
-def hidden_representation(X, coefs, intercepts, activation):
+def hidden_representation(
+    X: Any,
+    coefs: Sequence[Kernel],
+    intercepts: Sequence[NDArray[Any]],
+    activation: Activations,
+) -> Any:
     """Output of the last of the given hidden layers, `X` if there is none; as above."""
     return _as_rows(_through(_quickest(X), coefs, intercepts, activation))
 
 
-def shown_representation(X, coefs, intercepts, activation, shown):
+def shown_representation(
+    X: Any,
+    coefs: Sequence[Kernel],
+    intercepts: Sequence[NDArray[Any]],
+    activation: Activations,
+    shown: int | Literal["all"],
+) -> NDArray[Any]:
     """Output of the hidden layer of index `shown`, or for "all" of all of them, side by side."""
     if shown == "all":
         outputs = hidden_outputs(_quickest(X), coefs, intercepts, activation)
@@ -63,7 +75,12 @@ def shown_representation(X, coefs, intercepts, activation, shown):
     return hidden_representation(X, coefs[:stop], intercepts[:stop], activation)
 
 
-def logits_of(X, coefs, intercepts, activation):
+def logits_of(
+    X: Any,
+    coefs: Sequence[Kernel],
+    intercepts: Sequence[NDArray[Any]],
+    activation: Activations,
+) -> NDArray[Any]:
     """Input of the output activation; parameters as above, output layer last."""
     hidden = _through(_quickest(X), coefs[:-1], intercepts[:-1], activation)
     logits = hidden.dot(coefs[-1])
@@ -71,23 +88,28 @@ def logits_of(X, coefs, intercepts, activation):
     return _as_rows(logits)
 
 
-def _through(h, coefs, intercepts, activation):
+def _through(
+    h: Any,
+    coefs: Sequence[Kernel],
+    intercepts: Sequence[NDArray[Any]],
+    activation: Activations,
+) -> Any:
     for output in hidden_outputs(h, coefs, intercepts, activation):
         h = output
     return h
 
 
-def _times(h, coef):
+def _times(h: Any, coef: Kernel) -> NDArray[Any]:
     if isinstance(coef, tuple):
         left, right = coef
         return h.dot(left).dot(right)
     return h.dot(coef)
 
 
-def _quickest(X):
+def _quickest(X: Any) -> Any:
     """Rows; one alone as a vector, which takes numpy less time than a matrix."""
     return X[0] if X.shape[0] == 1 and isinstance(X, np.ndarray) else X
 
 
-def _as_rows(h):
+def _as_rows(h: Any) -> Any:
     return h[np.newaxis] if h.ndim == 1 else h
