@@ -66,7 +66,10 @@ class HiddenComponents(_Arrays):
     @property
     def offset(self) -> NDArray[Any]:
         """What the product of rows that are not centred lacks, of shape (k,)."""
-        return self.projection_offset if self.mean is None else -self.mean @ self.projection
+        if self.mean is not None:
+            return -self.mean @ self.projection
+        # It is known where the mean is not.
+        return self.projection_offset  # type: ignore[return-value]
 
     @property
     def components(self) -> NDArray[Any]:

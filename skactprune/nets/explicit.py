@@ -1,15 +1,26 @@
 """One step of training, forward and backward written out in numpy on buffers that stay."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from skactprune.nets.activations import per_layer
-from skactprune.nets.batches import batch_weight
 from skactprune.nets.flat import FlatUpdate
 from skactprune.nets.losses import numpy_loss
 from skactprune.nets.results import Settled, StepResult
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import DTypeLike, NDArray
+
+    from skactprune.nets.batches import Batch
+    from skactprune.nets.flat import FlatParameters
+    from skactprune.nets.losses import NumpyLoss
+    from skactprune.nets.mlp import MLP
 
 # Rows of which losses are kept in parts before they are summed.
 KEPT_ROWS = 2**16
@@ -35,43 +46,46 @@ class ExplicitStep:
 
     def __init__(self, net: Any) -> None:
         self._net, self.watched = net, True
-        module = net.module_
+        module: MLP = net.module_
         self._made_for = _parts_of(net)
-        self._update = FlatUpdate(module.layers, net.optimizer_)
+        self._update = FlatUpdate(list(module.layers), net.optimizer_)
         self._flat = self._update.flat
-        self._loss = numpy_loss(net.criterion_, module.layers[-1].out_features)
-        self._buffers: dict[Any, Any] = {}
+        loss = numpy_loss(net.criterion_, module.layers[-1].out_features)
+        if loss is None:
+            raise TypeError(f"criterion_={net.criterion_!r} is none of those known in numpy.")
+        self._loss = loss
+        self._buffers: dict[int, Buffers] = {}
         self._forget_losses()
 
-    def is_current(self):
+    def is_current(self) -> bool:
         """Whether parameters and optimizer's state are still those that are stepped."""
         return self._flat.in_place()
 
-    def belongs_to(self, net):
+    def belongs_to(self, net: Any) -> bool:
         """Whether it can go on with a net as it is now."""
         return self._made_for == _parts_of(net) and self._update.is_current()
 
-    def __call__(self, batch):
+    def __call__(self, batch: Batch) -> StepResult:
         """Train on a batch, and return a `StepResult`, which the next step overwrites."""
         net = self._net
         net.set_training_mode()
         X, target = batch
-        weight = batch_weight(batch)
-        y = (target if weight is None else target[0]).numpy()
-        n_rows = len(y)
+        targets, weight = target if isinstance(target, tuple) else (target, None)
+        y, n_rows = targets.numpy(), len(targets)
         buffers = self._buffers.get(n_rows)
         if buffers is None:
             buffers = self._buffers[n_rows] = Buffers(net, self._loss, n_rows)
         with np.errstate(all="ignore"):
-            buffers.forward(X, self._flat, self.watched or net.tallies_)
+            buffers.forward(X, self._flat, self.watched or bool(net.tallies_))
             for tallies in net.tallies_:
                 for tally, fires in zip(tallies, buffers.fires, strict=True):
                     tally.add(fires)
-            total, factor = n_rows, buffers.dtype.type(1.0 / n_rows)
+            total: float = n_rows
+            factor = buffers.dtype.type(1.0 / n_rows)
             if weight is not None:
-                weight = weight.numpy()
-                total = float(weight.sum())
-                factor = weight * buffers.dtype.type(1.0 / total)
+                weights = weight.numpy()
+                total = float(weights.sum())
+                factor = weights * buffers.dtype.type(1.0 / total)
             self._parts.append(buffers.backward(y, factor, self._flat))
             penalty = net.alpha / total
             if net.weight_decay:
@@ -87,12 +101,13 @@ class ExplicitStep:
 
     # -- losses -----------------------------------------------------------------------------
 
-    def _forget_losses(self):
+    def _forget_losses(self) -> None:
         self._loss_sum, self._penalty_sum = 0.0, 0.0
         self._n_rows = self._n_summed = 0
-        self._parts, self._factors = [], []
+        self._parts: list[tuple[NDArray[Any], ...]] = []
+        self._factors: list[NDArray[Any]] = []
 
-    def _sum_losses(self):
+    def _sum_losses(self) -> None:
         """Add up what was kept of the rows' losses."""
         if not self._parts:
             return
@@ -104,7 +119,7 @@ class ExplicitStep:
             self._loss_sum += float(losses.sum())
         self._parts, self._factors, self._n_summed = [], [], self._n_rows
 
-    def squared_norm(self):
+    def squared_norm(self) -> float:
         """Sum of the squares of all weights."""
         with np.errstate(all="ignore"):
             if self._flat.in_place():
@@ -113,7 +128,7 @@ class ExplicitStep:
             weights, _ = self._net.module_.numpy_parameters()
             return sum(float(np.vdot(weight, weight)) for weight in weights)
 
-    def settle(self):
+    def settle(self) -> Settled:
         """Sums of the losses since the last call, a `Settled`."""
         self._sum_losses()
         settled = Settled(self._loss_sum, self._penalty_sum, self._n_rows)
@@ -121,7 +136,7 @@ class ExplicitStep:
         return settled
 
 
-def _parts_of(net):
+def _parts_of(net: Any) -> tuple[Any, ...]:
     module, criterion = net.module_, net.criterion_
     return net, module, net.optimizer_, criterion, module.activation, module.dropout
 
@@ -146,14 +161,14 @@ class Buffers:
         Where the inputs of the hidden activations were positive, if anybody wants to know.
     """
 
-    def __init__(self, net: Any, loss: type, n_rows: int) -> None:
-        module = net.module_
+    def __init__(self, net: Any, loss: type[NumpyLoss], n_rows: int) -> None:
+        module: MLP = net.module_
         layers = module.layers
         dtype = torch.empty(0, dtype=layers[0].weight.dtype).numpy().dtype
         sizes = [layers[0].in_features, *(layer.out_features for layer in layers)]
         n_outputs = sizes.pop()
 
-        def one_a_layer(kind=dtype):
+        def one_a_layer(kind: DTypeLike = dtype) -> list[NDArray[Any]]:
             return [np.empty((n_rows, size), kind) for size in sizes[1:]]
 
         self.dtype = dtype
@@ -166,7 +181,7 @@ class Buffers:
             Dropout(rate, (n_rows, size), module) if rate else None
             for rate, size in zip(module.dropout, sizes, strict=True)
         ]
-        self._inputs = [None] * len(layers)
+        self._inputs: list[Any] = [None] * len(layers)
         self._outputs = np.empty((n_outputs, n_rows), dtype)
         self._output_gradient = np.empty((n_outputs, n_rows), dtype)
         self._ones = np.ones(n_rows, dtype)
@@ -177,7 +192,7 @@ class Buffers:
             [torch.from_numpy(fires) for fires in self.fires],
         )
 
-    def forward(self, X, flat, watched):
+    def forward(self, X: torch.Tensor, flat: FlatParameters, watched: bool) -> None:
         """Fill `_inputs`, the inputs of all layers, and `_outputs`."""
         h = X.numpy()
         for depth, (z, activation) in enumerate(zip(self._hidden, self._activations, strict=True)):
@@ -194,7 +209,9 @@ class Buffers:
         np.dot(flat.weights[-1].T, h.T, self._outputs)
         np.add(self._outputs, flat.biases[-1][:, None], out=self._outputs)
 
-    def backward(self, y, factor, flat):
+    def backward(
+        self, y: NDArray[Any], factor: NDArray[Any] | float, flat: FlatParameters
+    ) -> tuple[NDArray[Any], ...]:
         """Fill the gradients of `flat`; returns the parts of the loss."""
         parts = self._loss.backward(self._outputs, y, factor, self._output_gradient)
         gradient = self._output_gradient.T
@@ -205,8 +222,9 @@ class Buffers:
                 return parts
             into = self._gradients[depth - 1]
             np.dot(gradient, flat.weights[depth].T, into)
-            if self._drops[depth] is not None:
-                self._drops[depth].backward(into)
+            drop = self._drops[depth]
+            if drop is not None:
+                drop.backward(into)
             gradient = into
             activation = self._activations[depth - 1]
             activation.backward(gradient, self._hidden[depth - 1], self.fires[depth - 1])
@@ -217,18 +235,18 @@ class Buffers:
 class Dropout:
     """Masks of one layer, drawn as `MLP` draws them."""
 
-    def __init__(self, rate, shape, module) -> None:
+    def __init__(self, rate: float, shape: tuple[int, int], module: MLP) -> None:
         self._keep, self._module = 1.0 - rate, module
         self._mask = torch.empty(shape, dtype=module.layers[0].weight.dtype)
         self._factors = self._mask.numpy()
         self._out = np.empty_like(self._factors)
 
-    def forward(self, h):
+    def forward(self, h: NDArray[Any]) -> NDArray[Any]:
         """What is left of the inputs of a layer."""
         self._mask.bernoulli_(self._keep, generator=self._module.generator_).div_(self._keep)
         return np.multiply(h, self._factors, out=self._out)
 
-    def backward(self, gradient):
+    def backward(self, gradient: NDArray[Any]) -> None:
         """Turn the gradient of what was left into that of what came."""
         np.multiply(gradient, self._factors, out=gradient)
 
@@ -242,24 +260,24 @@ class Identity:
     needs_signs = False
 
     @staticmethod
-    def forward(z, zeros):
+    def forward(z: NDArray[Any], zeros: NDArray[Any]) -> None:
         """Overwrite the input with the output."""
 
     @staticmethod
-    def backward(gradient, h, fires):
+    def backward(gradient: NDArray[Any], h: NDArray[Any], fires: NDArray[np.bool_]) -> None:
         """Multiply the gradient by the derivative; the output is not needed afterwards."""
 
 
 class Logistic(Identity):
     @staticmethod
-    def forward(z, zeros):
+    def forward(z: NDArray[Any], zeros: NDArray[Any]) -> None:
         np.negative(z, out=z)
         np.exp(z, out=z)
         np.add(z, 1, out=z)
         np.reciprocal(z, out=z)
 
     @staticmethod
-    def backward(gradient, h, fires):
+    def backward(gradient: NDArray[Any], h: NDArray[Any], fires: NDArray[np.bool_]) -> None:
         np.multiply(gradient, h, out=gradient)
         np.subtract(1, h, out=h)
         np.multiply(gradient, h, out=gradient)
@@ -267,11 +285,11 @@ class Logistic(Identity):
 
 class Tanh(Identity):
     @staticmethod
-    def forward(z, zeros):
+    def forward(z: NDArray[Any], zeros: NDArray[Any]) -> None:
         np.tanh(z, out=z)
 
     @staticmethod
-    def backward(gradient, h, fires):
+    def backward(gradient: NDArray[Any], h: NDArray[Any], fires: NDArray[np.bool_]) -> None:
         np.multiply(h, h, out=h)
         np.subtract(1, h, out=h)
         np.multiply(gradient, h, out=gradient)
@@ -281,17 +299,17 @@ class ReLU(Identity):
     needs_signs = True
 
     @staticmethod
-    def forward(z, zeros):
+    def forward(z: NDArray[Any], zeros: NDArray[Any]) -> None:
         np.maximum(z, zeros, out=z)
 
     @staticmethod
-    def backward(gradient, h, fires):
+    def backward(gradient: NDArray[Any], h: NDArray[Any], fires: NDArray[np.bool_]) -> None:
         # Numbers times bools would be converted anew, which takes longer.
         np.copyto(h, fires)
         np.multiply(gradient, h, out=gradient)
 
 
-def _zeros_like(arrays, dtype):
+def _zeros_like(arrays: Sequence[NDArray[Any]], dtype: np.dtype[Any]) -> list[Any]:
     """Zeros for every array: of its shape where it is small, which halves the time of a maximum."""
     sizes = [array.size for array in arrays if array.size <= SMALL]
     zeros = np.zeros(max(sizes, default=0), dtype)
@@ -301,4 +319,9 @@ def _zeros_like(arrays, dtype):
     ]
 
 
-IN_PLACE = {"identity": Identity, "logistic": Logistic, "tanh": Tanh, "relu": ReLU}
+IN_PLACE: dict[str, type[Identity]] = {
+    "identity": Identity,
+    "logistic": Logistic,
+    "tanh": Tanh,
+    "relu": ReLU,
+}

@@ -113,14 +113,14 @@ class Sparing:
         n_low = sum(int(self.low * n) for n in shape)
         return rank * sum(shape) - (rank - self.reduced(rank)) * n_low
 
-    def highest_rank(self, shape):
+    def highest_rank(self, shape: tuple[int, int]) -> int:
         """Highest rank whose factors are fewer numbers than the matrix; 0 where none are."""
         rank = min(shape)
         while rank and self.n_numbers(shape, rank) >= math.prod(shape):
             rank -= 1
         return rank
 
-    def fewest(self, shapes):
+    def fewest(self, shapes: Iterable[tuple[int, int]]) -> int:
         """Numbers that are left of matrices of these shapes where all have rank 1 that can."""
         return sum(min(math.prod(shape), self.n_numbers(shape, 1)) for shape in shapes)
 

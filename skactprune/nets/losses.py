@@ -14,6 +14,8 @@ from torch.nn import functional as F
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from skactprune.nets.batches import Target
+
 
 class WeightedLogLoss(nn.Module):
     """Cross-entropy of logits, averaged with the sample weights of the batch.
@@ -21,7 +23,7 @@ class WeightedLogLoss(nn.Module):
     One output column is the logit of the second of two classes, several are class logits.
     """
 
-    def forward(self, logits, target):
+    def forward(self, logits: torch.Tensor, target: Target) -> torch.Tensor:
         y, weight = target if isinstance(target, (tuple, list)) else (target, None)
         reduction = "mean" if weight is None else "none"
         if logits.shape[1] == 1:
@@ -40,7 +42,7 @@ class WeightedLabelLoss(nn.Module):
     ``MLPClassifier``. Targets are 0 and 1, of shape (n_rows, n_labels).
     """
 
-    def forward(self, logits, target):
+    def forward(self, logits: torch.Tensor, target: Target) -> torch.Tensor:
         y, weight = target if isinstance(target, (tuple, list)) else (target, None)
         losses = F.binary_cross_entropy_with_logits(logits, y.to(logits.dtype), reduction="none")
         loss = losses.sum(dim=1)
@@ -56,7 +58,7 @@ class TargetLoss(nn.Module):
 
     averages = True
 
-    def forward(self, outputs, target):
+    def forward(self, outputs: torch.Tensor, target: Target) -> torch.Tensor:
         y, weight = target if isinstance(target, (tuple, list)) else (target, None)
         loss = self.points(outputs, y.reshape(outputs.shape)).sum(dim=1)
         loss = loss.mean() if weight is None else (loss * weight).sum() / weight.sum()
@@ -64,7 +66,7 @@ class TargetLoss(nn.Module):
             return loss
         return loss - (1 - 1 / outputs.shape[1]) * loss.detach()
 
-    def points(self, outputs, y):
+    def points(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Loss of every output of every row, of shape (n_rows, n_outputs)."""
         raise NotImplementedError(f"{type(self).__name__} must define points.")
 
@@ -72,7 +74,7 @@ class TargetLoss(nn.Module):
 class WeightedSquaredLoss(TargetLoss):
     """Half the squared distance from outputs to targets."""
 
-    def points(self, outputs, y):
+    def points(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return 0.5 * (outputs - y).square()
 
 
@@ -88,7 +90,7 @@ class WeightedPoissonLoss(TargetLoss):
 
     averages = False
 
-    def points(self, outputs, y):
+    def points(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return torch.xlogy(y, y) - y * outputs - y + torch.exp(outputs)
 
 
@@ -106,12 +108,12 @@ class WeightedLinearLoss(TargetLoss):
         super().__init__()
         self.below, self.above = below, above
 
-    def points(self, outputs, y):
+    def points(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         error = outputs - y
         return self.above * error.relu() + self.below * (-error).relu()
 
 
-def class_probabilities(logits):
+def class_probabilities(logits: torch.Tensor) -> torch.Tensor:
     """Probabilities of shape (n_samples, n_classes) from the logits of an `MLP`."""
     if logits.shape[1] == 1:
         positive = torch.sigmoid(logits)
@@ -140,7 +142,8 @@ class NumpyLoss:
     """
 
     def __init__(self, criterion: torch.nn.Module, n_rows: int, dtype: np.dtype[Any]) -> None:
-        self.criterion, self.dtype = criterion, dtype
+        self.criterion: Any = criterion
+        self.dtype = dtype
 
     def backward(
         self,
@@ -170,12 +173,12 @@ class NumpyLoss:
         raise NotImplementedError
 
     @staticmethod
-    def rows(*parts: Any) -> None:
+    def rows(*parts: Any) -> NDArray[np.float64]:
         """Losses of rows, in float64, from what `backward` gave, all batches one after another."""
         raise NotImplementedError
 
     @staticmethod
-    def fits(y, n_outputs):
+    def fits(y: NDArray[Any], n_outputs: int) -> bool:
         """Whether all targets are such that torch gives the same."""
         raise NotImplementedError
 
@@ -183,13 +186,19 @@ class NumpyLoss:
 class SoftmaxLoss(NumpyLoss):
     """Cross-entropy of class logits; the targets are class indices."""
 
-    def __init__(self, criterion, n_rows, dtype) -> None:
+    def __init__(self, criterion: torch.nn.Module, n_rows: int, dtype: np.dtype[Any]) -> None:
         super().__init__(criterion, n_rows, dtype)
         self._columns = np.arange(n_rows)
         self._at = np.empty(n_rows, dtype=np.intp)
         self._n_rows = n_rows
 
-    def backward(self, outputs, y, factor, gradient):
+    def backward(
+        self,
+        outputs: NDArray[Any],
+        y: NDArray[Any],
+        factor: float | NDArray[Any],
+        gradient: NDArray[Any],
+    ) -> tuple[NDArray[Any], ...]:
         np.multiply(y, self._n_rows, out=self._at)
         np.add(self._at, self._columns, out=self._at)
         np.subtract(outputs, np.maximum.reduce(outputs, axis=0), out=gradient)
@@ -202,11 +211,11 @@ class SoftmaxLoss(NumpyLoss):
         return total, chosen
 
     @staticmethod
-    def rows(total, chosen):
+    def rows(total: NDArray[Any], chosen: NDArray[Any]) -> NDArray[np.float64]:
         return np.log(total, dtype=np.float64) - chosen
 
     @staticmethod
-    def fits(y, n_outputs):
+    def fits(y: NDArray[Any], n_outputs: int) -> bool:
         return y.dtype == np.int64 and y.ndim == 1 and 0 <= y.min() and y.max() < n_outputs
 
 
@@ -216,7 +225,13 @@ class LogisticLoss(NumpyLoss):
     The targets are 0 and 1, of shape (n_rows,) or (n_rows, n_labels).
     """
 
-    def backward(self, outputs, y, factor, gradient):
+    def backward(
+        self,
+        outputs: NDArray[Any],
+        y: NDArray[Any],
+        factor: float | NDArray[Any],
+        gradient: NDArray[Any],
+    ) -> tuple[NDArray[Any], ...]:
         target = y.astype(self.dtype).reshape(outputs.shape[::-1])
         logits = outputs.T.copy()
         np.negative(outputs, out=gradient)
@@ -228,41 +243,51 @@ class LogisticLoss(NumpyLoss):
         return logits, target
 
     @staticmethod
-    def rows(logits, target):
+    def rows(logits: NDArray[Any], target: NDArray[Any]) -> NDArray[np.float64]:
         logits = logits.astype(np.float64)
         return (np.logaddexp(0.0, logits) - logits * target).sum(axis=1)
 
     @staticmethod
-    def fits(y, n_outputs):
+    def fits(y: NDArray[Any], n_outputs: int) -> bool:
         return y.dtype.kind in "iuf" and y.size == len(y) * n_outputs
 
 
 class NumpyTargetLoss(NumpyLoss):
     """Twin of a `TargetLoss`: sums over outputs are minimised, and their means are told."""
 
-    def backward(self, outputs, y, factor, gradient):
+    def backward(
+        self,
+        outputs: NDArray[Any],
+        y: NDArray[Any],
+        factor: float | NDArray[Any],
+        gradient: NDArray[Any],
+    ) -> tuple[NDArray[Any], ...]:
         y = y.reshape(outputs.shape[::-1]).T
         loss = self._points(outputs, y, gradient)
         np.multiply(gradient, factor, out=gradient)
         return (loss / len(outputs) if self.criterion.averages else loss,)
 
-    def _points(self, outputs, y, gradient):
+    def _points(
+        self, outputs: NDArray[Any], y: NDArray[Any], gradient: NDArray[Any]
+    ) -> NDArray[Any]:
         """Write the gradient of each output's loss; return sums of losses, (n_rows,)."""
         raise NotImplementedError
 
     @staticmethod
-    def rows(loss):
+    def rows(loss: NDArray[Any]) -> NDArray[np.float64]:
         return loss.astype(np.float64)
 
     @staticmethod
-    def fits(y, n_outputs):
+    def fits(y: NDArray[Any], n_outputs: int) -> bool:
         return y.dtype.kind == "f" and math.prod(y.shape[1:]) == n_outputs
 
 
 class SquaredLoss(NumpyTargetLoss):
     """Half the squared distance from outputs to targets."""
 
-    def _points(self, outputs, y, gradient):
+    def _points(
+        self, outputs: NDArray[Any], y: NDArray[Any], gradient: NDArray[Any]
+    ) -> NDArray[Any]:
         np.subtract(outputs, y, out=gradient)
         return 0.5 * np.einsum("ij,ij->j", gradient, gradient)
 
@@ -270,7 +295,9 @@ class SquaredLoss(NumpyTargetLoss):
 class PoissonLoss(NumpyTargetLoss):
     """Half the Poisson deviance of targets from the exponentials of outputs."""
 
-    def _points(self, outputs, y, gradient):
+    def _points(
+        self, outputs: NDArray[Any], y: NDArray[Any], gradient: NDArray[Any]
+    ) -> NDArray[Any]:
         np.exp(outputs, out=gradient)
         np.subtract(gradient, y, out=gradient)
         return (gradient + xlogy(y, y) - y * outputs).sum(axis=0)
@@ -279,14 +306,16 @@ class PoissonLoss(NumpyTargetLoss):
 class LinearLoss(NumpyTargetLoss):
     """Distance from outputs to targets, each side of which has its own weight."""
 
-    def _points(self, outputs, y, gradient):
+    def _points(
+        self, outputs: NDArray[Any], y: NDArray[Any], gradient: NDArray[Any]
+    ) -> NDArray[Any]:
         error = outputs - y
         np.multiply(error > 0, self.dtype.type(self.criterion.above), out=gradient)
         np.subtract(gradient, self.dtype.type(self.criterion.below), out=gradient, where=error < 0)
         return np.einsum("ij,ij->j", gradient, error)
 
 
-TWINS: dict[type, type] = {
+TWINS: dict[type[nn.Module], type[NumpyLoss]] = {
     WeightedSquaredLoss: SquaredLoss,
     ReconstructionLoss: SquaredLoss,
     WeightedPoissonLoss: PoissonLoss,
@@ -294,7 +323,7 @@ TWINS: dict[type, type] = {
 }
 
 
-def numpy_loss(criterion: torch.nn.Module, n_outputs: int) -> type | None:
+def numpy_loss(criterion: torch.nn.Module, n_outputs: int) -> type[NumpyLoss] | None:
     """Class of the `NumpyLoss` that is a criterion's twin.
 
     Parameters

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    import torch
     from numpy.typing import NDArray
 
 
-def matrix(weight):
+def matrix(weight: torch.Tensor) -> torch.Tensor:
     """Weights as (n_out, n_in), all weights into a channel of a convolution in one row."""
     return weight.detach().reshape(len(weight), -1)
 
 
-def stored_like(tensor, other):
+def stored_like(tensor: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     """Tensor of the same values, in the order in memory of another one if that is a matrix.
 
     The weights of our own nets are stored as (n_in, n_out), like scikit-learn's, and what takes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, cast, overload
 
 import numpy as np
 import torch
@@ -12,6 +12,18 @@ from skactprune.nets.activations import per_layer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    class Linears(nn.ModuleList):
+        """What a list of linear layers gives."""
+
+        @overload
+        def __getitem__(self, idx: slice) -> Linears: ...
+        @overload
+        def __getitem__(self, idx: int) -> nn.Linear: ...
+        def __getitem__(self, idx: int | slice) -> Any: ...
+        def __iter__(self) -> Iterator[nn.Linear]: ...
 
 
 class MLP(nn.Module):
@@ -39,6 +51,9 @@ class MLP(nn.Module):
         (n_in, n_out), transposed.
     """
 
+    layers: Linears
+    generator_: torch.Generator | None
+
     def __init__(
         self,
         layer_sizes: Sequence[int],
@@ -50,15 +65,18 @@ class MLP(nn.Module):
         super().__init__()
         self.activation = activation
         self.dropout = tuple(dropout)
-        self.layers = nn.ModuleList(
+        layers = (
             _unset_linear(n_in, n_out, dtype)
             for n_in, n_out in zip(layer_sizes[:-1], layer_sizes[1:], strict=True)
         )
+        self.layers = cast("Linears", nn.ModuleList(layers))
         self.generator_ = torch.Generator() if any(self.dropout) else None
         if random_state is not None:
             self._initialize(random_state)
 
-    def drawn(self, random_state: np.random.RandomState) -> Iterator[Any]:
+    def drawn(
+        self, random_state: np.random.RandomState
+    ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
         """Weights and biases of a new net of these sizes, as scikit-learn draws them.
 
         Parameters
@@ -74,20 +92,20 @@ class MLP(nn.Module):
             Its biases.
         """
         factor = 2.0 if "logistic" in np.atleast_1d(self.activation) else 6.0
-        for layer in cast("list[torch.nn.Linear]", self.layers):
+        for layer in self.layers:
             bound = np.sqrt(factor / (layer.in_features + layer.out_features))
             weight = random_state.uniform(-bound, bound, (layer.in_features, layer.out_features))
             yield weight.T, random_state.uniform(-bound, bound, layer.out_features)
 
     @torch.no_grad()
-    def _initialize(self, random_state):
+    def _initialize(self, random_state: np.random.RandomState) -> None:
         for layer, (weight, bias) in zip(self.layers, self.drawn(random_state), strict=True):
             layer.weight.copy_(torch.from_numpy(weight))
             layer.bias.copy_(torch.from_numpy(bias))
         if self.generator_ is not None:
             self.generator_.manual_seed(int(random_state.randint(2**31 - 1)))
 
-    def to(self, device):
+    def to(self, device: torch.device | str) -> Self:  # type: ignore[override]  # No types.
         """Move the parameters, and continue the dropout masks with a generator on `device`."""
         if self.generator_ is not None and self.generator_.device != torch.device(device):
             generator = torch.Generator(device)
@@ -95,16 +113,16 @@ class MLP(nn.Module):
             self.generator_ = generator
         return super().to(device)
 
-    def activate(self, z, depth=0):
+    def activate(self, z: torch.Tensor, depth: int = 0) -> torch.Tensor:
         """Apply the activation of hidden layer `depth` to `z`, in place where it can."""
         return per_layer(self.activation, depth + 1)[depth].apply_to_tensor(z)
 
-    def numpy_parameters(self):
+    def numpy_parameters(self) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
         """Weights of shape (n_in, n_out) and biases as arrays; on the CPU they share memory."""
         weights = [layer.weight.detach().cpu().numpy().T for layer in self.layers]
         return weights, [layer.bias.detach().cpu().numpy() for layer in self.layers]
 
-    def forward(self, X: torch.Tensor, trace: list[Any] | None = None) -> torch.Tensor:
+    def forward(self, X: torch.Tensor, trace: list[torch.Tensor] | None = None) -> torch.Tensor:
         """Logits of the rows `X`.
 
         Parameters
@@ -131,12 +149,12 @@ class MLP(nn.Module):
                 h = self._drop(h, rate)
         return output(h)
 
-    def _drop(self, h, rate):
+    def _drop(self, h: torch.Tensor, rate: float) -> torch.Tensor:
         mask = torch.empty_like(h).bernoulli_(1.0 - rate, generator=self.generator_)
         return h * mask.div_(1.0 - rate)
 
 
-def _unset_linear(n_in, n_out, dtype):
+def _unset_linear(n_in: int, n_out: int, dtype: torch.dtype) -> nn.Linear:
     """Linear layer with any weights, stored as (n_in, n_out), made without torch's drawing some."""
     layer = nn.Linear.__new__(nn.Linear)
     nn.Module.__init__(layer)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from skorch import NeuralNetClassifier, NeuralNetRegressor
+from skorch import NeuralNet, NeuralNetClassifier, NeuralNetRegressor
 from skorch.callbacks import Callback, EarlyStopping
 
 from skactprune.nets.explicit import ExplicitStep
@@ -15,11 +15,18 @@ from skactprune.nets.steps import step_of
 from skactprune.nets.threads import one_torch_thread
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
     import torch
     from numpy.typing import NDArray
 
+    from skactprune.nets.batches import Batch
+    from skactprune.nets.results import StepResult
+    from skactprune.nets.steps import Step
+    from skactprune.nets.tally import Tally
 
-class LeanLoop:
+
+class LeanLoop(NeuralNet):
     """Training loop of skorch nets for `MLP`, whose L2 penalty is scikit-learn's.
 
     Callbacks are only told of batches if they listen, and there is no closure for optimizers that
@@ -51,9 +58,9 @@ class LeanLoop:
     stopping_: str | None = None
     # False for a net, or a class of nets, that is to be trained by autograd in any case.
     explicit_steps = True
-    step_ = None
+    step_: Step | None = None
     # Tallies of who fires in the hidden layers, for callbacks that have such a method.
-    tallies_ = ()
+    tallies_: Sequence[list[Tally]] = ()
 
     def __init__(
         self, *args: Any, alpha: float = 0.0, weight_decay: float = 0.0, **kwargs: Any
@@ -63,20 +70,20 @@ class LeanLoop:
         super().__init__(*args, **kwargs)
 
     @property
-    def _default_callbacks(self):
+    def _default_callbacks(self) -> list[Any]:
         return []
 
     @property
-    def shrinkage(self):
+    def shrinkage(self) -> float:
         """What is left of a weight after its decay in a step."""
         return max(1.0 - self.weight_decay * self.optimizer_.param_groups[0]["lr"], 0.0)
 
     def set_training_mode(self) -> None:
         """Put the modules into training mode."""
         if not self.module_.training:
-            self._set_training(True)  # type: ignore[attr-defined]
+            self._set_training(True)
 
-    def fit_loop(self, X, y=None, epochs=None, **fit_params):
+    def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **fit_params: Any) -> Self:
         """Train as skorch does, until `stopping_` is set or the epochs are over."""
         self.check_data(X, y)
         self.check_training_readiness()
@@ -99,13 +106,13 @@ class LeanLoop:
             self.step_, self.tallies_ = None, ()
         return self
 
-    def on_epoch_begin(self, net, **kwargs):
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Begin a row of the history; earlier ones may have been dropped."""
         number = self.history[-1]["epoch"] + 1 if self.history else 1
         super().on_epoch_begin(net, **kwargs)
         self.history.record("epoch", number)
 
-    def notify(self, method_name, **kwargs):
+    def notify(self, method_name: str, **kwargs: Any) -> None:
         """Tell the callbacks; one of skorch's that ends training ends it after all were told."""
         if method_name != "on_epoch_end":
             super().notify(method_name, **kwargs)
@@ -119,7 +126,14 @@ class LeanLoop:
                     raise
                 self.stopping_ = f"The callback {name!r} asked for it."
 
-    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+    def run_single_epoch(
+        self,
+        iterator: Any,
+        training: bool,
+        prefix: str,
+        step_fn: Callable[..., Any],
+        **fit_params: Any,
+    ) -> None:
         if not training:
             self._run_validation(iterator, prefix, step_fn, **fit_params)
             return
@@ -148,7 +162,13 @@ class LeanLoop:
         if not strangers:
             self._record_batch(prefix, self.epoch_loss_, settled.n_rows)
 
-    def _tell_of(self, done, batch, listeners, strangers):
+    def _tell_of(
+        self,
+        done: StepResult,
+        batch: Batch,
+        listeners: list[Callable[..., Any]],
+        strangers: list[Callable[..., Any]],
+    ) -> None:
         """Tell listeners of a step; its graph, which knows the sizes of now, goes with it."""
         if strangers:
             self._record_batch("train", done.loss.item(), len(batch[0]))
@@ -164,11 +184,13 @@ class LeanLoop:
         if strangers:
             hold_weights(self)
 
-    def _record_batch(self, prefix, loss, n_rows):
+    def _record_batch(self, prefix: str, loss: float, n_rows: int) -> None:
         self.history.record_batch(f"{prefix}_loss", loss)
         self.history.record_batch(f"{prefix}_batch_size", n_rows)
 
-    def _run_validation(self, iterator, prefix, step_fn, **fit_params):
+    def _run_validation(
+        self, iterator: Any, prefix: str, step_fn: Callable[..., Any], **fit_params: Any
+    ) -> None:
         """Record the loss of the validation rows, where a net has some."""
         super().run_single_epoch(iterator, False, prefix, step_fn, **fit_params)
         if iterator is not None:
@@ -176,14 +198,14 @@ class LeanLoop:
             losses, sizes = zip(*self.history[-1, "batches", :, names], strict=True)
             self.history.record(names[0], float(np.average(losses, weights=sizes)))
 
-    def _step(self, iterator, listeners):
+    def _step(self, iterator: Iterable[Batch], listeners: list[Callable[..., Any]]) -> Step:
         """Step of the coming batches."""
         self.step_ = step_of(
             self, iterator, listeners, self._listeners("on_grad_computed"), self.step_
         )
         return self.step_
 
-    def _listeners(self, hook):
+    def _listeners(self, hook: str) -> list[Any]:
         silent = getattr(Callback, hook)
         return [
             getattr(callback, hook)
@@ -191,7 +213,7 @@ class LeanLoop:
             if getattr(type(callback), hook) != silent and _hears(callback, hook)
         ]
 
-    def _own(self, name):
+    def _own(self, name: str) -> list[Callable[..., Any]]:
         """Methods of callbacks that skorch does not know."""
         return [
             getattr(callback, name) for _, callback in self.callbacks_ if hasattr(callback, name)
@@ -200,11 +222,10 @@ class LeanLoop:
     def __getstate__(self) -> dict[str, Any]:
         # Nothing but buffers.
         transient = ("step_", "tallies_")
-        state: Any = super().__getstate__()
-        return {k: v for k, v in state.items() if k not in transient}
+        return {k: v for k, v in super().__getstate__().items() if k not in transient}
 
 
-def _hears(callback, hook):
+def _hears(callback: Any, hook: str) -> bool:
     """Whether a callback wants to hear of a hook; one with a method `hears` says so itself."""
     return callback.hears(hook) if hasattr(callback, "hears") else True
 

@@ -3,8 +3,10 @@
 That two classes have one output, and more classes and labels one each, is decided here.
 """
 
-from collections.abc import Callable
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from scipy.special import log_expit
@@ -12,7 +14,29 @@ from scipy.special import log_expit
 from skactprune._register import Register
 from skactprune.nets.activations import get_activation
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
 OUTPUTS = Register("out_activation")
+
+
+class Graph(Protocol):
+    """What nodes are added to; values are known by their names."""
+
+    dtype: np.dtype[Any]
+
+    def add(
+        self, operator: str, inputs: list[str], output: str | None = None, **attributes: Any
+    ) -> str:
+        """Add a node, and return the name of its output."""
+
+    def constant(self, name: str, array: NDArray[Any]) -> str:
+        """Add a constant, and return its name."""
+
+    def cast(self, value: str, dtype: np.dtype[Any], output: str | None = None) -> str:
+        """Add a conversion to another type."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +69,12 @@ class Output:
     """
 
     name: str
-    width: Callable
-    link: Callable
-    onnx_link: Callable
-    log_link: Callable | None = None
-    predict: Callable | None = None
-    onnx_predict: Callable | None = None
+    width: Callable[[int], int]
+    link: Callable[[NDArray[Any]], NDArray[Any]]
+    onnx_link: Callable[[Graph, str, str], None]
+    log_link: Callable[[NDArray[Any]], NDArray[Any]] | None = None
+    predict: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]] | None = None
+    onnx_predict: Callable[[Graph, str, NDArray[Any], str], tuple[int, ...]] | None = None
     activation: str | None = None
 
 
@@ -94,20 +118,20 @@ def get_output(output: str | Output) -> Output:
     return OUTPUTS.look_up(output)
 
 
-def output_for_classes(n_classes, multilabel=False):
+def output_for_classes(n_classes: int, multilabel: bool = False) -> Output:
     """Output of a classifier of `n_classes` classes, of which a row has one, or any number."""
     if multilabel:
         return MULTILABEL
     return LOGISTIC if n_classes == 2 else SOFTMAX
 
 
-def is_multilabel_net(net):
+def is_multilabel_net(net: Any) -> bool:
     """Whether a fitted classifier, of scikit-learn too, tells which labels a row has."""
     sees_each = getattr(net, "out_activation_", None) == "logistic"
     return getattr(net, "multilabel_", sees_each and net.coefs_[-1].shape[1] > 1)
 
 
-def output_of_classifier(n_outputs):
+def output_of_classifier(n_outputs: int) -> Output:
     """Output of a classifier of one class a row whose output layer has `n_outputs` neurons."""
     return LOGISTIC if n_outputs == LOGISTIC.width(2) else SOFTMAX
 
@@ -115,11 +139,11 @@ def output_of_classifier(n_outputs):
 # -- one column, the logit of the second of two classes --------------------------------------
 
 
-def _one(n_classes):
+def _one(n_classes: int) -> int:
     return 1
 
 
-def _logistic(logits):
+def _logistic(logits: NDArray[Any]) -> NDArray[Any]:
     probabilities = np.empty((len(logits), 2), logits.dtype)
     positive = get_activation("logistic").apply(logits[:, 0].copy())
     probabilities[:, 1] = positive
@@ -127,26 +151,28 @@ def _logistic(logits):
     return probabilities
 
 
-def _log_logistic(logits):
+def _log_logistic(logits: NDArray[Any]) -> NDArray[Any]:
     return log_expit(np.hstack([-logits, logits]))
 
 
-def _positive(logits, classes):
+def _positive(logits: NDArray[Any], classes: NDArray[Any]) -> NDArray[Any]:
     return classes[(logits[:, 0] > 0).astype(np.intp)]
 
 
-def _onnx_logistic(graph, logits, result):
+def _onnx_logistic(graph: Graph, logits: str, result: str) -> None:
     positive = graph.add("Sigmoid", [logits])
     negative = graph.add("Sub", [graph.constant("one", np.ones(1, graph.dtype)), positive])
     graph.add("Concat", [negative, positive], result, axis=1)
 
 
-def _onnx_above_zero(graph, logits, result=None):
+def _onnx_above_zero(graph: Graph, logits: str, result: str | None = None) -> str:
     above = graph.add("Greater", [logits, graph.constant("zero", np.zeros(1, graph.dtype))])
     return graph.cast(above, np.dtype(np.int64), result)
 
 
-def _onnx_positive(graph, logits, classes, result):
+def _onnx_positive(
+    graph: Graph, logits: str, classes: NDArray[Any], result: str
+) -> tuple[int, ...]:
     columns = [_onnx_above_zero(graph, logits), graph.constant("column", np.array([-1]))]
     index = graph.add("Reshape", columns)
     graph.add("Gather", [graph.constant("classes", classes), index], result)
@@ -169,39 +195,39 @@ LOGISTIC = add_output(
 # -- one column for each class ----------------------------------------------------------------
 
 
-def _one_each(n_targets):
+def _one_each(n_targets: int) -> int:
     return n_targets
 
 
-def _softmax(logits):
+def _softmax(logits: NDArray[Any]) -> NDArray[Any]:
     columns = _below_zero(logits)
     np.exp(columns, out=columns)
     columns /= columns.sum(axis=0)
     return np.ascontiguousarray(columns.T)
 
 
-def _log_softmax(logits):
+def _log_softmax(logits: NDArray[Any]) -> NDArray[Any]:
     columns = _below_zero(logits)
     columns -= np.log(np.exp(columns).sum(axis=0))
     return np.ascontiguousarray(columns.T)
 
 
-def _below_zero(logits):
+def _below_zero(logits: NDArray[Any]) -> NDArray[Any]:
     """Logits less the largest of their row, a class a row: numpy is slow to reduce short rows."""
     columns = logits.T.copy()
     columns -= columns.max(axis=0)
     return columns
 
 
-def _largest(logits, classes):
+def _largest(logits: NDArray[Any], classes: NDArray[Any]) -> NDArray[Any]:
     return classes[logits.argmax(axis=1)]
 
 
-def _onnx_softmax(graph, logits, result):
+def _onnx_softmax(graph: Graph, logits: str, result: str) -> None:
     graph.add("Softmax", [logits], result, axis=1)
 
 
-def _onnx_largest(graph, logits, classes, result):
+def _onnx_largest(graph: Graph, logits: str, classes: NDArray[Any], result: str) -> tuple[int, ...]:
     index = graph.add("ArgMax", [logits], axis=1, keepdims=0)
     graph.add("Gather", [graph.constant("classes", classes), index], result)
     return ()
@@ -223,19 +249,21 @@ SOFTMAX = add_output(
 # -- one column for each label, of which a row has any number ---------------------------------
 
 
-def _each_logistic(logits):
+def _each_logistic(logits: NDArray[Any]) -> NDArray[Any]:
     return get_activation("logistic").apply(logits.copy())
 
 
-def _each_positive(logits, classes):
+def _each_positive(logits: NDArray[Any], classes: NDArray[Any]) -> NDArray[Any]:
     return (logits > 0).astype(np.int64)
 
 
-def _onnx_each_logistic(graph, logits, result):
+def _onnx_each_logistic(graph: Graph, logits: str, result: str) -> None:
     graph.add("Sigmoid", [logits], result)
 
 
-def _onnx_each_positive(graph, logits, classes, result):
+def _onnx_each_positive(
+    graph: Graph, logits: str, classes: NDArray[Any], result: str
+) -> tuple[int, ...]:
     _onnx_above_zero(graph, logits, result)
     return (len(classes),)
 
@@ -257,19 +285,19 @@ MULTILABEL = add_output(
 # -- numbers, one column for each target ------------------------------------------------------
 
 
-def _same(logits):
+def _same(logits: NDArray[Any]) -> NDArray[Any]:
     return logits
 
 
-def _onnx_same(graph, logits, result):
+def _onnx_same(graph: Graph, logits: str, result: str) -> None:
     graph.add("Identity", [logits], result)
 
 
-def _onnx_exp(graph, logits, result):
+def _onnx_exp(graph: Graph, logits: str, result: str) -> None:
     graph.add("Exp", [logits], result)
 
 
-def one_or_more(values):
+def one_or_more(values: NDArray[Any]) -> NDArray[Any]:
     """Predictions of shape (n_samples,) where there is one column of them, else as they are."""
     return values[:, 0] if values.shape[1] == 1 else values
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -62,7 +62,7 @@ def has_hooks(parts: Sequence[torch.nn.Module]) -> bool:
     return any(_has_hooks(vars(part)) for part in parts)
 
 
-def _has_hooks(attributes):
+def _has_hooks(attributes: dict[str, Any]) -> bool:
     return bool(
         attributes["_forward_hooks"]
         or attributes["_forward_pre_hooks"]

@@ -1,8 +1,12 @@
 """What steps of training tell."""
 
-from dataclasses import dataclass
+from __future__ import annotations
 
-import torch
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +26,7 @@ class StepResult:
 
     loss: torch.Tensor | None
     logits: torch.Tensor
-    pre_activations: list
+    pre_activations: list[torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ class Settled:
     penalty: float
     n_rows: int
 
-    def __add__(self, other):
+    def __add__(self, other: Settled) -> Settled:
         return Settled(
             self.loss + other.loss, self.penalty + other.penalty, self.n_rows + other.n_rows
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +20,12 @@ from skactprune.nets.results import Settled, StepResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import TypeAlias
+
+    from skactprune.nets.batches import Batch
+
+    T = TypeVar("T")
+    Step: TypeAlias = "AutogradStep | ExplicitStep"
 
 
 class AutogradStep:
@@ -35,26 +41,26 @@ class AutogradStep:
         Called with the batch between the backward pass and the optimizer's step.
     """
 
-    def __init__(self, net: Any, on_gradient: Callable[..., Any]) -> None:
+    def __init__(self, net: Any, on_gradient: Callable[[Batch], None]) -> None:
         self._net, self._on_gradient = net, on_gradient
         groups = net.optimizer_.param_groups
-        self._parameters = [p for group in groups for p in group["params"]]
+        self._parameters: list[nn.Parameter] = [p for group in groups for p in group["params"]]
         # Leaves, not ``layer.weight``: that of a parametrized layer is computed from others.
         self._penalized = penalized_parameters(net.module_)
         self._settled = Settled(0.0, 0.0, 0)
 
-    def is_current(self):
+    def is_current(self) -> bool:
         """Whether the next step may be taken with this object."""
         return True
 
-    def __call__(self, batch):
+    def __call__(self, batch: Batch) -> StepResult:
         """Train on a batch, and return a `StepResult`."""
         net = self._net
         for parameter in self._parameters:
             parameter.grad = None
         net.set_training_mode()
         X, target = batch if net.device == "cpu" else to_device(batch, net.device)
-        trace = []
+        trace: list[torch.Tensor] = []
         logits = net.module_(X, trace=trace)
         loss = net.criterion_(logits, target)
         loss.backward()
@@ -71,7 +77,7 @@ class AutogradStep:
         self._settled += Settled(n_rows * loss.item(), n_rows * penalty, n_rows)
         return StepResult(loss, logits, trace)
 
-    def _penalize(self, batch):
+    def _penalize(self, batch: Batch) -> float:
         weight = batch_weight(batch)
         penalty = self._net.alpha / float(len(batch[0]) if weight is None else weight.sum())
         if penalty:
@@ -81,17 +87,17 @@ class AutogradStep:
         return penalty
 
     @torch.no_grad()
-    def squared_norm(self):
+    def squared_norm(self) -> float:
         """Sum of the squares of all weights."""
         return sum(float(p.square().sum()) for p in self._penalized)
 
-    def settle(self):
+    def settle(self) -> Settled:
         """Sums of the losses since the last call, a `Settled`."""
         settled, self._settled = self._settled, Settled(0.0, 0.0, 0)
         return settled
 
 
-def penalized_parameters(module):
+def penalized_parameters(module: nn.Module) -> list[nn.Parameter]:
     """Trainable parameters of a module that the L2 penalty is taken of: all but vectors."""
     return [p for p in module.parameters() if p.dim() > 1 and p.requires_grad]
 
@@ -99,18 +105,18 @@ def penalized_parameters(module):
 # -- which way --------------------------------------------------------------------------------
 
 
-def modest(hook):
+def modest(hook: T) -> T:
     """Mark a hook of a callback as one that explicit steps may tell of their batches.
 
     It reads neither gradients nor, of what it is given, ``loss``, and keeps nothing past its end;
     for the next batch may take its place. A class that overrides the hook must mark its own.
     """
-    hook.is_modest = True
+    hook.is_modest = True  # type: ignore[attr-defined]
     return hook
 
 
 def why_autograd(
-    net: Any, iterator: Iterable[Any], listeners: list[Callable[..., Any]]
+    net: Any, iterator: Iterable[Batch], listeners: list[Callable[..., Any]]
 ) -> str | None:
     """Why an epoch needs `AutogradStep`.
 
@@ -147,19 +153,20 @@ def why_autograd(
 class _Net:
     """What is looked at, got only once: it is looked at before every epoch."""
 
-    def __init__(self, net, module, layers):
+    def __init__(self, net: Any, module: MLP, layers: list[nn.Linear]) -> None:
         self.modules = (net.criterion_, module, module.layers, *layers)
         self.parameters = [p for layer in layers for p in (layer.weight, layer.bias)]
         self.weight = self.parameters[0]
         self.optimizer, self.criterion = net.optimizer_, net.criterion_
         self.n_inputs, self.n_outputs = layers[0].in_features, layers[-1].out_features
+        self.loss = numpy_loss(self.criterion, self.n_outputs)
 
 
-def _hooks(net, iterator):
+def _hooks(net: _Net, iterator: Iterable[Batch]) -> bool:
     return has_hooks(net.modules)
 
 
-def _odd_parameters(net, iterator):
+def _odd_parameters(net: _Net, iterator: Iterable[Batch]) -> bool:
     dtype = net.weight.dtype
     return dtype not in (torch.float32, torch.float64) or not all(
         p.dtype == dtype and p.is_cpu and p.requires_grad and not _parameter_hooks(p)
@@ -167,21 +174,20 @@ def _odd_parameters(net, iterator):
     )
 
 
-def _parameter_hooks(parameter):
+def _parameter_hooks(parameter: torch.Tensor) -> bool:
     names = ("_backward_hooks", "_post_accumulate_grad_hooks")
     return any(getattr(parameter, name, None) for name in names)
 
 
-def _foreign_loss(net, iterator):
-    return numpy_loss(net.criterion, net.n_outputs) is None
+def _foreign_loss(net: _Net, iterator: Iterable[Batch]) -> bool:
+    return net.loss is None
 
 
-def _foreign_data(net, iterator):
+def _foreign_data(net: _Net, iterator: Iterable[Batch]) -> bool:
     if type(iterator) is not BatchIterator or type(iterator.dataset) is not TrainingData:
         return True
     data = iterator.dataset
     dtype = net.weight.detach().numpy().dtype
-    loss = numpy_loss(net.criterion, net.n_outputs)
     return not (
         is_table(data.X)
         and len(data)
@@ -189,11 +195,12 @@ def _foreign_data(net, iterator):
         and data.X.shape[1] == net.n_inputs
         and (data.sample_weight is None or data.sample_weight.dtype == dtype)
         and (isinstance(data.y, np.ndarray) or data.y is data.X)
-        and loss.fits(data.y, net.n_outputs)
+        and net.loss is not None
+        and net.loss.fits(data.y, net.n_outputs)
     )
 
 
-def _foreign_optimizer(net, iterator):
+def _foreign_optimizer(net: _Net, iterator: Iterable[Batch]) -> bool:
     optimizer = net.optimizer
     options = OPTIONS.get(type(optimizer))
     if options is None or len(optimizer.param_groups) != 1:
@@ -216,7 +223,7 @@ OPTIONS = {
 }
 
 
-def _optimizer_hooks(optimizer):
+def _optimizer_hooks(optimizer: torch.optim.Optimizer) -> bool:
     own = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
     everyones = ("_global_optimizer_pre_hooks", "_global_optimizer_post_hooks")
     return any(vars(optimizer).get(name) for name in own) or any(
@@ -224,7 +231,7 @@ def _optimizer_hooks(optimizer):
     )
 
 
-def _uneven_steps(net, iterator):
+def _uneven_steps(net: _Net, iterator: Iterable[Batch]) -> bool:
     if type(net.optimizer) is not torch.optim.Adam:
         return False
     state = net.optimizer.state
@@ -244,11 +251,11 @@ REASONS = (
 
 def step_of(
     net: Any,
-    iterator: Iterable[Any],
+    iterator: Iterable[Batch],
     listeners: list[Callable[..., Any]],
     gradient_listeners: list[Callable[..., Any]],
-    before: AutogradStep | ExplicitStep | None = None,
-) -> AutogradStep | ExplicitStep:
+    before: Step | None = None,
+) -> Step:
     """Step of the coming batches, a function of a batch that returns a `StepResult`.
 
     Parameters
@@ -270,12 +277,12 @@ def step_of(
     """
     told = [*listeners, *gradient_listeners]
     if net.explicit_steps and why_autograd(net, iterator, told) is None:
-        goes_on = isinstance(before, ExplicitStep) and before.belongs_to(net)
-        step: Any = before if goes_on else ExplicitStep(net)
-        step.watched = bool(listeners)
-        return step
+        if not (isinstance(before, ExplicitStep) and before.belongs_to(net)):
+            before = ExplicitStep(net)
+        before.watched = bool(listeners)
+        return before
 
-    def tell(batch):
+    def tell(batch: Batch) -> None:
         for listener in gradient_listeners:
             parameters = net.get_all_learnable_params()
             listener(net, named_parameters=parameters, batch=batch, training=True)

@@ -54,14 +54,14 @@ class Tally:
         self._n_added += 1
         self.n_rows += n_rows
 
-    def take(self):
+    def take(self) -> tuple[NDArray[np.int64], int]:
         """Counts, an int64 array of shape (n_neurons,), and rows since the last call."""
         self._sum(self._sums.shape)
         taken = self._counts, self.n_rows
         self._counts, self.n_rows = np.zeros_like(self._counts), 0
         return taken
 
-    def _sum(self, shape):
+    def _sum(self, shape: tuple[int, ...]) -> None:
         """Empty the bytes, of which there are to be as many as in `shape` at least."""
         self._counts += self._sums.sum(axis=0, dtype=np.int64)
         if shape[0] > len(self._sums):

@@ -1,11 +1,17 @@
 """Torch's thread pool, kept from waiting for that of numpy."""
 
+from __future__ import annotations
+
 from functools import cache, partial
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from threadpoolctl import ThreadpoolController
 
 from skactprune._transaction import Context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class one_torch_thread(Context):
@@ -22,18 +28,19 @@ class one_torch_thread(Context):
     def __init__(self) -> None:
         super().__init__(threads_of_now())
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         for pool in _torch_pools():
             pool.set_num_threads(1)
+        return self
 
 
-def threads_of_now():
+def threads_of_now() -> Callable[[], None]:
     """Function that gives the calling thread back the number of torch's threads that it has now."""
     # Torch sets the count in every thread that uses it for the first time: now, not later.
     torch.get_num_threads()
     restores = [partial(pool.set_num_threads, pool.num_threads) for pool in _torch_pools()]
 
-    def restore():
+    def restore() -> None:
         for set_back in restores:
             set_back()
 
@@ -41,13 +48,13 @@ def threads_of_now():
 
 
 @cache
-def _torch_pools():
+def _torch_pools() -> list[Any]:
     """The OpenMP libraries, one or none, whose count is torch's."""
     pools = ThreadpoolController().lib_controllers
     return [pool for pool in pools if pool.user_api == "openmp" and _is_torchs(pool)]
 
 
-def _is_torchs(pool):
+def _is_torchs(pool: Any) -> bool:
     before = pool.num_threads
     asked = torch.get_num_threads() + 1
     pool.set_num_threads(asked)
