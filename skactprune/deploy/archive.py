@@ -26,7 +26,12 @@ import numpy as np
 import skactprune
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import IO, NoReturn, TypeAlias
+
     from numpy.typing import NDArray
+
+    Member: TypeAlias = tuple[str, zipfile.ZipInfo]
 
 VERSION = 2
 # Deflate describes 258 bytes by no less than two bits.
@@ -97,7 +102,7 @@ def pack_archive(
     return content
 
 
-def unpack_archive(file: Any) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+def unpack_archive(file: IO[bytes]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """What `pack_archive` packed, checked.
 
     Parameters
@@ -138,40 +143,43 @@ def unpack_archive(file: Any) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
 # -- writing --------------------------------------------------------------------------------
 
 
-def _described(array):
+def _described(array: NDArray[Any]) -> dict[str, Any]:
     return {
         "dtype": array.dtype.str,
         "shape": list(array.shape),
-        "sha256": hashlib.sha256(array.reshape(-1).view(np.uint8)).hexdigest(),
+        "sha256": hashlib.sha256(array.reshape(-1).view(np.uint8).data).hexdigest(),
     }
 
 
-def _sealed(text):
+def _sealed(text: bytes) -> bytes:
     """JSON object with the digest of itself as its last entry."""
     digest = hashlib.sha256(text).hexdigest()
     return text[:-1] + f', "digest": "{digest}"}}'.encode()
 
 
-def _archive(write, text, arrays):
+def _archive(
+    write: Callable[..., None], text: bytes, arrays: dict[str, NDArray[Any]]
+) -> memoryview:
     buffer = io.BytesIO()
     write(buffer, **{TEXT: np.frombuffer(text, np.uint8)}, **arrays)
     return buffer.getbuffer()
 
 
-def _longest_text(n_bytes):
+def _longest_text(n_bytes: int) -> int:
     return max(TEXT_ALWAYS_ALLOWED, MOST_DEFLATED_TEXT * n_bytes)
 
 
 # -- the zip archive ------------------------------------------------------------------------
 
 
-def _members(archive, file, size):
+def _members(archive: zipfile.ZipFile, file: IO[bytes], size: int) -> dict[str, Member]:
     """Entries and what zipfile tells of them, by the names of their arrays.
 
     Every byte of the file is accounted for: entries follow each other from its first byte on, then
     comes the directory, then its end, which is that of the file.
     """
-    members, position = {}, 0
+    members: dict[str, Member] = {}
+    position = 0
     for info in sorted(archive.infolist(), key=lambda info: info.header_offset):
         name = info.filename.removesuffix(".npy")
         if name in members:
@@ -183,12 +191,12 @@ def _members(archive, file, size):
         _, *lengths = LOCAL_HEADER.unpack(header)
         position += LOCAL_HEADER.size + sum(lengths) + info.compress_size
         _check_size(info)
-        members[name] = info
+        members[name] = name, info
     _check_end(archive, file, size, position)
-    return {name: (name, info) for name, info in members.items()}
+    return members
 
 
-def _check_size(info):
+def _check_size(info: zipfile.ZipInfo) -> None:
     """Raise if what an entry is to unfold to cannot be in it."""
     stored, deflated = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
     most = {stored: 1, deflated: MOST_DEFLATED}.get(info.compress_type, 0) * info.compress_size
@@ -196,11 +204,11 @@ def _check_size(info):
         raise ValueError(f"{info.filename} cannot have {info.file_size} bytes")
 
 
-def _check_end(archive, file, size, position):
+def _check_end(archive: zipfile.ZipFile, file: IO[bytes], size: int, position: int) -> None:
     file.seek(max(0, size - END_OF_DIRECTORY.size))
     end = END_OF_DIRECTORY.unpack(file.read(END_OF_DIRECTORY.size))
     mark, *_, n_entries, n_bytes, start, n_comment = end
-    expected = (zipfile.stringEndArchive, 0)
+    expected = (zipfile.stringEndArchive, 0)  # type: ignore[attr-defined]
     complete = (mark, n_comment) == expected and position == archive.start_dir
     # Beyond 4 GiB, the numbers are in another record in front of this one.
     if start != 2**32 - 1:
@@ -213,7 +221,7 @@ def _check_end(archive, file, size, position):
 # -- the metadata ---------------------------------------------------------------------------
 
 
-def _read_text(archive, member, size):
+def _read_text(archive: zipfile.ZipFile, member: Member, size: int) -> bytes:
     name, info = member
     if info.file_size > _longest_text(size):
         raise ValueError(f"its metadata of {info.file_size} bytes is too long")
@@ -223,7 +231,7 @@ def _read_text(archive, member, size):
     return array.tobytes()
 
 
-def _parsed(text):
+def _parsed(text: bytes) -> dict[str, Any]:
     """Metadata of a known version, whose digest is checked."""
     metadata = json.loads(
         text.decode("ascii"), parse_constant=_refuse_constant, object_pairs_hook=_unique
@@ -243,25 +251,27 @@ def _parsed(text):
     return metadata
 
 
-def _unsealed(text):
+def _unsealed(text: bytes) -> bytes:
     return text[: -len(_sealed(b"}"))] + b"}"
 
 
-def _unique(pairs):
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("its metadata has two values of one name")
     return found
 
 
-def _refuse_constant(name):
+def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} in its metadata")
 
 
 # -- arrays ---------------------------------------------------------------------------------
 
 
-def _read_described(archive, members, described):
+def _read_described(
+    archive: zipfile.ZipFile, members: dict[str, Member], described: Any
+) -> dict[str, NDArray[Any]]:
     """Arrays that are those that the metadata tells of."""
     if not isinstance(described, dict) or described.keys() != members.keys():
         raise ValueError("its arrays are not those that its metadata names")
@@ -273,7 +283,9 @@ def _read_described(archive, members, described):
     return arrays
 
 
-def _read_array(archive, name, info, described=None):
+def _read_array(
+    archive: zipfile.ZipFile, name: str, info: zipfile.ZipInfo, described: Any = None
+) -> NDArray[Any]:
     with archive.open(info) as member:
         dtype, shape = _read_header(name, member)
         if described is not None and (
@@ -294,7 +306,7 @@ def _read_array(archive, name, info, described=None):
     return array.view(dtype).reshape(shape)
 
 
-def _read_header(name, member):
+def _read_header(name: str, member: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...]]:
     """Type and shape of an array.
 
     Not by numpy.lib.format, which has Python parse what it finds: of a header made to do harm,
@@ -305,8 +317,9 @@ def _read_header(name, member):
     found = None
     if start[:8] == b"\x93NUMPY\x01\x00" and length <= LONGEST_HEADER:
         found = HEADER.fullmatch(member.read(length).decode("latin1"))
-    dtype, shape = found.groups() if found else (None, None)
-    sizes = tuple(int(n) for n in re.findall("[0-9]+", shape)) if found else None
-    if shape != str(sizes):
-        raise ValueError(f"{name} is no array of numbers")
-    return np.dtype(dtype), sizes
+    if found is not None:
+        dtype, shape = found.groups()
+        sizes = tuple(int(n) for n in re.findall("[0-9]+", shape))
+        if shape == str(sizes):
+            return np.dtype(dtype), sizes
+    raise ValueError(f"{name} is no array of numbers")

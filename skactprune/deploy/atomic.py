@@ -12,6 +12,8 @@ import stat
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import IO
+
     from typing_extensions import Buffer
 
 try:
@@ -86,7 +88,7 @@ def write_atomically(path: str | bytes | os.PathLike[str], content: Buffer) -> N
     _sync_folder(folder)
 
 
-def _target(path):
+def _target(path: str | bytes) -> tuple[str, os.stat_result | None]:
     """Where the content goes, as a str, and what os.stat tells of the file there, or None."""
     try:
         old = os.stat(path)
@@ -103,7 +105,9 @@ def _target(path):
     return os.fsdecode(os.path.realpath(path) if os.path.islink(path) else path), old
 
 
-def _replace(folder, name, path, content, old):
+def _replace(
+    folder: str, name: str, path: str, content: Buffer, old: os.stat_result | None
+) -> None:
     # What replaces a file is first for its owner alone: who opens it may read on later.
     with _new_file(folder, name, 0o666 if old is None else old.st_mode & 0o700) as file:
         try:
@@ -123,7 +127,7 @@ def _replace(folder, name, path, content, old):
             raise
 
 
-def _new_file(folder, name, mode):
+def _new_file(folder: str, name: str, mode: int) -> IO[bytes]:
     """Open a temporary file that is locked, as far as the file system can."""
     while True:
         path = os.path.join(folder, f"{_prefix(name)}{secrets.token_hex(8)}.tmp")
@@ -134,7 +138,7 @@ def _new_file(folder, name, mode):
         file.close()
 
 
-def _take_over_permissions(file, old):
+def _take_over_permissions(file: IO[bytes], old: os.stat_result) -> None:
     """Give an empty file the permissions of the one that it will replace, as far as allowed."""
     mode = old.st_mode & 0o777
     if hasattr(os, "fchown"):
@@ -151,7 +155,7 @@ def _take_over_permissions(file, old):
     os.chmod(file.name, mode)
 
 
-def _prefix(name):
+def _prefix(name: str) -> str:
     """What the names of temporary files for `name` begin with."""
     prefix = f".{name}."
     encoded = os.fsencode(name)
@@ -160,7 +164,7 @@ def _prefix(name):
     return prefix
 
 
-def _remove_stale(folder, name):
+def _remove_stale(folder: str, name: str) -> None:
     """Remove temporary files that killed processes left."""
     if fcntl is None:
         return
@@ -172,7 +176,7 @@ def _remove_stale(folder, name):
                     _remove_unless_locked(entry.path)
 
 
-def _remove_unless_locked(path):
+def _remove_unless_locked(path: str) -> None:
     # Not blocked should it have become a pipe meanwhile.
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
@@ -182,7 +186,7 @@ def _remove_unless_locked(path):
         os.close(descriptor)
 
 
-def _lock(descriptor):
+def _lock(descriptor: int) -> bool:
     """Whether the file is ours: False if another process holds its lock."""
     if fcntl is not None:
         try:
@@ -195,7 +199,7 @@ def _lock(descriptor):
     return True
 
 
-def _sync_folder(folder):
+def _sync_folder(folder: str) -> None:
     """Have the new name reach the disk, where that can be asked for; the file is there already."""
     if os.name != "posix":
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -17,15 +17,17 @@ from skactprune.nets.components import ShowsComponents
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
 
     import onnx
     from numpy.typing import ArrayLike, NDArray
 
     from skactprune._types import MatrixLike
     from skactprune.chunks import Chunks
+    from skactprune.nets.components import HiddenComponents, LinearInverse
 
 
-def check_holds_model(model):
+def check_holds_model(model: Any) -> None:
     """Raise a NotFittedError that says what makes compact models, if this one is empty."""
     check_fitted(
         model,
@@ -34,7 +36,7 @@ def check_holds_model(model):
     )
 
 
-def check_features(features):
+def check_features(features: Any) -> None:
     """Raise ValueError for something else than "all" or "used"."""
     if not (isinstance(features, str) and features in ("all", "used")):
         raise ValueError(f"features={features!r} must be 'all' or 'used'.")
@@ -152,7 +154,7 @@ class BaseCompactMLP(
         check_holds_model(self)
         return self
 
-    def __sklearn_clone__(self):
+    def __sklearn_clone__(self) -> Self:
         return self
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -236,16 +238,16 @@ class BaseCompactMLP(
         names = super().get_feature_names_out(input_features)
         return np.array([f"{self.output_prefix_}{i}" for i in range(len(names))], dtype=object)
 
-    def _check_transforms(self):
+    def _check_transforms(self) -> None:
         check_holds_model(self)
         self.weights_.check_shows()
 
     @property
-    def _components(self):
+    def _components(self) -> HiddenComponents | None:  # type: ignore[override]
         return self.weights_.components
 
     @property
-    def _inverse(self):
+    def _inverse(self) -> LinearInverse | None:  # type: ignore[override]
         return self.weights_.inverse
 
     # -- files ------------------------------------------------------------------------------
@@ -292,7 +294,7 @@ class BaseCompactMLP(
             state["arrays"], state["metadata"] = weights.to_arrays(), weights.metadata()
         return state
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
         if "arrays" in state:
             arrays, metadata = state.pop("arrays"), state.pop("metadata")
@@ -328,12 +330,12 @@ class BaseCompactMLP(
         return self.weights_.transform_layer
 
     @property
-    def projection_(self) -> NDArray[Any]:
-        return self._components and self._components.projection
+    def projection_(self) -> NDArray[Any] | None:
+        return None if self._components is None else self._components.projection
 
     @property
-    def projection_offset_(self) -> NDArray[Any]:
-        return self._components and self._components.offset
+    def projection_offset_(self) -> NDArray[Any] | None:
+        return None if self._components is None else self._components.offset
 
     @property
     def unused_features_(self) -> NDArray[Any]:
@@ -352,12 +354,14 @@ class BaseCompactMLP(
         return self.weights_.n_features
 
     @property
-    def _n_features_out(self):
+    def _n_features_out(self) -> int:
         if self.weights_.transform_layer is None:
             raise AttributeError("There is no hidden layer to transform to.")
         return self.weights_.n_components
 
-    def _of_rows(self, function, X):
+    def _of_rows(
+        self, function: Callable[[Any], NDArray[Any]], X: MatrixLike | Chunks
+    ) -> NDArray[Any]:
         """What `function` returns for rows, which are checked; nor is it called without a model."""
         check_holds_model(self)
         return map_checked_rows(function, self, X, self.weights_.dtype)

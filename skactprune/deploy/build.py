@@ -1,7 +1,9 @@
 """Compact models of fitted estimators and pipelines."""
 
+from __future__ import annotations
+
 from numbers import Real
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import Pipeline
@@ -12,10 +14,15 @@ from skactprune.deploy.scalers import flat_steps, shift_and_scale, with_steps, w
 from skactprune.deploy.transformer import CompactMLPTransformer
 from skactprune.nets.factors import Sparing
 
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    Dtype: TypeAlias = Literal["float64", "float32", "float16", "int8", "codebook"]
+
 
 def compact(
     model: Any,
-    dtype: Literal["float64", "float32", "float16", "int8", "codebook"] | None = None,
+    dtype: Dtype | None = None,
     *,
     features: Literal["all", "used"] = "all",
     output: Literal["all", "transform"] = "all",
@@ -87,7 +94,7 @@ def compact(
     return small if output == "all" else _transforming(small)
 
 
-def _transforming(small):
+def _transforming(small: Any) -> Any:
     """The compact model of a model without what it predicts."""
     if isinstance(small, Pipeline):
         *before, (name, last) = small.steps
@@ -99,7 +106,7 @@ def _transforming(small):
     return model.set_output(**getattr(small, "_sklearn_output_config", {}))
 
 
-def _of_used_features(model, small):
+def _of_used_features(model: Any, small: Any) -> Any:
     """The compact model of a model, for rows of the features that this uses."""
     *before, (name, last) = flat_steps([("", small)])
     if before:
@@ -113,7 +120,7 @@ def _of_used_features(model, small):
     return with_steps(small, [(name, reduced)]) if isinstance(small, Pipeline) else reduced
 
 
-def _compact(model, dtype):
+def _compact(model: Any, dtype: Dtype | None) -> Any:
     if isinstance(model, TransformedTargetRegressor):
         return _in_unit_of_target(model, dtype)
     if not isinstance(model, Pipeline):
@@ -132,7 +139,7 @@ def _compact(model, dtype):
     return with_steps(model, [*before, (name, small)])
 
 
-def _in_unit_of_target(model, dtype):
+def _in_unit_of_target(model: TransformedTargetRegressor, dtype: Dtype | None) -> Any:
     """Compact model of a regressor on scaled targets, which predicts targets as they are."""
     check_is_fitted(model)
     known = shift_and_scale(model.transformer_)
@@ -155,7 +162,7 @@ def compact_low_rank(
     *,
     low: float = 0.5,
     keep: float = 0.5,
-    dtype: Literal["float64", "float32", "float16", "int8", "codebook"] | None = None,
+    dtype: Dtype | None = None,
 ) -> Any:
     """Compact model whose hidden layers are two matrices each, of low rank and sparse (SLR).
 
@@ -217,7 +224,7 @@ def compact_low_rank(
     return small.with_weights(weights, names).compact(dtype)
 
 
-def _folded(steps, model):
+def _folded(steps: list[tuple[str, Any]], model: Any) -> tuple[list[tuple[str, Any]], Any]:
     """The steps that are left when the last ones are folded into the model, and that model."""
     steps = list(steps)
     while steps:
@@ -237,7 +244,7 @@ def _folded(steps, model):
     return steps, model
 
 
-def _with_scaler(model, scaler):
+def _with_scaler(model: Any, scaler: Any) -> Any:
     """Model that scales its input itself, or None where that would not be the same."""
     known = shift_and_scale(scaler)
     weights = (

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from skactprune.chunks import Chunks
     from skactprune.deploy.onnx import Graph
     from skactprune.deploy.weights import CompactWeights
+    from skactprune.nets.outputs import ClassOutput
 
 
 @FORMATS.add("skactprune.CompactMLPClassifier")
@@ -285,7 +286,7 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
         return self._output.activation or self._output.name
 
     @property
-    def _output(self):
+    def _output(self) -> ClassOutput:
         return output_for_classes(len(self.classes_), self.multilabel_)
 
     def __sklearn_tags__(self) -> Any:
@@ -295,11 +296,11 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
         return tags
 
 
-def _dense(labels):
+def _dense(labels: Any) -> NDArray[Any]:
     return labels.toarray() if issparse(labels) else labels
 
 
-def _described(classes):
+def _described(classes: NDArray[Any]) -> dict[str, Any]:
     """Class labels, fit for JSON."""
     values = classes.tolist()
     is_object = classes.dtype == object and all(type(value) is str for value in values)
@@ -315,7 +316,7 @@ def _described(classes):
     return described
 
 
-def _restored(dtype, values):
+def _restored(dtype: Any, values: Any) -> NDArray[Any]:
     """Class labels that `_described` described."""
     types = _types_of(dtype)
     if not isinstance(values, list) or any(type(value) not in types for value in values):
@@ -331,7 +332,7 @@ def _restored(dtype, values):
     return classes
 
 
-def _types_of(dtype):
+def _types_of(dtype: Any) -> tuple[type, ...]:
     """Types in Python of what an array of labels has; none where it can be no array of labels."""
     if dtype == "object":
         return (str,)
@@ -340,7 +341,7 @@ def _types_of(dtype):
     return (kinds[found[1]],) if found else ()
 
 
-def _fit(dtype, values):
+def _fit(dtype: str, values: list[Any]) -> bool:
     """Whether labels are finite, and take not much more memory as an array than they have."""
     if dtype == "object" or dtype[1] != "U":
         return all(np.isfinite(value) for value in values if type(value) is float)

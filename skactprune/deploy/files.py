@@ -1,7 +1,9 @@
 """Compact models in files that run no code when they are read."""
 
+from __future__ import annotations
+
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.pipeline import Pipeline
@@ -11,6 +13,11 @@ from skactprune._register import Register
 from skactprune.deploy.archive import largest_unfolded, pack_archive, unpack_archive
 from skactprune.deploy.atomic import kind_of_special, write_atomically
 from skactprune.deploy.weights import CompactWeights
+
+if TYPE_CHECKING:
+    from typing import IO
+
+    from numpy.typing import NDArray
 
 # Classes of compact models by the name of their format.
 FORMATS = Register("format")
@@ -108,18 +115,18 @@ def load(path: str | bytes | os.PathLike[str]) -> Any:
             raise _invalid(path, error) from error
 
 
-def _opened(path):
+def _opened(path: str | bytes) -> IO[bytes]:
     # Before it is opened, because opening a pipe waits for somebody to write.
     if kind := kind_of_special(os.stat(path).st_mode):
         raise _invalid(path, f"it is {kind}")
     return open(path, "rb")
 
 
-def _invalid(path, reason):
+def _invalid(path: str | bytes, reason: object) -> ValueError:
     return ValueError(f"{path!r} holds no valid compact model: {reason}")
 
 
-def _metadata(model):
+def _metadata(model: Any) -> dict[str, Any]:
     of_class = model.file_metadata()
     names = getattr(model, "feature_names_in_", None)
     return {
@@ -132,14 +139,14 @@ def _metadata(model):
     }
 
 
-def _read(file):
+def _read(file: IO[bytes]) -> Any:
     metadata, arrays = unpack_archive(file)
     if metadata["format"] not in FORMATS:
         raise ValueError("it was not written by skactprune")
     return _build(metadata, arrays, largest_unfolded(os.fstat(file.fileno()).st_size))
 
 
-def _build(meta, arrays, most_bytes):
+def _build(meta: dict[str, Any], arrays: dict[str, NDArray[Any]], most_bytes: int) -> Any:
     """Model of what a file holds, all of which is checked first."""
     for name, array in arrays.items():
         if not np.isfinite(array).all():
@@ -158,5 +165,5 @@ def _build(meta, arrays, most_bytes):
     return model.with_weights(weights, None if names is None else np.array(names, dtype=object))
 
 
-def _strings(values):
+def _strings(values: Any) -> bool:
     return isinstance(values, list) and all(type(value) is str for value in values)

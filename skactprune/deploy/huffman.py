@@ -7,7 +7,7 @@ equal (Schwartz & Kallick, "Generating a canonical prefix encoding", CACM 1964).
 from __future__ import annotations
 
 import heapq
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -49,7 +49,7 @@ def code_lengths(counts: NDArray[np.integer]) -> NDArray[np.uint8]:
     return lengths
 
 
-def _depths(counts):
+def _depths(counts: list[int]) -> list[int]:
     """Depth of every leaf of a Huffman tree."""
     heap = [(count, leaf) for leaf, count in enumerate(counts)]
     heapq.heapify(heap)
@@ -64,7 +64,7 @@ def _depths(counts):
     return depths[: len(counts)]
 
 
-def in_order(lengths):
+def in_order(lengths: NDArray[np.integer]) -> NDArray[np.intp]:
     """Symbols in the order of their words; those without one are left out."""
     lengths = np.asarray(lengths, dtype=np.int64)
     order = np.argsort(lengths, kind="stable")
@@ -168,18 +168,19 @@ def decoded(
     return np.concatenate(parts), at
 
 
-def _windows(some, longest):
+def _windows(some: NDArray[np.uint8], longest: int) -> NDArray[Any]:
     """For every bit the number that it and the following ones make, `longest` in all."""
     n_bytes = min(len(some), AT_ONCE)
     some = np.append(some, np.zeros(3, dtype=np.uint8)).astype(np.uint32)
-    words = sum(some[i : n_bytes + i] << (24 - 8 * i) for i in range(4))
+    words = np.bitwise_or.reduce([some[i : n_bytes + i] << (24 - 8 * i) for i in range(4)])
     shifted = words[:, None] << np.arange(8, dtype=np.uint32)
     return (shifted >> np.uint32(32 - longest)).ravel()
 
 
-def _walk(steps, at, n):
+def _walk(steps: list[int], at: int, n: int) -> tuple[list[int], int]:
     """Places of up to `n` words, each a step from the one before, and the place after them."""
-    places, end = [], len(steps)
+    places: list[int] = []
+    end = len(steps)
     while at < end and len(places) < n:
         places.append(at)
         at += steps[at]

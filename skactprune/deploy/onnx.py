@@ -15,10 +15,15 @@ from skactprune.nets.activations import per_layer
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterable, Iterator
     from types import ModuleType
 
     import onnx
-    from numpy.typing import DTypeLike
+    from numpy.typing import NDArray
+    from onnx import NodeProto, TensorProto
+
+    from skactprune.deploy.weights import CompactWeights
+    from skactprune.nets.outputs import ClassOutput
 
 # Old enough for most runtimes in use; nothing newer is needed.
 OPSET, IR_VERSION = 17, 8
@@ -131,26 +136,29 @@ class Graph:
         Name, dtype, object for strings, and shape, without the rows, of each value that is shown.
     """
 
-    def __init__(self, onnx: ModuleType, dtype: DTypeLike) -> None:
-        self.onnx, self.dtype = onnx, dtype
-        self.nodes: list[Any] = []
-        self.constants: list[Any] = []
-        self.outputs: list[Any] = []
+    def __init__(self, onnx: ModuleType, dtype: np.dtype[Any]) -> None:
+        self.onnx: Any = onnx
+        self.dtype = dtype
+        self.nodes: list[NodeProto] = []
+        self.constants: list[TensorProto] = []
+        self.outputs: list[tuple[str, np.dtype[Any], tuple[int, ...]]] = []
 
-    def add(self, operator, inputs, output=None, **attributes):
+    def add(
+        self, operator: str, inputs: list[str], output: str | None = None, **attributes: Any
+    ) -> str:
         output = output or f"{operator.lower()}_{len(self.nodes)}"
         self.nodes.append(self.onnx.helper.make_node(operator, inputs, [output], **attributes))
         return output
 
-    def constant(self, name, array):
+    def constant(self, name: str, array: NDArray[Any]) -> str:
         self.constants.append(self.onnx.numpy_helper.from_array(np.ascontiguousarray(array), name))
         return name
 
-    def cast(self, value, dtype, output=None):
+    def cast(self, value: str, dtype: np.dtype[Any], output: str | None = None) -> str:
         kind = self.onnx.helper.np_dtype_to_tensor_dtype(dtype)
         return self.add("Cast", [value], output, to=kind)
 
-    def scale(self, value, dtype, steps):
+    def scale(self, value: str, dtype: np.dtype[Any], steps: Iterable[tuple[str, Any]]) -> str:
         """Add scalers, which compute in float64, and the conversion to the type of the net."""
         for i, (name, scaler) in enumerate(steps):
             if (known := shift_and_scale(scaler)) is None:
@@ -165,7 +173,7 @@ class Graph:
             value = self.add("Div", [value, self.constant(f"scale_{i}", known[1])])
         return value if dtype == self.dtype else self.cast(value, self.dtype)
 
-    def layers(self, value, weights):
+    def layers(self, value: str, weights: CompactWeights) -> Iterator[str]:
         """Add layers, one after the other, as their outputs are asked for."""
         hidden = per_layer(weights.activation, len(weights.kernels) - 1)
         for i, (kernel, b) in enumerate(zip(weights.kernels, weights.intercepts, strict=True)):
@@ -174,11 +182,13 @@ class Graph:
                 value = self.add("MatMul", [value, self.constant(f"factor_{i}", left)])
             names = [self.constant(f"coef_{i}", kernel), self.constant(f"intercept_{i}", b)]
             value = self.add("Gemm", [value, *names])
-            if i < len(hidden) and hidden[i].onnx_operator is not None:
-                value = self.add(hidden[i].onnx_operator, [value])
+            if i < len(hidden) and (operator := hidden[i].onnx_operator) is not None:
+                value = self.add(operator, [value])
             yield value
 
-    def classify(self, rows, weights, output, classes):
+    def classify(
+        self, rows: str, weights: CompactWeights, output: ClassOutput, classes: NDArray[Any]
+    ) -> None:
         """Add the outputs of a classifier; the label is taken from the logits, as by `predict`."""
         labels = _labels(classes)
         *_, logits = self.layers(rows, weights)
@@ -186,13 +196,13 @@ class Graph:
         self.show("label", labels.dtype, *output.onnx_predict(self, logits, labels, "label"))
         self.show("probabilities", self.dtype, len(labels))
 
-    def represent(self, rows, weights):
+    def represent(self, rows: str, weights: CompactWeights) -> None:
         """Add the output of a transformer."""
-        shows_all = weights.transform_layer == "all"
-        n_layers = len(weights.kernels) - 1 if shows_all else weights.transform_layer + 1
+        shown = weights.check_shows()
+        n_layers = len(weights.kernels) - 1 if shown == "all" else shown + 1
         outputs = list(islice(self.layers(rows, weights), n_layers))
         value = outputs[-1]
-        if shows_all:
+        if shown == "all":
             value = self.add("Concat", outputs, axis=1)
         if weights.components is not None:
             projection = self.constant("projection", weights.components.projection)
@@ -201,16 +211,18 @@ class Graph:
         self.add("Identity", [value], "variable")
         self.show("variable", self.dtype, weights.n_components)
 
-    def show(self, name, dtype, *shape):
+    def show(self, name: str, dtype: np.dtype[Any], *shape: int) -> None:
         """Let a value be an output."""
         self.outputs.append((name, dtype, shape))
 
-    def _described(self, name, dtype, shape):
+    def _described(
+        self, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]
+    ) -> onnx.ValueInfoProto:
         helper, is_number = self.onnx.helper, dtype.kind != "O"
         kind = helper.np_dtype_to_tensor_dtype(dtype) if is_number else self.onnx.TensorProto.STRING
         return helper.make_tensor_value_info(name, kind, ("n_rows", *shape))
 
-    def model(self, input_dtype, n_features):
+    def model(self, input_dtype: np.dtype[Any], n_features: int) -> onnx.ModelProto:
         helper = self.onnx.helper
         rows = self._described("X", input_dtype, (n_features,))
         shown = [self._described(*output) for output in self.outputs]
@@ -226,27 +238,24 @@ class Graph:
         return proto
 
 
-def _labels(classes):
+def _labels(classes: NDArray[Any]) -> NDArray[Any]:
     """Labels as strings or int64, if they are none the less the same."""
     values = classes.tolist()
     if all(type(value) is str for value in values):
-        labels = np.array(values, dtype=object)
-        fit = all(_is_unicode(value) for value in values)
-    else:
-        fit = classes.dtype.kind in "biuf" and all(_fits_int64(value) for value in values)
-        labels = classes.astype(np.int64) if fit else None
-    if not fit:
-        raise ValueError(
-            f"Class labels must be strings, or integers, bools or floats with the value of an "
-            f"int64, to be converted to ONNX, got dtype {classes.dtype}: {classes!r}."
-        )
-    return labels
+        if all(_is_unicode(value) for value in values):
+            return np.array(values, dtype=object)
+    elif classes.dtype.kind in "biuf" and all(_fits_int64(value) for value in values):
+        return classes.astype(np.int64)
+    raise ValueError(
+        f"Class labels must be strings, or integers, bools or floats with the value of an int64, "
+        f"to be converted to ONNX, got dtype {classes.dtype}: {classes!r}."
+    )
 
 
-def _fits_int64(value):
+def _fits_int64(value: float) -> bool:
     return -(2**63) <= value < 2**63 and int(value) == value
 
 
-def _is_unicode(value):
+def _is_unicode(value: str) -> bool:
     # Half of a surrogate pair, as in names of files that are no text, has no place in a protobuf.
     return not any("\ud800" <= character <= "\udfff" for character in value)

@@ -131,7 +131,7 @@ def spread(values: NDArray[Any], gaps: NDArray[Any], total: int) -> NDArray[Any]
 
 
 def unpack(
-    values: NDArray[Any], gaps: NDArray[Any] | None, shapes: list[tuple[int, ...]], dtype: DTypeLike
+    values: NDArray[Any], gaps: NDArray[Any] | None, shapes: list[tuple[int, int]], dtype: DTypeLike
 ) -> list[NDArray[Any]]:
     """Matrices that `pack` described.
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from skactprune._types import MatrixLike
     from skactprune.deploy.onnx import Graph
     from skactprune.deploy.weights import CompactWeights
+    from skactprune.nets.outputs import Output
 
 
 @FORMATS.add("skactprune.CompactMLPRegressor")
@@ -218,7 +219,7 @@ class CompactMLPRegressor(RegressorMixin, BaseCompactMLP):
         return report
 
     @property
-    def _output(self):
+    def _output(self) -> Output:
         return get_output(self.out_activation_)
 
     def __sklearn_tags__(self) -> Any:

@@ -1,12 +1,21 @@
 """Steps of pipelines: those that shift and scale each feature and no more, and samplers."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
-def shift_and_scale(step):
+    from numpy.typing import NDArray
+
+
+def shift_and_scale(step: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """Arrays `mean` and `scale` of a fitted step that computes ``(X - mean) / scale``, or None.
 
     Subclasses could do anything, and a MinMaxScaler that clips is not linear.
@@ -26,7 +35,7 @@ def shift_and_scale(step):
     return None
 
 
-def is_sampler(step):
+def is_sampler(step: Any) -> bool:
     """Whether a step chooses rows to fit on, as those of imbalanced-learn do, and nothing else.
 
     Such a step acts in fits only; what is fitted does without it.
@@ -34,7 +43,7 @@ def is_sampler(step):
     return hasattr(step, "fit_resample") and not hasattr(step, "transform")
 
 
-def without_samplers(steps):
+def without_samplers(steps: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
     """Names and steps as they are, nested pipelines too, but without samplers."""
     for name, step in steps:
         if isinstance(step, Pipeline):
@@ -47,16 +56,16 @@ def without_samplers(steps):
             yield name, step
 
 
-def _is_same(step, other):
+def _is_same(step: tuple[str, Any], other: tuple[str, Any]) -> bool:
     return step[1] is other[1]
 
 
-def with_steps(pipeline, steps):
+def with_steps(pipeline: Pipeline, steps: list[tuple[str, Any]]) -> Pipeline:
     """Pipeline of scikit-learn's with other steps, and else as the one given."""
     return Pipeline(**pipeline.get_params(deep=False) | {"steps": steps})
 
 
-def flat_steps(steps):
+def flat_steps(steps: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
     """Names and steps, those of nested pipelines in their place; no samplers."""
     for name, step in steps:
         if isinstance(step, Pipeline):

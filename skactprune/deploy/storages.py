@@ -13,7 +13,13 @@ from skactprune.deploy.packing import pack, spread, take, unpack, within_reach
 from skactprune.deploy.sharing import clustered, means_of
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from typing import NoReturn, TypeAlias
+
+    from numpy.typing import DTypeLike, NDArray
+
+    # Symbols, and the lengths of their codes.
+    Stream: TypeAlias = tuple[NDArray[Any], NDArray[np.uint8]]
+    Described: TypeAlias = dict[str, tuple[np.dtype[Any], tuple[int, ...]]]
 
 STORAGES = Register("dtype")
 
@@ -65,7 +71,7 @@ class Storage(ABC):
     compute_dtype: np.dtype[Any] = np.dtype(np.float32)
 
     @abstractmethod
-    def describe(self, shape: tuple[int, ...]) -> dict[str, tuple[Any, ...]]:
+    def describe(self, shape: tuple[int, int]) -> Described:
         """Parts of a layer of a shape.
 
         Parameters
@@ -213,7 +219,7 @@ class Storage(ABC):
         }
 
     def unpack(
-        self, arrays: dict[str, NDArray[Any]], shapes: list[tuple[int, ...]]
+        self, arrays: dict[str, NDArray[Any]], shapes: list[tuple[int, int]]
     ) -> list[dict[str, NDArray[Any]]]:
         """Parts of all layers, from what `pack` returned.
 
@@ -252,7 +258,7 @@ class Storage(ABC):
             self.check(layer)
         return layers
 
-    def refuse(self, W: NDArray[Any]) -> None:
+    def refuse(self, W: NDArray[Any]) -> NoReturn:
         """Raise the error that the weights `W` are too large."""
         raise ValueError(
             f"dtype={self.name!r} cannot hold the weights, the largest of which is "
@@ -263,10 +269,10 @@ class Storage(ABC):
 class FloatStorage(Storage):
     """Base of storages of weights as numbers of the floating type `name`."""
 
-    def describe(self, shape):
+    def describe(self, shape: tuple[int, int]) -> Described:
         return {"values": (np.dtype(self.name), shape)}
 
-    def rounded(self, W):
+    def rounded(self, W: NDArray[Any]) -> dict[str, NDArray[Any]]:
         with np.errstate(over="ignore"):
             values = W.astype(self.name, order="C")
         if not np.isfinite(values).all():
@@ -280,14 +286,20 @@ class FloatStorage(Storage):
 class ExactStorage(FloatStorage):
     """Base of storages that keep what is computed with, the scale of a folded scaler included."""
 
-    def encode(self, W, input_scale=None):
+    def encode(
+        self, W: NDArray[Any], input_scale: NDArray[Any] | None = None
+    ) -> dict[str, NDArray[Any]]:
         return self.rounded(W)
 
-    def decode(self, parts, input_scale=None):
+    def decode(
+        self, parts: dict[str, NDArray[Any]], input_scale: NDArray[Any] | None = None
+    ) -> NDArray[Any]:
         # Not a copy: a large net need not be held twice.
         return parts["values"]
 
-    def divide_inputs(self, parts, scale):
+    def divide_inputs(
+        self, parts: dict[str, NDArray[Any]], scale: NDArray[Any]
+    ) -> dict[str, NDArray[Any]]:
         return {"values": (parts["values"] / scale[:, None]).astype(self.name)}
 
 
@@ -319,10 +331,10 @@ class Int8(Storage):
 
     name = "int8"
 
-    def describe(self, shape):
+    def describe(self, shape: tuple[int, int]) -> Described:
         return {"values": (np.dtype(np.int8), shape), "scales": (self.compute_dtype, shape[1:])}
 
-    def rounded(self, W):
+    def rounded(self, W: NDArray[Any]) -> dict[str, NDArray[Any]]:
         scales = (np.abs(W).max(axis=0) / 127).astype(self.compute_dtype)
         scales[scales == 0] = 1
         if not np.isfinite(scales).all():
@@ -344,7 +356,7 @@ class Int8(Storage):
         if not np.where(largest == 0, scales == 1, (largest == 127) | ~exact).all():
             raise ValueError("its scales are not those of its values")
 
-    def restored(self, parts):
+    def restored(self, parts: dict[str, NDArray[Any]]) -> NDArray[Any]:
         W = parts["values"].astype(self.compute_dtype, order="C")
         return np.multiply(W, parts["scales"], out=W)
 
@@ -374,13 +386,13 @@ class Codebook(Storage):
     # less than files may unfold to.
     reach = 64
 
-    def describe(self, shape: tuple[int, ...]) -> dict[str, tuple[Any, ...]]:
+    def describe(self, shape: tuple[int, int]) -> Described:
         return {
             "values": (np.dtype(np.uint16), shape),
             "codebook": (self.compute_dtype, (self.most,)),
         }
 
-    def rounded(self, W):
+    def rounded(self, W: NDArray[Any]) -> dict[str, NDArray[Any]]:
         with np.errstate(over="ignore"):
             values = W.astype(self.compute_dtype, order="C")
         if not np.isfinite(values).all():
@@ -394,7 +406,7 @@ class Codebook(Storage):
         indices = np.where(values != 0, np.searchsorted(found, values) + 1, 0)
         return {"values": indices.astype(np.uint16), "codebook": codebook}
 
-    def restored(self, parts):
+    def restored(self, parts: dict[str, NDArray[Any]]) -> NDArray[Any]:
         return np.append(np.zeros(1, self.compute_dtype), parts["codebook"])[parts["values"]]
 
     def check(self, parts: dict[str, NDArray[Any]]) -> None:
@@ -407,8 +419,9 @@ class Codebook(Storage):
         if len(counts) > n + 1 or not counts[1:].all():
             raise ValueError("its codebook is not that of its weights")
 
-    def pack(self, layers):
-        codebooks, counts, lengths, bits = [], [], [], []
+    def pack(self, layers: list[dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+        codebooks, lengths, bits = [], [], []
+        counts: list[int] = []
         for parts in layers:
             n_values = int(np.count_nonzero(parts["codebook"]))
             streams = self._streams(parts["values"].ravel(), n_values)
@@ -424,13 +437,13 @@ class Codebook(Storage):
         }
         return {name: array for name, array in arrays.items() if array.size}
 
-    def _streams(self, values, n_values):
+    def _streams(self, values: NDArray[Any], n_values: int) -> list[Stream]:
         """Symbols and lengths of their codes: gaps, unless all entries are coded, and indices."""
 
-        def stream(symbols, n_symbols):
+        def stream(symbols: NDArray[Any], n_symbols: int) -> Stream:
             return symbols, code_lengths(np.bincount(symbols, minlength=n_symbols))
 
-        def n_bits(streams):
+        def n_bits(streams: list[Stream]) -> int:
             return sum(8 * len(code) + int(code[symbols].sum()) for symbols, code in streams)
 
         positions = within_reach(np.flatnonzero(values), len(values), self.reach)
@@ -441,7 +454,7 @@ class Codebook(Storage):
         return sparse if is_sparse else whole
 
     def unpack(
-        self, arrays: dict[str, NDArray[Any]], shapes: list[tuple[int, ...]]
+        self, arrays: dict[str, NDArray[Any]], shapes: list[tuple[int, int]]
     ) -> list[dict[str, NDArray[Any]]]:
         counts = take(arrays, "counts", np.uint32, (2 * len(shapes),)).reshape(-1, 2)
         codebook = self._taken(arrays, "codebook", self.compute_dtype)
@@ -470,12 +483,14 @@ class Codebook(Storage):
         return layers
 
     @staticmethod
-    def _taken(arrays, name, dtype):
+    def _taken(arrays: dict[str, NDArray[Any]], name: str, dtype: DTypeLike) -> NDArray[Any]:
         """An array that is left out where it is empty."""
         return take(arrays, name, dtype, (None,)) if name in arrays else np.zeros(0, dtype)
 
     @staticmethod
-    def _decoded(code, start, n, lengths, n_symbols):
+    def _decoded(
+        code: NDArray[Any], start: int, n: int, lengths: NDArray[Any], n_symbols: int
+    ) -> tuple[NDArray[Any], int, NDArray[Any]]:
         """Symbols, the bit after them, and lengths without those of their code."""
         if len(lengths) < n_symbols:
             raise ValueError("its lengths are not those of its layers")

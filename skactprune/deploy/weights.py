@@ -18,10 +18,11 @@ from skactprune.nets.factors import fewest_numbers, n_nonzero
 from skactprune.nets.inference import logits_of, shown_representation
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
+    from skactprune._types import Kernel
     from skactprune.nets.factors import Sparing
 
 # Folding the mean of a feature loses digits when it is many times its scale away from zero. Up to
@@ -67,18 +68,18 @@ class CompactWeights:
     storage: str
     stored: list[dict[str, NDArray[Any]]]
     intercepts: list[NDArray[Any]]
-    input_scale: np.ndarray | None = None
+    input_scale: NDArray[Any] | None = None
     transform_layer: int | Literal["all"] | None = None
     components: HiddenComponents | None = None
     inverse: LinearInverse | None = None
     ranks: tuple[int | None, ...] = ()
     matrices: list[NDArray[Any]] = field(init=False)
-    kernels: list[Any] = field(init=False)
+    kernels: list[Kernel] = field(init=False)
     _function: HiddenActivation | tuple[HiddenActivation, ...] = field(init=False)
-    _used: np.ndarray | None = field(init=False)
-    _kernels_of_used: list[Any] = field(init=False)
+    _used: NDArray[Any] | None = field(init=False)
+    _kernels_of_used: list[Kernel] = field(init=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         first, *others = self.stored
         storage = get_storage(self.storage)
         matrices = [storage.decode(first, self.input_scale), *map(storage.decode, others)]
@@ -92,14 +93,14 @@ class CompactWeights:
         object.__setattr__(self, "_used", used if few else None)
         object.__setattr__(self, "_kernels_of_used", self._paired(of_used))
 
-    def _paired(self, matrices):
+    def _paired(self, matrices: list[NDArray[Any]]) -> list[Kernel]:
         """Matrices, factors of one layer in pairs."""
         rest = iter(matrices)
         ranks = self.ranks or [None] * len(matrices)
         return [next(rest) if rank is None else (next(rest), next(rest)) for rank in ranks]
 
     @cached_property
-    def coefs(self):
+    def coefs(self) -> list[NDArray[Any]]:
         """Weights of every layer, ndarrays of shape (n_in, n_out); factors are multiplied out."""
         return [np.dot(*kernel) if isinstance(kernel, tuple) else kernel for kernel in self.kernels]
 
@@ -163,25 +164,34 @@ class CompactWeights:
         )
 
     @classmethod
-    def _rounded(cls, kernels, storage, *, intercepts, input_scale, components, inverse, **others):
+    def _rounded(
+        cls,
+        kernels: list[tuple[NDArray[Any], ...]],
+        storage: str,
+        *,
+        intercepts: list[NDArray[Any]],
+        input_scale: NDArray[Any] | None,
+        components: HiddenComponents | None,
+        inverse: LinearInverse | None,
+        **others: Any,
+    ) -> Self:
         """Weights rounded to a type; each kernel is a tuple of one matrix or two."""
-        storage = get_storage(storage)
+        kept = get_storage(storage)
 
-        def cast(array):
-            if array is None:
-                return None
+        def cast(array: NDArray[Any]) -> NDArray[Any]:
             with np.errstate(over="ignore"):
-                values = array.astype(storage.compute_dtype)
+                values = array.astype(kept.compute_dtype)
             if not np.isfinite(values).all():
-                storage.refuse(array)
+                kept.refuse(array)
             return values
 
-        input_scale = cast(input_scale)
+        if input_scale is not None:
+            input_scale = cast(input_scale)
         first, *later = (matrix for kernel in kernels for matrix in kernel)
         ranks = tuple(kernel[0].shape[1] if len(kernel) > 1 else None for kernel in kernels)
         return cls(
-            storage=storage.name,
-            stored=[storage.encode(first, input_scale), *map(storage.encode, later)],
+            storage=kept.name,
+            stored=[kept.encode(first, input_scale), *map(kept.encode, later)],
             intercepts=[cast(intercept) for intercept in intercepts],
             input_scale=input_scale,
             components=components and components.mapped(cast),
@@ -212,10 +222,11 @@ class CompactWeights:
         """
         if get_storage(storage).name == self.storage:
             return copy.deepcopy(self)
+        kernels: list[tuple[NDArray[Any], ...]]
         kernels = [kernel if isinstance(kernel, tuple) else (kernel,) for kernel in self.kernels]
         return self._with_kernels(kernels, storage)
 
-    def _with_kernels(self, kernels, storage):
+    def _with_kernels(self, kernels: list[tuple[NDArray[Any], ...]], storage: str) -> Self:
         return self._rounded(
             kernels,
             storage,
@@ -476,7 +487,7 @@ class CompactWeights:
             ranks=tuple(ranks or ()),
         )
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Callable[..., CompactWeights], tuple[Any, ...]]:
         return _from_state, (self.to_arrays(), self.metadata())
 
     # -- what they compute ------------------------------------------------------------------
@@ -513,11 +524,9 @@ class CompactWeights:
         ValueError
             If no layer is shown.
         """
-        self.check_shows()
+        shown = self.check_shows()
         X, kernels = self._without_unused(X)
-        hidden = shown_representation(
-            X, kernels[:-1], self.intercepts[:-1], self._function, self.transform_layer
-        )
+        hidden = shown_representation(X, kernels[:-1], self.intercepts[:-1], self._function, shown)
         return hidden if self.components is None else self.components.project(hidden)
 
     def decode(self, codes: NDArray[Any]) -> NDArray[Any]:
@@ -536,18 +545,19 @@ class CompactWeights:
         functions = tuple(per_layer(self._function, len(self.intercepts) - 1)[later])
         return logits_of(codes, self.kernels[later], self.intercepts[later], functions)
 
-    def _without_unused(self, X):
+    def _without_unused(self, X: Any) -> tuple[Any, list[Kernel]]:
         if self._used is None or issparse(X):
             return X, self.kernels
         return X.take(self._used, axis=1), self._kernels_of_used
 
-    def check_shows(self) -> None:
-        """Raise a ValueError where there is no hidden layer that `represent` could show."""
+    def check_shows(self) -> int | Literal["all"]:
+        """What `represent` shows; a ValueError where there is no hidden layer that it could."""
         if self.transform_layer is None:
             raise ValueError("There is no hidden layer to transform to.")
+        return self.transform_layer
 
     @property
-    def n_components(self):
+    def n_components(self) -> int:
         """Number of columns that `represent` returns; a ValueError where it cannot."""
         self.check_shows()
         if self.components is not None:
@@ -555,17 +565,17 @@ class CompactWeights:
         return _shown_width([len(b) for b in self.intercepts], self.transform_layer)
 
     @property
-    def dtype(self):
+    def dtype(self) -> np.dtype[Any]:
         """Type of the weights to compute with."""
         return self.matrices[0].dtype
 
     @property
-    def n_features(self):
+    def n_features(self) -> int:
         """Number of features."""
         return len(self.matrices[0])
 
     @property
-    def n_outputs(self):
+    def n_outputs(self) -> int:
         """Number of outputs."""
         return len(self.intercepts[-1])
 
@@ -580,24 +590,26 @@ class CompactWeights:
         return [n_nonzero(k if isinstance(k, tuple) else (k,)) for k in self.kernels]
 
     @property
-    def dense_nbytes(self):
+    def dense_nbytes(self) -> int:
         """Size of the weights to compute with."""
         return sum(matrix.nbytes for matrix in self.matrices)
 
     @property
-    def nbytes(self):
+    def nbytes(self) -> int:
         """Size of the arrays of `to_arrays`."""
         return sum(array.nbytes for array in self.to_arrays().values())
 
 
-def _shown_width(widths, shown):
+def _shown_width(widths: list[int], shown: int | Literal["all"] | None) -> int:
     """Neurons of the hidden layers that are shown, of layers of these widths, output last."""
     if shown is None:
         return 0
     return sum(widths[:-1]) if shown == "all" else widths[shown]
 
 
-def _taken_components(arrays, dtype, width):
+def _taken_components(
+    arrays: dict[str, NDArray[Any]], dtype: np.dtype[Any], width: int
+) -> HiddenComponents | None:
     """Components, their arrays taken out of `arrays`; None where there are none."""
     if "projection" not in arrays:
         return None
@@ -613,20 +625,22 @@ def _taken_components(arrays, dtype, width):
     return HiddenComponents(projection, mean, **of_each)
 
 
-def _taken_inverse(arrays, dtype, shape):
+def _taken_inverse(
+    arrays: dict[str, NDArray[Any]], dtype: np.dtype[Any], shape: tuple[int, int]
+) -> LinearInverse | None:
     if "inverse_coef" not in arrays:
         return None
     coef = take(arrays, "inverse_coef", dtype, shape)
     return LinearInverse(coef, take(arrays, "inverse_intercept", dtype, shape[1:]))
 
 
-def _check_nbytes(shapes, dtype, most):
+def _check_nbytes(shapes: list[tuple[int, int]], dtype: np.dtype[Any], most: int) -> None:
     n_bytes = sum(n_in * n_out for n_in, n_out in shapes) * dtype.itemsize
     if n_bytes > most:
         raise ValueError(f"its layer_sizes demand {n_bytes} bytes, more than such a file can hold")
 
 
-def _shapes_of(layer_sizes, ranks):
+def _shapes_of(layer_sizes: list[int], ranks: list[int | None] | None) -> list[tuple[int, int]]:
     """Shapes of the matrices that are kept, two for a layer with a rank."""
     shapes = []
     for n_in, n_out, rank in zip(
@@ -636,7 +650,7 @@ def _shapes_of(layer_sizes, ranks):
     return shapes
 
 
-def _check_ranks(ranks, n_layers):
+def _check_ranks(ranks: Any, n_layers: int) -> None:
     if ranks is None:
         return
     right = isinstance(ranks, list) and len(ranks) == n_layers and ranks[-1] is None
@@ -644,24 +658,26 @@ def _check_ranks(ranks, n_layers):
         raise ValueError("its ranks are invalid")
 
 
-def _from_state(arrays, metadata):
+def _from_state(arrays: dict[str, NDArray[Any]], metadata: dict[str, Any]) -> CompactWeights:
     return CompactWeights.from_arrays(arrays, **metadata)
 
 
-def _records(activation):
+def _records(
+    activation: str | tuple[str, ...],
+) -> HiddenActivation | tuple[HiddenActivation, ...]:
     """Records of the names of activations."""
     if isinstance(activation, tuple):
         return tuple(map(get_activation, activation))
     return get_activation(activation)
 
 
-def _are_known(activation, n_hidden):
+def _are_known(activation: Any, n_hidden: int) -> bool:
     if isinstance(activation, list):
         return len(activation) == n_hidden and all(_are_known(one, 0) for one in activation)
     return isinstance(activation, str) and activation in ACTIVATIONS
 
 
-def _check_metadata(activation, storage, layer_sizes, transform_layer):
+def _check_metadata(activation: Any, storage: Any, layer_sizes: Any, transform_layer: Any) -> None:
     are_sizes = isinstance(layer_sizes, list) and all(type(n) is int and n > 0 for n in layer_sizes)
     n_hidden = len(layer_sizes) - 2 if are_sizes else -1
     is_layer = type(transform_layer) is int and 0 <= transform_layer < n_hidden

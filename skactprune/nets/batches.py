@@ -12,7 +12,7 @@ from skorch.dataset import Dataset
 from skactprune.chunks import FiledRows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from typing import TypeAlias
 
     from numpy.typing import NDArray

@@ -171,7 +171,9 @@ class LeanLoop(NeuralNet):
     ) -> None:
         """Tell listeners of a step; its graph, which knows the sizes of now, goes with it."""
         if strangers:
-            self._record_batch("train", done.loss.item(), len(batch[0]))
+            # They are told by steps that tell the loss.
+            loss = done.loss.item()  # type: ignore[union-attr]
+            self._record_batch("train", loss, len(batch[0]))
         for listener in listeners:
             listener(
                 self,

@@ -6,7 +6,7 @@ That two classes have one output, and more classes and labels one each, is decid
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 from scipy.special import log_expit
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
+
+    T = TypeVar("T", bound="Output")
 
 OUTPUTS = Register("out_activation")
 
@@ -55,15 +57,6 @@ class Output:
     onnx_link : callable
         The same as nodes of a graph: takes the graph, which has methods `add`, `cast` and
         `constant` and the `dtype` of the logits, and the names of the logits and of the result.
-    log_link : callable or None
-        As `link`, but returns the logarithms, also of what rounds to 0. None but for classifiers.
-    predict : callable or None
-        Takes logits and class labels; returns the most probable class of every row, of shape
-        (n_samples,), or which labels it has, of shape (n_samples, n_classes). None but for
-        classifiers.
-    onnx_predict : callable or None
-        The same as nodes of a graph: takes the graph, the name of the logits, the class labels and
-        the name of the result; returns the sizes of its dimensions after the first.
     activation : str or None
         What scikit-learn's `out_activation_` calls it; None where that is the name.
     """
@@ -72,13 +65,31 @@ class Output:
     width: Callable[[int], int]
     link: Callable[[NDArray[Any]], NDArray[Any]]
     onnx_link: Callable[[Graph, str, str], None]
-    log_link: Callable[[NDArray[Any]], NDArray[Any]] | None = None
-    predict: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]] | None = None
-    onnx_predict: Callable[[Graph, str, NDArray[Any], str], tuple[int, ...]] | None = None
     activation: str | None = None
 
 
-def add_output(output: Output) -> Output:
+@dataclass(frozen=True, kw_only=True)
+class ClassOutput(Output):
+    """Output of a classifier, which has more.
+
+    Attributes
+    ----------
+    log_link : callable
+        As `link`, but returns the logarithms, also of what rounds to 0.
+    predict : callable
+        Takes logits and class labels; returns the most probable class of every row, of shape
+        (n_samples,), or which labels it has, of shape (n_samples, n_classes).
+    onnx_predict : callable
+        The same as nodes of a graph: takes the graph, the name of the logits, the class labels and
+        the name of the result; returns the sizes of its dimensions after the first.
+    """
+
+    log_link: Callable[[NDArray[Any]], NDArray[Any]]
+    predict: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]
+    onnx_predict: Callable[[Graph, str, NDArray[Any], str], tuple[int, ...]]
+
+
+def add_output(output: T) -> T:
     """Make an `Output` known by its name, and return it.
 
     Parameters
@@ -118,7 +129,7 @@ def get_output(output: str | Output) -> Output:
     return OUTPUTS.look_up(output)
 
 
-def output_for_classes(n_classes: int, multilabel: bool = False) -> Output:
+def output_for_classes(n_classes: int, multilabel: bool = False) -> ClassOutput:
     """Output of a classifier of `n_classes` classes, of which a row has one, or any number."""
     if multilabel:
         return MULTILABEL
@@ -131,7 +142,7 @@ def is_multilabel_net(net: Any) -> bool:
     return getattr(net, "multilabel_", sees_each and net.coefs_[-1].shape[1] > 1)
 
 
-def output_of_classifier(n_outputs: int) -> Output:
+def output_of_classifier(n_outputs: int) -> ClassOutput:
     """Output of a classifier of one class a row whose output layer has `n_outputs` neurons."""
     return LOGISTIC if n_outputs == LOGISTIC.width(2) else SOFTMAX
 
@@ -180,8 +191,8 @@ def _onnx_positive(
 
 
 LOGISTIC = add_output(
-    Output(
-        "logistic",
+    ClassOutput(
+        name="logistic",
         width=_one,
         link=_logistic,
         onnx_link=_onnx_logistic,
@@ -234,8 +245,8 @@ def _onnx_largest(graph: Graph, logits: str, classes: NDArray[Any], result: str)
 
 
 SOFTMAX = add_output(
-    Output(
-        "softmax",
+    ClassOutput(
+        name="softmax",
         width=_one_each,
         link=_softmax,
         onnx_link=_onnx_softmax,
@@ -269,8 +280,8 @@ def _onnx_each_positive(
 
 
 MULTILABEL = add_output(
-    Output(
-        "multilabel",
+    ClassOutput(
+        name="multilabel",
         width=_one_each,
         link=_each_logistic,
         onnx_link=_onnx_each_logistic,
