@@ -1,7 +1,9 @@
 """Fitted models of this package within what skl2onnx converts."""
 
+from __future__ import annotations
+
 from copy import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.compose import ColumnTransformer
@@ -10,6 +12,9 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from skactprune import deploy, estimators
 from skactprune.deploy.onnx import Graph
 from skactprune.deploy.scalers import flat_steps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
 
 # What holds the steps of which skl2onnx makes parts of a graph, and up to which of them
 # scikit-learn calls `transform`.
@@ -78,7 +83,7 @@ def register_onnx_converters() -> None:
             skl2onnx.update_registered_parser(cls, _StepsAsTransformers(parser, *where))
 
 
-def _convertible():
+def _convertible() -> Iterator[type[BaseEstimator]]:
     """Classes of this package that become part of a graph."""
     for home in (deploy, estimators):
         for value in map(home.__dict__.get, home.__all__):
@@ -92,10 +97,16 @@ class _StepsAsTransformers:
     Else skl2onnx would hand on what they predict.
     """
 
-    def __init__(self, parser, attribute, end):
+    def __init__(self, parser: Callable[..., Any], attribute: str, end: int | None) -> None:
         self.parser, self.attribute, self.end = parser, attribute, end
 
-    def __call__(self, scope, model, inputs, custom_parsers=None):
+    def __call__(
+        self,
+        scope: Any,
+        model: Any,
+        inputs: list[Any],
+        custom_parsers: dict[Any, Any] | None = None,
+    ) -> Any:
         steps = getattr(model, self.attribute)
         known = [
             (name, _transforming(step), *columns) for name, step, *columns in steps[: self.end]
@@ -106,7 +117,7 @@ class _StepsAsTransformers:
         return self.parser(scope, model, inputs, custom_parsers=custom_parsers)
 
 
-def _transforming(step):
+def _transforming(step: Any) -> Any:
     """A step that is, or ends in, one of our nets, as what transforms alone; others as they are."""
     found = getattr(step, "best_estimator_", step)
     flat = [flat for _, flat in flat_steps([("", found)])]
@@ -114,7 +125,7 @@ def _transforming(step):
     return deploy.compact(found, output="transform") if is_ours else step
 
 
-def _graph(operator):
+def _graph(operator: Any) -> Graph:
     """Nodes of the model of an operator, whose inputs are called input_0, input_1 ..."""
     import onnx
 
@@ -126,7 +137,7 @@ def _graph(operator):
     return graph
 
 
-def _parse(scope, model, inputs, custom_parsers=None):
+def _parse(scope: Any, model: Any, inputs: list[Any], custom_parsers: Any = None) -> list[Any]:
     """Variables for the outputs of what is no classifier."""
     import skl2onnx
     from skl2onnx.common.data_types import guess_tensor_type
@@ -139,7 +150,7 @@ def _parse(scope, model, inputs, custom_parsers=None):
     return operator.outputs
 
 
-def _set_types(operator):
+def _set_types(operator: Any) -> None:
     from skl2onnx.common import data_types as types
     from skl2onnx.common.utils import check_input_and_output_types
 
@@ -160,17 +171,17 @@ def _set_types(operator):
         variable.set_type(kind([inputs[0].get_first_dimension(), *shape]))
 
 
-def _convert(scope, operator, container):
+def _convert(scope: Any, operator: Any, container: Any) -> None:
     graph = _graph(operator)
     helper = graph.onnx.helper
     names = {f"input_{i}": variable.full_name for i, variable in enumerate(operator.inputs)}
 
-    def named(name):
+    def named(name: str) -> str:
         if name not in names:
             names[name] = scope.get_unique_variable_name(name)
         return names[name]
 
-    def add(kind, inputs, outputs, **attributes):
+    def add(kind: str, inputs: Iterable[str], outputs: list[str], **attributes: Any) -> None:
         name = scope.get_unique_operator_name(kind)
         container.add_node(kind, [*map(named, inputs)], outputs, name=name, **attributes)
 

@@ -12,6 +12,7 @@ from skactprune.inspection.sizes import n_parameters
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.patches import Rectangle
 
 __all__ = ["ArchitectureDisplay"]
 
@@ -107,7 +108,11 @@ class ArchitectureDisplay(Display):
         """
         n_layers = len(self.before)
         ax = self._axes(ax, (max(1.5 * n_layers, 4.5), 3.8))
-        outline = {"facecolor": "none", "edgecolor": COLORS["grey"], "linestyle": "--"}
+        outline = {
+            "facecolor": "none",
+            "edgecolor": COLORS["grey"],
+            "linestyle": "--",
+        }
         filled = {"facecolor": COLORS["blue"], "edgecolor": COLORS["blue"]}
         self.before_ = _layers(ax, self.before, label="before", zorder=3, **outline)
         self.after_ = _layers(ax, self.after, label="after", zorder=2, **filled)
@@ -134,12 +139,12 @@ class ArchitectureDisplay(Display):
         return self
 
 
-def _layers(ax, sizes, **style):
+def _layers(ax: Axes, sizes: list[int], **style: Any) -> list[Rectangle]:
     at = np.arange(len(sizes))
     return list(ax.bar(at, sizes, width=BAR, bottom=-np.array(sizes) / 2, **style))
 
 
-def _flows(ax, sizes, **style):
+def _flows(ax: Axes, sizes: list[int], **style: Any) -> None:
     """Join neighbours by bands."""
     for depth in range(len(sizes) - 1):
         halves = np.array(sizes[depth : depth + 2]) / 2

@@ -10,7 +10,7 @@ import numpy as np
 from skactprune.inspection.sizes import n_parameters
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["SIZE", "smallest_within_one_se", "within_one_se"]
 
@@ -140,7 +140,7 @@ def smallest_within_one_se(
     return within_one_se(scores, _sizes(cv_results, size))
 
 
-def _score_of(cv_results, score):
+def _score_of(cv_results: dict[str, Any], score: str | None) -> str:
     known = [key.removeprefix("mean_test_") for key in cv_results if key.startswith("mean_test_")]
     deciding = [name for name in known if name != SIZE]
     if score is None and len(deciding) == 1:
@@ -153,7 +153,7 @@ def _score_of(cv_results, score):
     return score
 
 
-def _sizes(cv_results, size):
+def _sizes(cv_results: dict[str, Any], size: str | None) -> NDArray[np.float64]:
     if size is not None:
         if size not in cv_results:
             raise ValueError(f"size={size!r} must be one of the columns {sorted(cv_results)}.")
@@ -161,7 +161,7 @@ def _sizes(cv_results, size):
     if f"mean_test_{SIZE}" in cv_results:
         return np.asarray(cv_results[f"mean_test_{SIZE}"], float)
     searched = {key.rpartition("__")[2].removeprefix("param_"): key for key in cv_results}
-    fractions = cv_results.get(searched.get("prune_fraction"))
+    fractions = cv_results.get(searched.get("prune_fraction", ""))
     start = {"hidden_layer_sizes", "init_estimator"} & set(searched)
     known = fractions is not None and not np.ma.is_masked(fractions) and None not in list(fractions)
     if start or not known:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from functools import partial
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from scipy.sparse import issparse
@@ -46,11 +46,21 @@ from skactprune.inspection.rows import model_row, timed_fit
 from skactprune.inspection.scoring import named_scorers
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+    from numpy.typing import ArrayLike, NDArray
 
     from skactprune._types import MatrixLike, ScoringLike
+    from skactprune.estimators import PrunedMLPClassifier, PrunedMLPRegressor
+
+    Net: TypeAlias = PrunedMLPClassifier | PrunedMLPRegressor
+    # Of a model and what is told beside it.
+    Row: TypeAlias = Callable[..., dict[str, Any]]
 
 __all__ = ["compare_with_pca"]
+
+LOW_RANK: dict[str, Literal["pca", "svd"]] = {"kernel PCA": "pca", "truncated SVD": "svd"}
 
 
 def compare_with_pca(
@@ -236,7 +246,7 @@ def compare_with_pca(
     ]
 
 
-def _cross_fit(estimator, n_components):
+def _cross_fit(estimator: Any, n_components: int | None) -> Callable[..., list[dict[str, Any]]]:
     """Function that fits everything on the training rows of a fold."""
     pipeline, net = _parts(estimator, "estimator")
     net = clone(net)
@@ -245,7 +255,17 @@ def _cross_fit(estimator, n_components):
     return partial(_fit_fold, pipeline, net)
 
 
-def _fit_fold(pipeline, net, X, y, train, test, n_components, downstream, scoring):
+def _fit_fold(
+    pipeline: Any,
+    net: Net,
+    X: Any,
+    y: NDArray[Any],
+    train: NDArray[np.integer],
+    test: NDArray[np.integer],
+    n_components: int | None,
+    downstream: Any,
+    scoring: dict[str, Any],
+) -> list[dict[str, Any]]:
     X_train, y_train = _safe_indexing(X, train), y[train]
     prepare, fit_rows, _ = fitted_preprocessing(pipeline, X_train, y_train)
     splits = {
@@ -263,11 +283,13 @@ def _fit_fold(pipeline, net, X, y, train, test, n_components, downstream, scorin
     ]
 
 
-def _unpruned(net):
+def _unpruned(net: Net) -> Net:
     return clone(net).set_params(prune_fraction=0, prune_features=0)
 
 
-def _prefit(estimator, unpruned, n_components):
+def _prefit(
+    estimator: Any, unpruned: Any, n_components: int | None
+) -> Callable[..., list[dict[str, Any]]]:
     """Function that fits classifiers on the training rows of a fold, beside nets as they are."""
     pipeline, net = _parts(estimator, "estimator")
     check_is_fitted(net)
@@ -281,7 +303,18 @@ def _prefit(estimator, unpruned, n_components):
     return partial(_score_fold, pipeline, net, dense)
 
 
-def _score_fold(pipeline, net, dense, X, y, train, test, n_components, downstream, scoring):
+def _score_fold(
+    pipeline: Any,
+    net: Net,
+    dense: tuple[Any, Net] | None,
+    X: Any,
+    y: NDArray[Any],
+    train: NDArray[np.integer],
+    test: NDArray[np.integer],
+    n_components: int | None,
+    downstream: Any,
+    scoring: dict[str, Any],
+) -> list[dict[str, Any]]:
     # No net is fitted here, so that none has training rows.
     row = partial(model_row, scoring=scoring)
     X_train, X_test = (_safe_indexing(X, rows) for rows in (train, test))
@@ -299,7 +332,7 @@ def _score_fold(pipeline, net, dense, X, y, train, test, n_components, downstrea
     return found + _other_rows(net, 0.0, n_components, downstream, fit_rows, row)
 
 
-def _parts(estimator, name):
+def _parts(estimator: Any, name: str) -> tuple[Any, Net]:
     """The pipeline or None, and the net; checks that there is one to compare with PCA."""
     pipeline, net = pipeline_and_net(estimator, name)
     if np.size(net.hidden_layer_sizes) == 0:
@@ -310,7 +343,7 @@ def _parts(estimator, name):
     return pipeline, net
 
 
-def _unpruned_parts(unpruned, net):
+def _unpruned_parts(unpruned: Any, net: Net) -> tuple[Any, Net]:
     pipeline, dense = _parts(unpruned, "unpruned")
     check_is_fitted(dense)
     sizes = [coef.shape[1] for coef in dense.coefs_[:-1]]
@@ -323,7 +356,7 @@ def _unpruned_parts(unpruned, net):
     return pipeline, dense
 
 
-def _resampled(pipeline, X, y):
+def _resampled(pipeline: Any, X: Any, y: Any) -> tuple[Any, Any]:
     """Rows as the samplers of a fitted pipeline give them to its last step."""
     for _, step in [] if pipeline is None else pipeline.steps[:-1]:
         if is_sampler(step):
@@ -333,15 +366,15 @@ def _resampled(pipeline, X, y):
     return X, y
 
 
-def _unpruned_rows(net, seconds, ranks, row):
+def _unpruned_rows(net: Net, seconds: float, ranks: list[int], row: Row) -> list[dict[str, Any]]:
     found = [row(net, seconds=seconds, method="unpruned net")]
-    for name, kind in (("kernel PCA", "pca"), ("truncated SVD", "svd")):
+    for name, kind in LOW_RANK.items():
         low = LowRankNet(net, ranks, kind)
         found.append(row(low, seconds=seconds + low.seconds_, method=f"unpruned net, {name}"))
     return found
 
 
-def _rival_rows(net, pruned, fit_rows, row):
+def _rival_rows(net: Net, pruned: Any, fit_rows: tuple[Any, ...], row: Row) -> list[dict[str, Any]]:
     with warnings.catch_warnings():
         # Neither how it trains nor how far it is pruned is the rival's to choose.
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -354,7 +387,14 @@ def _rival_rows(net, pruned, fit_rows, row):
     ]
 
 
-def _other_rows(net, net_seconds, n_components, downstream, fit_rows, row):
+def _other_rows(
+    net: Net,
+    net_seconds: float,
+    n_components: int | None,
+    downstream: Any,
+    fit_rows: tuple[Any, ...],
+    row: Row,
+) -> list[dict[str, Any]]:
     X_train, y_train = fit_rows
     hidden = net.transform(X_train)
     # Of sparse rows, PCA has not all components.

@@ -27,9 +27,10 @@ from skactprune.inspection.scoring import named_scorers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
     from skactprune._types import MatrixLike, ScoringLike
+    from skactprune.estimators import PrunedMLPClassifier, PrunedMLPRegressor
 
 __all__ = ["PCAComparisonDisplay"]
 
@@ -201,9 +202,9 @@ class PCAComparisonDisplay(Display):
         ax.grid(alpha=0.3)
         return self
 
-    def _scores(self):
+    def _scores(self) -> dict[str, dict[int, list[float]]]:
         """Scores of the folds, by method and number of components."""
-        found = {}
+        found: dict[str, dict[int, list[float]]] = {}
         for row in sorted(self.rows, key=lambda row: row["n_components"]):
             if not np.isnan(row["n_components"]):
                 by_k = found.setdefault(row["method"], {})
@@ -211,9 +212,9 @@ class PCAComparisonDisplay(Display):
         return found
 
 
-def _ticks(numbers):
+def _ticks(numbers: set[int]) -> list[int]:
     """Numbers that are far enough from each other on a logarithmic axis."""
-    ticks = []
+    ticks: list[int] = []
     ratio = (max(numbers) / min(numbers)) ** (1 / 12)
     for number in sorted(numbers):
         if not ticks or number >= ratio * ticks[-1]:
@@ -221,7 +222,7 @@ def _ticks(numbers):
     return ticks
 
 
-def _checked(n_components, X):
+def _checked(n_components: ArrayLike, X: MatrixLike) -> list[int]:
     numbers = sorted({*np.ravel(n_components).tolist()})
     most = min(np.shape(X))
     for number in numbers:
@@ -231,7 +232,17 @@ def _checked(n_components, X):
     return numbers
 
 
-def _fold_rows(pipeline, net, numbers, downstream, scoring, X, y, train, test):
+def _fold_rows(
+    pipeline: Any,
+    net: PrunedMLPClassifier | PrunedMLPRegressor,
+    numbers: list[int],
+    downstream: Any,
+    scoring: dict[str, Any],
+    X: Any,
+    y: NDArray[Any],
+    train: NDArray[np.integer],
+    test: NDArray[np.integer],
+) -> list[dict[str, Any]]:
     X_train, y_train = _safe_indexing(X, train), y[train]
     prepare, fit_rows, _ = fitted_preprocessing(pipeline, X_train, y_train)
     splits = {
@@ -250,6 +261,6 @@ def _fold_rows(pipeline, net, numbers, downstream, scoring, X, y, train, test):
         models = {"transform": (make_pipeline(fitted, on_hidden), seconds + more)}
         models["PCA"] = timed_fit(pca_classifier(number, downstream), *fit_rows)
         for name, (model, took) in models.items():
-            about = {"method": f"{name} + {kind}", "n_components": number}
+            about: dict[str, Any] = {"method": f"{name} + {kind}", "n_components": number}
             found.append(row(model, seconds=took, **about))
     return found

@@ -11,6 +11,8 @@ from sklearn.utils.validation import check_is_fitted
 from skactprune.inspection.sizes import net_of
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from matplotlib.axes import Axes
     from matplotlib.collections import PolyCollection
     from matplotlib.lines import Line2D
@@ -42,8 +44,11 @@ class Display:
         The figure that they are in.
     """
 
+    ax_: Any
+    figure_: Any
+
     @classmethod
-    def _matplotlib(cls):
+    def _matplotlib(cls) -> tuple[ModuleType, ModuleType]:
         """Return pyplot and ticker, or say what to install."""
         try:
             from matplotlib import pyplot, ticker
@@ -53,7 +58,7 @@ class Display:
             ) from error
         return pyplot, ticker
 
-    def _axes(self, ax, size=None):
+    def _axes(self, ax: Axes | None, size: tuple[float, float] | None = None) -> Axes:
         """Axes to draw on: those given, or a new figure's."""
         pyplot, _ = self._matplotlib()
         if ax is None:
@@ -61,7 +66,9 @@ class Display:
         self.ax_, self.figure_ = ax, ax.figure
         return ax
 
-    def _panels(self, ax, n_panels, n_columns, *, size, **shared):
+    def _panels(
+        self, ax: Any, n_panels: int, n_columns: int, *, size: tuple[float, float], **shared: Any
+    ) -> NDArray[Any]:
         """Axes for several panels in rows of `n_columns`, each new one of some size."""
         pyplot, _ = self._matplotlib()
         shape = -(-n_panels // n_columns), min(n_columns, n_panels)

@@ -10,6 +10,7 @@ from skactprune.inspection.display import COLORS, Display, fitted_net
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.container import BarContainer
     from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["FiringDisplay"]
@@ -144,9 +145,9 @@ class FiringDisplay(Display):
         return self
 
 
-def _legend(panel, bars, live):
+def _legend(panel: Axes, bars: BarContainer, live: NDArray[np.bool_]) -> None:
     """Say how many are left, above the panel, where no bar is hidden."""
     kinds = ((live, "left"), (~live, "pruned (×)"))
     shown = [(bars[int(np.argmax(of))], f"{of.sum()} {name}") for of, name in kinds if of.any()]
-    above = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.1}
+    above: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.1}
     panel.legend(*zip(*shown, strict=True), ncols=2, fontsize=8, frameon=False, **above)

@@ -11,7 +11,10 @@ from sklearn.base import is_classifier, is_regressor
 from skactprune.inspection.display import COLORS, Display, fitted_net, layer_styles
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
     from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["LossCurveDisplay", "PruningHistoryDisplay"]
@@ -109,7 +112,7 @@ class LossCurveDisplay(Display):
         """
         ax = self._axes(ax)
         self.lines_ = _draw_losses(ax, self.loss_curve, self.validation_loss_curve)
-        _mark_rounds(ax, self.round_epochs, label="pruning round")
+        _mark_rounds(ax, np.ravel(self.round_epochs), label="pruning round")
         _finish(ax, "loss")
         ax.set_xlabel("epoch")
         return self
@@ -239,6 +242,7 @@ class PruningHistoryDisplay(Display):
         ValueError
             If `ax` has another number of Axes, or is one that cannot be divided.
         """
+        draw: dict[str, Callable[[Axes], list[Line2D]]]
         draw = {"loss": self._draw_losses, self.score_name: self._draw_scores}
         draw |= {"sparsity": self._draw_sparsity, "live neurons": self._draw_neurons}
         if self.validation_scores is None and not len(self._train_scores()):
@@ -254,31 +258,34 @@ class PruningHistoryDisplay(Display):
         self.figure_.align_ylabels(list(axes))
         return self
 
-    def _draw_losses(self, ax):
+    def _draw_losses(self, ax: Axes) -> list[Line2D]:
         return _draw_losses(ax, self.loss_curve, self.validation_loss_curve)
 
-    def _train_scores(self):
+    def _train_scores(self) -> list[tuple[int, float]]:
         scores = [(row["epoch"], row["train_score"]) for row in self.rounds]
         return [(epoch, score) for epoch, score in scores if score is not None and score == score]
 
-    def _draw_scores(self, ax):
-        lines = []
+    def _draw_scores(self, ax: Axes) -> list[Line2D]:
+        lines: list[Line2D] = []
         if self.validation_scores is not None:
             lines += _draw_curve(ax, self.validation_scores, "validation", COLORS["blue"])
         if found := self._train_scores():
-            how = {"color": COLORS["vermilion"], "label": "training, before a round"}
+            how: dict[str, Any] = {
+                "color": COLORS["vermilion"],
+                "label": "training, before a round",
+            }
             lines += ax.plot(*zip(*found, strict=True), "o", **how)
         return lines
 
-    def _draw_sparsity(self, ax):
+    def _draw_sparsity(self, ax: Axes) -> list[Line2D]:
         ax.set_ylim(-0.04, 1.04)
         ax.yaxis.set_major_formatter(self._matplotlib()[1].PercentFormatter(1, decimals=0))
         levels = [0.0, *(row["sparsity"] for row in self.rounds), self.sparsity]
         return ax.step(self._moments(), levels, where="post", color=COLORS["vermilion"])
 
-    def _draw_neurons(self, ax):
+    def _draw_neurons(self, ax: Axes) -> list[Line2D]:
         levels = [self.sizes, *(row["live_neurons"] for row in self.rounds), self.live_neurons]
-        lines = []
+        lines: list[Line2D] = []
         styles = layer_styles(len(self.sizes))
         for depth, (level, style) in enumerate(zip(zip(*levels, strict=True), styles, strict=True)):
             label = f"layer {depth + 1}"
@@ -286,38 +293,39 @@ class PruningHistoryDisplay(Display):
         ax.set_ylim(bottom=0)
         return lines
 
-    def _moments(self):
-        return [0, *(row["epoch"] for row in self.rounds), len(self.loss_curve)]
+    def _moments(self) -> list[int]:
+        return [0, *(row["epoch"] for row in self.rounds), np.size(self.loss_curve)]
 
 
-def _round_epochs(net):
+def _round_epochs(net: Any) -> list[int]:
     return [row["epoch"] for row in getattr(net, "pruning_history_", [])]
 
 
-def _score_name(net, scoring):
+def _score_name(net: Any, scoring: Any) -> str:
     if scoring is not None:
         return scoring.replace("_", " ") if isinstance(scoring, str) else "score"
     return "accuracy" if is_classifier(net) else "R²" if is_regressor(net) else "score"
 
 
-def _draw_losses(ax, training, validation):
+def _draw_losses(ax: Axes, training: ArrayLike, validation: ArrayLike | None) -> list[Line2D]:
     lines = _draw_curve(ax, training, "training", COLORS["vermilion"])
     if validation is not None:
         lines += _draw_curve(ax, validation, "validation", COLORS["blue"], linestyle="--")
     return lines
 
 
-def _draw_curve(ax, values, label, color, **style):
-    return ax.plot(np.arange(1, len(values) + 1), values, label=label, color=color, **style)
+def _draw_curve(ax: Axes, values: ArrayLike, label: str, color: str, **style: Any) -> list[Line2D]:
+    return ax.plot(np.arange(1, np.size(values) + 1), values, label=label, color=color, **style)
 
 
-def _mark_rounds(ax, epochs, label):
+def _mark_rounds(ax: Axes, epochs: Iterable[int], label: str | None) -> None:
     for number, epoch in enumerate(epochs):
+        how: dict[str, Any]
         how = {"label": label if number == 0 else None, "color": COLORS["grey"], "zorder": 0}
         ax.axvline(epoch, linewidth=0.8, linestyle=":", **how)
 
 
-def _finish(ax, label):
+def _finish(ax: Axes, label: str) -> None:
     ax.set_ylabel(fill(label, 16))
     if n_entries := len(ax.get_legend_handles_labels()[0]):
         ax.legend(fontsize=8, ncols=1 + (n_entries - 1) // 4)

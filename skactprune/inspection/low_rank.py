@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from skactprune._types import MatrixLike
+    from skactprune.nets.outputs import ClassOutput
 
 __all__ = ["ArrayNet", "LowRankNet"]
 
@@ -136,18 +137,18 @@ class ArrayNet:
         """
         return self._output.link(self._logits(X))
 
-    def _logits(self, X):
+    def _logits(self, X: MatrixLike) -> NDArray[Any]:
         return logits_of(self._checked(X), *self._weights)
 
     @property
-    def _output(self):
+    def _output(self) -> ClassOutput:
         return MULTILABEL if self.multilabel_ else output_of_classifier(self.coefs_[-1].shape[1])
 
-    def _checked(self, X):
+    def _checked(self, X: MatrixLike) -> Any:
         return check_array(X, accept_sparse="csr", dtype=self.coefs_[0].dtype)
 
     @property
-    def _weights(self):
+    def _weights(self) -> tuple[list[NDArray[Any]], list[NDArray[Any]], str]:
         return self.coefs_, self.intercepts_, self.activation
 
     def __sklearn_tags__(self) -> Any:
@@ -259,7 +260,7 @@ class LowRankNet(ArrayNet):
         self.live_neurons_ = live_neurons(net)
         self.sparsity_ = getattr(net, "sparsity_", np.nan)
 
-    def _stored_size(self, kernel, n_components):
+    def _stored_size(self, kernel: NDArray[Any], n_components: int) -> int:
         m, n = kernel.shape
         size = n_nonzero(fewest_numbers(kernel))
         return min(size, n_components * (m + n) + n) if self.kind == "pca" else size

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from functools import partial
 from numbers import Integral, Real
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -25,10 +26,13 @@ from skactprune.inspection.scoring import named_scorers
 from skactprune.triggers import EpochTrigger
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
     from matplotlib.axes import Axes
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
     from skactprune._types import MatrixLike, ScoringLike
+    from skactprune.estimators import PrunedMLPClassifier, PrunedMLPRegressor
 
 __all__ = ["PruningPathDisplay", "pruning_path"]
 
@@ -41,7 +45,7 @@ def pruning_path(
     X: MatrixLike,
     y: MatrixLike,
     *,
-    fractions: ArrayLike | None = None,
+    fractions: Sequence[float] | NDArray[Any] | None = None,
     n_epochs: int = 20,
     groups: ArrayLike | None = None,
     cv: Any = 5,
@@ -151,7 +155,7 @@ def pruning_path(
     return _path(found, fractions, next(iter(scoring)))
 
 
-def _fractions(net):
+def _fractions(net: PrunedMLPClassifier | PrunedMLPRegressor) -> list[float]:
     """Those of `FRACTIONS` after which all layers have as many neurons as they must keep."""
     sizes = hidden_sizes(net)
     fewest = max(int(np.max(net.min_neurons)), *check_n_components(net, sizes, "size"), 1)
@@ -159,7 +163,7 @@ def _fractions(net):
     return [f for f in FRACTIONS if (1 - f) * smallest >= fewest - 1e-9] or [0.0]
 
 
-def _checked(fractions):
+def _checked(fractions: Collection[float]) -> list[float]:
     numbers = [f for f in fractions if isinstance(f, Real) and 0 <= f < 1]
     rising = all(a < b for a, b in zip(numbers, numbers[1:], strict=False))
     if not numbers or len(numbers) < len(fractions) or not rising:
@@ -169,7 +173,18 @@ def _checked(fractions):
     return list(map(float, numbers))
 
 
-def _fold_path(pipeline, net, fractions, n_epochs, scoring, X, y, train, test, params):
+def _fold_path(
+    pipeline: Any,
+    net: PrunedMLPClassifier | PrunedMLPRegressor,
+    fractions: list[float],
+    n_epochs: int,
+    scoring: dict[str, Any],
+    X: Any,
+    y: NDArray[Any],
+    train: NDArray[np.integer],
+    test: NDArray[np.integer],
+    params: dict[str, Any],
+) -> list[dict[str, Any]]:
     """Rows of a fold, one a fraction."""
     X_train, X_test = (_safe_indexing(X, rows) for rows in (train, test))
     params = _check_method_params(X, params, train)
@@ -195,21 +210,19 @@ def _fold_path(pipeline, net, fractions, n_epochs, scoring, X, y, train, test, p
     return found
 
 
-def _path(found, fractions, score_name):
+def _path(found: list[list[dict[str, Any]]], fractions: list[float], score_name: str) -> Any:
     rows = [{"fraction": None, "fold": fold, **row} for fold, of in enumerate(found) for row in of]
 
-    def column(of):
+    def column(of: Callable[[dict[str, Any]], float]) -> NDArray[Any]:
         return np.array([[of(row) for row in fold] for fold in found]).T
 
-    scores, parameters = (
-        column(lambda row, name=name: row[name]) for name in (f"test_{score_name}", "parameters")
-    )
+    scores, parameters = (column(itemgetter(name)) for name in (f"test_{score_name}", "parameters"))
     chosen = within_one_se(scores, parameters.mean(axis=1))
     return Bunch(
         rows=rows,
         fractions=np.array(fractions),
         scores=scores,
-        sparsity=column(lambda row: row["sparsity"]),
+        sparsity=column(itemgetter("sparsity")),
         live_neurons=column(lambda row: sum(row["live_neurons"])),
         parameters=parameters,
         score_name=score_name,
@@ -345,6 +358,6 @@ class PruningPathDisplay(Display):
         return self
 
 
-def _check_axis(x):
+def _check_axis(x: str) -> None:
     if x not in AXES:
         raise ValueError(f"x={x!r} must be one of {sorted(AXES)}.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.pipeline import Pipeline
@@ -52,14 +52,14 @@ def pipeline_and_net(
 class _Rows(ClassifierMixin, BaseEstimator):
     """Keeps the rows that a pipeline fits its last step on, which is `net` otherwise."""
 
-    def __init__(self, net=None):
+    def __init__(self, net: Any = None) -> None:
         self.net = net
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> Any:
         """Those of the net, for pipelines that route."""
         return self.net.get_metadata_routing()
 
-    def fit(self, X, y, **params):
+    def fit(self, X: Any, y: Any, **params: Any) -> Self:
         """Keep them."""
         self.rows_, self.params_ = (X, y), params
         return self

@@ -306,7 +306,7 @@ def nca_classifier(n_components: int, downstream: Any = None) -> Any:
     return _on(SampledNCA(n_components, random_state=0), downstream)
 
 
-def _on(components, downstream):
+def _on(components: Any, downstream: Any) -> Any:
     downstream = standardized_logistic() if downstream is None else clone(downstream)
     return make_pipeline(components, downstream)
 

@@ -13,6 +13,8 @@ from skactprune.inspection.scoring import scores_of
 from skactprune.inspection.sizes import hidden_ranks, live_neurons, n_parameters, net_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import ArrayLike
 
     from skactprune._types import ScoringLike
@@ -22,7 +24,7 @@ __all__ = ["model_row", "timed_fit"]
 
 def model_row(
     model: Any,
-    splits: dict[str, tuple[Any, ...] | None],
+    splits: Mapping[str, tuple[Any, ...] | None],
     *,
     scoring: ScoringLike | None = "accuracy",
     seconds: float = np.nan,
@@ -78,7 +80,7 @@ def model_row(
     }
 
 
-def _net_columns(net):
+def _net_columns(net: Any) -> dict[str, Any]:
     if net is None:
         return {"sparsity": np.nan, "live_neurons": None, "ranks": None}
     return {

@@ -10,6 +10,8 @@ from sklearn.metrics import check_scoring, log_loss
 from sklearn.utils.multiclass import type_of_target
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import ArrayLike
 
     from skactprune._types import MatrixLike, ScoringLike
@@ -110,7 +112,7 @@ def named_scorers(
 
 def scores_of(
     model: Any,
-    splits: dict[str, tuple[Any, ...] | None],
+    splits: Mapping[str, tuple[Any, ...] | None],
     scoring: ScoringLike | None,
 ) -> dict[str, Any]:
     """Scores of a fitted model on each split.

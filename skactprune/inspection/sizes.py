@@ -91,7 +91,7 @@ def n_weights(net: Any) -> int:
     return sum(_kernel_sizes(net))
 
 
-def _kernel_sizes(net):
+def _kernel_sizes(net: Any) -> list[int]:
     own = getattr(net, "kernel_sizes_", None)
     if own is not None:
         return own
@@ -100,7 +100,7 @@ def _kernel_sizes(net):
     return [n_nonzero(matrices) for matrices in [*map(fewest_numbers, hidden, known), (last,)]]
 
 
-def _n_transform_parameters(step):
+def _n_transform_parameters(step: Any) -> float:
     if step in (None, "passthrough") or is_sampler(step):
         return 0
     if isinstance(step, (StandardScaler, MinMaxScaler)):
@@ -120,7 +120,7 @@ def _n_transform_parameters(step):
     return np.nan
 
 
-def _n_representation_parameters(net):
+def _n_representation_parameters(net: Any) -> int:
     n_hidden = len(net.coefs_) - 1
     shown = shown_layer(net, n_hidden)
     stop = n_hidden if shown == "all" else shown + 1

@@ -184,5 +184,5 @@ class SpectrumDisplay(Display):
         return self
 
 
-def _shown(kernel):
+def _shown(kernel: NDArray[Any]) -> NDArray[Any]:
     return singular_values(kernel)[: numerical_rank(kernel)]
