@@ -108,6 +108,11 @@ def assert_equal_runs(make, iterator, rtol, masks=()):
     return losses
 
 
+def test_explicit_steps_refuse_a_loss_that_numpy_does_not_know():
+    with pytest.raises(TypeError, match=r"criterion_=CrossEntropyLoss\(\) is none of those"):
+        ExplicitStep(make_net(criterion=torch.nn.CrossEntropyLoss))
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("n_classes", [2, 10])
 @pytest.mark.parametrize("solver", SOLVERS)
