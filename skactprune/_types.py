@@ -1,9 +1,12 @@
 """Types that annotations of several parts name."""
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from torch import nn
 
 # Any, because scipy has no types of its own: no checker knows a sparse matrix.
 MatrixLike: TypeAlias = ArrayLike | Any
@@ -13,3 +16,5 @@ Kernel: TypeAlias = NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]
 ScoringLike: TypeAlias = (
     str | Callable[..., Any] | list[str] | tuple[str, ...] | set[str] | dict[str, Any]
 )
+# What is pruned, and output layers.
+Layer: TypeAlias = "nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d"

@@ -1,6 +1,7 @@
 """What is watched in training: whatever has an entry for every neuron or weight."""
 
 import importlib
+from typing import Any
 
 _HOMES = {
     "EarlyWeights": "weights",
@@ -22,7 +23,7 @@ _HOMES = {
 __all__ = sorted(_HOMES)
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     # On first use, so that a method can be imported without torch.
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

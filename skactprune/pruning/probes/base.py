@@ -1,6 +1,20 @@
 """What a probe is."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from skactprune._transaction import attributes_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+    from skactprune.nets.tally import Tally
+    from skactprune.pruning.probes.seen import SeenRun
 
 
 class Probe:
@@ -22,7 +36,7 @@ class Probe:
     reads_rows = False
     may_merge = True
 
-    def attach(self, run):
+    def attach(self, run: SeenRun) -> None:
         """Begin to watch. Called whenever training starts, after `load` where it goes on.
 
         Parameters
@@ -31,16 +45,16 @@ class Probe:
             The run.
         """
 
-    def detach(self):
+    def detach(self) -> None:
         """Watch no longer; what was learned stays."""
 
     @property
-    def hears_batches(self):
+    def hears_batches(self) -> bool:
         """Whether `begin_batch` or `end_batch` has anything to do in the coming epoch."""
         kind = type(self)
         return kind.begin_batch is not Probe.begin_batch or kind.end_batch is not Probe.end_batch
 
-    def tallies(self):
+    def tallies(self) -> list[Tally] | None:
         """Tallies of the hidden layers that steps of the nets of this package add to.
 
         Returns
@@ -50,7 +64,7 @@ class Probe:
         """
         return None
 
-    def begin_batch(self, batch, weight):
+    def begin_batch(self, batch: Any, weight: torch.Tensor | None) -> None:
         """Hear of a batch of training before its forward pass.
 
         Nothing of it is there after `end_batch`: the next batch may take its place in memory.
@@ -63,7 +77,7 @@ class Probe:
             Weights of its rows.
         """
 
-    def end_batch(self, batch, pre_activations):
+    def end_batch(self, batch: Any, pre_activations: list[torch.Tensor]) -> None:
         """Hear of a batch of training after its step.
 
         Parameters
@@ -75,10 +89,10 @@ class Probe:
             where the net does not give them and they were heard through hooks.
         """
 
-    def end_epoch(self, run):
+    def end_epoch(self, run: SeenRun) -> None:
         """Hear of the end of an epoch, before a round that may follow."""
 
-    def cut(self, keep):
+    def cut(self, keep: list[NDArray[np.bool_]]) -> None:
         """Forget neurons that have left; new arrays take the place of the old.
 
         Parameters
@@ -87,13 +101,13 @@ class Probe:
             True for the neurons of each hidden layer that stay.
         """
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """What `load` needs: arrays, numbers, and lists and dicts of them."""
         return {}
 
-    def load(self, state):
+    def load(self, state: dict[str, Any]) -> None:
         """Go on where `state` was taken."""
 
-    def snapshot(self):
+    def snapshot(self) -> Callable[[], None]:
         """Function that gives the probe back what it holds now."""
         return attributes_of(self)

@@ -1,5 +1,9 @@
 """How the features are distributed, for scores of what reads them, and of themselves."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from scipy import sparse
 from sklearn.preprocessing import StandardScaler
@@ -7,6 +11,11 @@ from sklearn.preprocessing import StandardScaler
 from skactprune.chunks import is_table
 from skactprune.pruning.probes.base import Probe
 from skactprune.pruning.probes.outputs import Moments, moments_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skactprune.pruning.probes.seen import SeenRun
 
 CHUNK = 2048
 # Part of its mean below which the deviation of a feature is the rounding of a constant.
@@ -24,15 +33,15 @@ class Features(Probe):
 
     reads_rows = True
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._scaler = StandardScaler(with_mean=False)
 
-    def attach(self, run):
+    def attach(self, run: SeenRun) -> None:
         """Add the rows of this fit, if rounds are to come."""
         if run.pending:
             self.add(run.layout.read_by_first(run.rows.watched))
 
-    def add(self, data):
+    def add(self, data: Any) -> None:
         """Add rows; anything but a table of numbers adds nothing.
 
         Parameters
@@ -56,25 +65,26 @@ class Features(Probe):
                 self._scaler.partial_fit(table, sample_weight=some)
 
     @property
-    def deviation(self):
+    def deviation(self) -> NDArray[np.float64] | None:
         """Standard deviations, of shape (n_features,); None where no rows were added."""
-        if not hasattr(self._scaler, "var_"):
-            return None
-        # Of a constant it may be a little less than 0.
-        return np.sqrt(np.maximum(self._scaler.var_, 0.0))
+        return self._deviation() if hasattr(self._scaler, "var_") else None
 
     @property
-    def mean(self):
+    def mean(self) -> NDArray[np.float64] | None:
         """Means, of shape (n_features,); None where no rows were added."""
         return getattr(self._scaler, "mean_", None)
 
     @property
-    def vary(self):
+    def vary(self) -> NDArray[np.bool_]:
         """Which features are no constants, a bool ndarray of shape (n_features,)."""
         # What is not finite is no constant: scores are refused because of it.
-        return ~(self.deviation <= ROUNDING * np.abs(self.mean))
+        return ~(self._deviation() <= ROUNDING * np.abs(self._scaler.mean_))
 
-    def moments(self, run, n_rows, columns):
+    def _deviation(self) -> NDArray[np.float64]:
+        # Of a constant, the variance may be a little less than 0.
+        return np.sqrt(np.maximum(self._scaler.var_, 0.0))
+
+    def moments(self, run: SeenRun, n_rows: int, columns: NDArray[np.int64]) -> Moments:
         """Moments of features in units of their deviations.
 
         Parameters
@@ -95,18 +105,18 @@ class Features(Probe):
         if weight is not None:
             weight = weight[rows].astype(np.float64)
             weight = weight if weight.any() else None
-        scale = self.deviation[columns]
+        scale = self._deviation()[columns]
         with np.errstate(over="ignore", invalid="ignore"):
             X = (X.toarray() if sparse.issparse(X) else X) / scale
-        return Moments(self.mean[columns] / scale, moments_of(X, weight).covariance)
+        return Moments(self._scaler.mean_[columns] / scale, moments_of(X, weight).covariance)
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """What `load` needs, as arrays; empty where no rows were added."""
         if self.deviation is None:
             return {}
         return {name: np.asarray(getattr(self._scaler, name)) for name in MOMENTS}
 
-    def load(self, state):
+    def load(self, state: dict[str, Any]) -> None:
         """Go on where `state` was taken."""
         self._scaler = StandardScaler(with_mean=False)
         for name, values in state.items():

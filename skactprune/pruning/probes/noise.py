@@ -1,9 +1,19 @@
 """Noise of weights whose variance is trained."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import torch
 from torch.nn import functional as F
 
 from skactprune.pruning.probes.trained import Trained
+
+if TYPE_CHECKING:
+    from torch.utils.hooks import RemovableHandle
+
+    from skactprune._types import Layer
+    from skactprune.pruning.probes.seen import SeenRun
 
 
 class Noise(Trained):
@@ -21,7 +31,7 @@ class Noise(Trained):
         Largest absolute value.
     """
 
-    def hooks(self, run):
+    def hooks(self, run: SeenRun) -> list[RemovableHandle]:
         """Add noise to what the hidden layers put out."""
         for layer in run.hidden:
             mode = getattr(layer, "padding_mode", "zeros")
@@ -35,7 +45,7 @@ class Noise(Trained):
             for depth, layer in enumerate(run.hidden)
         ]
 
-    def noisy(self, depth, layer, h, z):
+    def noisy(self, depth: int, layer: Layer, h: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         """Output of a hidden layer in training, with noise."""
         value = self.values[depth]
         mask = torch.from_numpy(self._run.masks.current[depth]).to(value.device)
@@ -49,14 +59,16 @@ class Noise(Trained):
 class _Noising:
     """Forward hook of a hidden layer."""
 
-    def __init__(self, noise, depth):
+    def __init__(self, noise: Noise, depth: int) -> None:
         self._noise, self._depth = noise, depth
 
-    def __call__(self, layer, inputs, z):
+    def __call__(
+        self, layer: Any, inputs: tuple[torch.Tensor, ...], z: torch.Tensor
+    ) -> torch.Tensor | None:
         return self._noise.noisy(self._depth, layer, inputs[0], z) if layer.training else None
 
 
-def _without_bias(layer, h, weight):
+def _without_bias(layer: Layer, h: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Output of a linear or convolutional layer with another weight, and without its bias."""
     if weight.dim() == 2:
         return F.linear(h, weight)

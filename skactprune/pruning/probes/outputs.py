@@ -1,10 +1,20 @@
 """What the neurons of a layer put out together."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from skactprune.pruning.probes.base import Probe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from skactprune.pruning.probes.seen import SeenRun
 
 # A net that has diverged gives infinities here without a warning: its scores are refused later.
 
@@ -21,61 +31,19 @@ class Moments:
         Covariances of the outputs, in float64.
     """
 
-    mean: np.ndarray
-    covariance: np.ndarray
+    mean: NDArray[np.float64]
+    covariance: NDArray[np.float64]
 
 
-class Outputs(Probe):
-    """Outputs of the hidden layers, in evaluation mode; see `Run.outputs`.
-
-    Parameters
-    ----------
-    n_rows : int
-        They are of so many of the watched rows, drawn anew whenever they are taken.
-    """
+class _Sample(Probe):
+    """A sample of the watched rows."""
 
     reads_rows = True
 
-    def __init__(self, n_rows):
+    def __init__(self, n_rows: int) -> None:
         self.n_rows = n_rows
 
-    def take(self, run):
-        """Outputs by the weights of now.
-
-        Parameters
-        ----------
-        run : Run
-            The run.
-
-        Returns
-        -------
-        outputs : list of ndarray of shape (n_rows, n_out)
-            Of every hidden layer, in float64.
-        weight : ndarray of shape (n_rows,) or None
-            Weights of the rows; None where all count alike.
-        """
-        batches, weight = self.sample(run)
-        return self.of(run, batches), weight
-
-    def of(self, run, batches):
-        """Outputs of rows that were drawn before, by the weights of now.
-
-        Parameters
-        ----------
-        run : Run
-            The run.
-        batches : list of int ndarray
-            As from `sample`.
-
-        Returns
-        -------
-        list of ndarray of shape (n_rows, n_out)
-            Of every hidden layer, in float64.
-        """
-        layers = zip(*(run.outputs(run.rows.watched[rows][0]) for rows in batches), strict=True)
-        return [np.concatenate(h, dtype=np.float64) for h in layers]
-
-    def sample(self, run):
+    def sample(self, run: SeenRun) -> tuple[list[NDArray[np.int64]], NDArray[np.float64] | None]:
         """Draw rows.
 
         Parameters
@@ -97,7 +65,9 @@ class Outputs(Probe):
         weight = np.asarray(weight, dtype=np.float64)[np.concatenate(batches)]
         return batches, weight if weight.any() else None
 
-    def weighted_batches(self, run):
+    def weighted_batches(
+        self, run: SeenRun
+    ) -> list[tuple[NDArray[np.int64], NDArray[np.float64] | None]]:
         """Draw rows: pairs of a batch of indices and the weights of its rows, or None."""
         batches, weight = self.sample(run)
         if weight is None:
@@ -105,7 +75,53 @@ class Outputs(Probe):
         ends = np.cumsum([len(rows) for rows in batches])
         return list(zip(batches, np.split(weight, ends[:-1]), strict=True))
 
-    def responses(self, run):
+
+class Outputs(_Sample):
+    """Outputs of the hidden layers, in evaluation mode; see `Run.outputs`.
+
+    Parameters
+    ----------
+    n_rows : int
+        They are of so many of the watched rows, drawn anew whenever they are taken.
+    """
+
+    def take(self, run: SeenRun) -> tuple[list[NDArray[np.float64]], NDArray[np.float64] | None]:
+        """Outputs by the weights of now.
+
+        Parameters
+        ----------
+        run : Run
+            The run.
+
+        Returns
+        -------
+        outputs : list of ndarray of shape (n_rows, n_out)
+            Of every hidden layer, in float64.
+        weight : ndarray of shape (n_rows,) or None
+            Weights of the rows; None where all count alike.
+        """
+        batches, weight = self.sample(run)
+        return self.of(run, batches), weight
+
+    def of(self, run: SeenRun, batches: Sequence[NDArray[np.int64]]) -> list[NDArray[np.float64]]:
+        """Outputs of rows that were drawn before, by the weights of now.
+
+        Parameters
+        ----------
+        run : Run
+            The run.
+        batches : list of int ndarray
+            As from `sample`.
+
+        Returns
+        -------
+        list of ndarray of shape (n_rows, n_out)
+            Of every hidden layer, in float64.
+        """
+        layers = zip(*(run.outputs(run.rows.watched[rows][0]) for rows in batches), strict=True)
+        return [np.concatenate(h, dtype=np.float64) for h in layers]
+
+    def responses(self, run: SeenRun) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """What the output layer reads, by the weights of now.
 
         Parameters
@@ -127,13 +143,13 @@ class Outputs(Probe):
             weights.append(np.repeat(weight, len(found[-1]) // len(rows)))
         return np.concatenate(found, dtype=np.float64), np.concatenate(weights)
 
-    def features(self, run, batches):
+    def features(self, run: SeenRun, batches: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
         """What the first layer reads of such rows, a float64 ndarray (n_rows, n_features)."""
         watched = run.rows.watched
         return np.concatenate([watched[rows][0] for rows in batches], dtype=np.float64)
 
 
-class OutputMoments(Outputs):
+class OutputMoments(_Sample):
     """Moments of the outputs of the hidden layers, in evaluation mode; see `Run.outputs`.
 
     Parameters
@@ -142,7 +158,7 @@ class OutputMoments(Outputs):
         They are of so many of the watched rows, drawn anew whenever they are taken.
     """
 
-    def take(self, run):
+    def take(self, run: SeenRun) -> list[Moments]:
         """Moments of the weights of now.
 
         Parameters
@@ -155,14 +171,13 @@ class OutputMoments(Outputs):
         list of Moments
             One for every hidden layer.
         """
-        found = [[] for _ in run.masks.current]
+        found: list[list[tuple[float, Moments]]] = [[] for _ in run.masks.current]
         for rows, weight in self.weighted_batches(run):
             for of_layer, h in zip(found, run.outputs(run.rows.watched[rows][0]), strict=True):
-                if weight is None:
-                    of_positions, total = None, len(h)
-                else:
+                of_positions, total = None, float(len(h))
+                if weight is not None:
                     of_positions = np.repeat(weight, len(h) // len(rows))
-                    total = of_positions.sum()
+                    total = float(of_positions.sum())
                 if total:
                     h = np.array(h, dtype=np.float64)
                     of_layer.append((total, moments_of(h, of_positions)))
@@ -170,7 +185,7 @@ class OutputMoments(Outputs):
         return [pooled(parts, n_out) for parts, n_out in zip(found, sizes, strict=True)]
 
 
-class InputMoments(Outputs):
+class InputMoments(_Sample):
     """Moments of what the hidden weights read, in evaluation mode; see `Run.input_sums`.
 
     Parameters
@@ -179,7 +194,7 @@ class InputMoments(Outputs):
         They are of so many of the watched rows, drawn anew whenever they are taken.
     """
 
-    def norms(self, run):
+    def norms(self, run: SeenRun) -> list[NDArray[np.float64]]:
         """Root of the mean square of what each weight reads, by the weights of now.
 
         Parameters
@@ -194,24 +209,26 @@ class InputMoments(Outputs):
         """
         return [np.sqrt(square) for _, square in self._means(run)]
 
-    def deviations(self, run):
+    def deviations(self, run: SeenRun) -> list[NDArray[np.float64]]:
         """Standard deviation of what each weight reads; as `norms`."""
         return [np.sqrt(np.maximum(s - np.square(mean), 0.0)) for mean, s in self._means(run)]
 
-    def _means(self, run):
-        totals = [(0.0, 0.0, 0.0) for _ in run.masks.current]
+    def _means(self, run: SeenRun) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        totals = [(np.zeros(()), np.zeros(()), 0.0) for _ in run.masks.current]
         for rows, weight in self.weighted_batches(run):
             weight = np.ones(len(rows)) if weight is None else weight
             sums = run.input_sums(run.rows.watched[rows][0], weight)
             totals = [
-                tuple(map(sum, zip(total, new, strict=True)))
-                for total, new in zip(totals, sums, strict=True)
+                (first + more, second + more_squared, n + more_rows)
+                for (first, second, n), (more, more_squared, more_rows) in zip(
+                    totals, sums, strict=True
+                )
             ]
         return [(first / (n or 1.0), second / (n or 1.0)) for first, second, n in totals]
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def moments_of(h, weight):
+def moments_of(h: NDArray[np.float64], weight: NDArray[np.float64] | None) -> Moments:
     """Moments of the columns of an array, which is overwritten.
 
     Parameters
@@ -233,7 +250,7 @@ def moments_of(h, weight):
     return Moments(mean, h.T @ weighted / n_rows)
 
 
-def pooled(parts, n_out):
+def pooled(parts: Sequence[tuple[float, Moments]], n_out: int) -> Moments:
     """Moments of all rows, from those of some of them each.
 
     Parameters

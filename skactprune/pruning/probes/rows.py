@@ -1,6 +1,13 @@
 """Which rows pruning looks at: those of training, or unlabelled ones."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class Rows:
@@ -23,18 +30,24 @@ class Rows:
         The rows that are looked at.
     """
 
-    def __init__(self, training, unlabeled, random_state, batch_size):
+    def __init__(
+        self,
+        training: Any,
+        unlabeled: Any,
+        random_state: np.random.RandomState,
+        batch_size: int,
+    ) -> None:
         self.training, self.unlabeled = training, unlabeled
         self.watched = training if unlabeled is None else unlabeled
         self._random_state, self._batch_size = random_state, batch_size
         self._order = np.arange(0)
 
-    def sample(self, n):
+    def sample(self, n: int) -> NDArray[np.int64]:
         """Indices of `n` of the watched rows, of all if they are fewer, in random order."""
         n = min(n, len(self.watched))
         return self._random_state.choice(len(self.watched), n, replace=False)
 
-    def next_unlabeled(self):
+    def next_unlabeled(self) -> NDArray[np.int64]:
         """Indices of as many unlabelled rows as an epoch has, those whose turn it is.
 
         They come in random order, and in a new one whenever all have been.
@@ -45,7 +58,7 @@ class Rows:
         rows, self._order = np.split(np.concatenate([self._order, *orders]), [n_rows])
         return rows
 
-    def in_batches(self, rows, at_least=0):
+    def in_batches(self, rows: NDArray[np.int64], at_least: int = 0) -> list[NDArray[np.int64]]:
         """Indices, in batches of the net's size, or of more rows where `at_least` so many."""
         size = self._batch_size
         if 0 < size < at_least:

@@ -1,11 +1,21 @@
 """Singular values and vectors that are trained in place of weights."""
 
+from __future__ import annotations
+
 from inspect import signature
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from skactprune.nets.matrices import stored_like
 from skactprune.pruning.probes.trained import Trained
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch.utils.hooks import RemovableHandle
+
+    from skactprune.pruning.probes.seen import SeenRun
 
 
 class Singular(Trained):
@@ -17,10 +27,10 @@ class Singular(Trained):
 
     n_of_layer = 3
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(None)
 
-    def new_optimizer(self):
+    def new_optimizer(self) -> torch.optim.Optimizer:
         """Optimizer of the kind of the net's."""
         own = self._run.net.optimizer_
         # Not all defaults are parameters; fused ones want their states elsewhere.
@@ -28,26 +38,26 @@ class Singular(Trained):
         options = {name: value for name, value in own.defaults.items() if name in known}
         return type(own)(self.values, **options)
 
-    def hooks(self, run):
+    def hooks(self, run: SeenRun) -> list[RemovableHandle]:
         """No hooks: what takes part in a forward pass is the product."""
         return []
 
-    def triples(self):
+    def triples(self) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
         """U, s and V of every layer."""
         return list(zip(self.values[::3], self.values[1::3], self.values[2::3], strict=True))
 
     @torch.no_grad()
-    def products(self):
+    def products(self) -> list[torch.Tensor]:
         """Weights of every layer, of shape (n_out, n_in)."""
         return [(U * s) @ V.T for U, s, V in self.triples()]
 
-    def are_factors(self):
+    def are_factors(self) -> bool:
         """Whether the weights of now are the products, but for rounding."""
         pairs = zip(self._run.hidden, self.products(), strict=True)
         return all(_are_near(layer.weight.detach(), product) for layer, product in pairs)
 
     @torch.no_grad()
-    def take_gradients(self):
+    def take_gradients(self) -> None:
         """Hand the gradients of the weights on to the factors."""
         layers = zip(self._run.hidden, self._run.step_gradients(), self.triples(), strict=True)
         for layer, gradient, (U, s, V) in layers:
@@ -58,9 +68,9 @@ class Singular(Trained):
             layer.weight.grad = None
 
     @torch.no_grad()
-    def end_batch(self, batch, pre_activations):
+    def end_batch(self, batch: Any, pre_activations: list[torch.Tensor]) -> None:
         """Make a step; the weights become the products."""
-        if not self.active:
+        if self._optimizer is None:
             return
         net = self._run.net
         for _, s, _ in self.triples():
@@ -71,17 +81,17 @@ class Singular(Trained):
         self.put()
 
     @torch.no_grad()
-    def put(self):
+    def put(self) -> None:
         """Give the layers the products for weights."""
         for layer, product in zip(self._run.hidden, self.products(), strict=True):
             weight = layer.weight
             weight.data = stored_like(product.reshape(weight.shape).to(weight), weight)
 
-    def cut(self, keep):
+    def cut(self, keep: list[NDArray[np.bool_]]) -> None:
         """Train nothing more: no neuron leaves a net that trains factors."""
         self.stop()
 
 
-def _are_near(weight, product):
+def _are_near(weight: torch.Tensor, product: torch.Tensor) -> bool:
     difference = (weight.reshape(product.shape) - product).norm()
     return bool(difference <= torch.finfo(product.dtype).eps ** 0.5 * product.norm())

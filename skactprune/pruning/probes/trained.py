@@ -1,11 +1,23 @@
 """What is trained besides the weights: tensors with an entry for every neuron or every weight."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import torch
 from torch.nn.utils import parametrize
 
 from skactprune.nets.matrices import kept_inputs
 from skactprune.pruning.probes.base import Probe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from torch.utils.hooks import RemovableHandle
+
+    from skactprune.pruning.probes.seen import SeenRun
 
 
 class Trained(Probe):
@@ -32,32 +44,35 @@ class Trained(Probe):
     """
 
     n_of_layer = 1
+    _run: SeenRun
 
-    def __init__(self, rate, limit=np.inf):
+    def __init__(self, rate: float, limit: float = np.inf) -> None:
         self.rate, self.limit = rate, limit
-        self.values, self._states = [], []
-        self._handles, self._generators = [], {}
-        self._run = self._optimizer = None
+        self.values: list[torch.Tensor] = []
+        self._states: list[dict[str, Any]] = []
+        self._handles: list[RemovableHandle] = []
+        self._generators: dict[torch.device, torch.Generator] = {}
+        self._optimizer: torch.optim.Optimizer | None = None
 
     @property
-    def active(self):
+    def active(self) -> bool:
         """Whether anything is trained."""
         return bool(self.values)
 
     @property
-    def hears_batches(self):
+    def hears_batches(self) -> bool:
         """Whether anything is trained."""
         return self.active
 
     # -- begin and end ----------------------------------------------------------------------
 
-    def attach(self, run):
+    def attach(self, run: SeenRun) -> None:
         """Train on, where anything is trained."""
         self._run = run
         if self.active:
             self._begin(self.values, self._states)
 
-    def start(self, values):
+    def start(self, values: Sequence[NDArray[Any]]) -> None:
         """Train tensors from now on.
 
         Parameters
@@ -67,18 +82,18 @@ class Trained(Probe):
         """
         self._begin([torch.tensor(value) for value in values], [{} for _ in values])
 
-    def stop(self):
+    def stop(self) -> None:
         """Train nothing from now on, and forget what was trained."""
         self.detach()
         self.values, self._states, self._optimizer = [], [], None
 
-    def detach(self):
+    def detach(self) -> None:
         """Take the hooks away; the tensors stay."""
         for handle in self._handles:
             handle.remove()
         self._handles, self._generators = [], {}
 
-    def _begin(self, values, states):
+    def _begin(self, values: list[torch.Tensor], states: list[dict[str, Any]]) -> None:
         """Train tensors with what their optimizer knows of them."""
         self.detach()
         names = {part: name for name, part in self._run.net.module_.named_modules()}
@@ -91,7 +106,7 @@ class Trained(Probe):
         self._set(values, states)
         self._handles = self.hooks(self._run)
 
-    def _set(self, values, states):
+    def _set(self, values: list[torch.Tensor], states: list[dict[str, Any]]) -> None:
         layers = [layer for layer in self._run.hidden for _ in range(self.n_of_layer)]
         like = [self._like(layer.weight) for layer in layers]
         self._states = [
@@ -106,17 +121,17 @@ class Trained(Probe):
         # The same dicts: the optimizer fills them.
         self._optimizer.state.update(zip(self.values, self._states, strict=True))
 
-    def new_optimizer(self):
+    def new_optimizer(self) -> torch.optim.Optimizer:
         """Optimizer of the values."""
         return torch.optim.Adam(self.values, lr=float(self.rate))
 
     @staticmethod
-    def _like(weight):
+    def _like(weight: torch.Tensor) -> dict[str, Any]:
         """Where, and in what, the numbers of a layer are trained: never in a half precision."""
         short = weight.dtype in (torch.float16, torch.bfloat16)
         return {"device": weight.device, "dtype": torch.float32 if short else weight.dtype}
 
-    def hooks(self, run):
+    def hooks(self, run: SeenRun) -> list[RemovableHandle]:
         """Register the hooks through which the tensors take part in a forward pass.
 
         Parameters
@@ -130,7 +145,7 @@ class Trained(Probe):
         """
         raise NotImplementedError(f"{type(self).__name__} must define hooks(run).")
 
-    def generator(self, device):
+    def generator(self, device: torch.device) -> torch.Generator:
         """Generator for draws on a device, seeded by the run when it is first asked for."""
         if device not in self._generators:
             seed = int(self._run.random_state.randint(2**31 - 1))
@@ -140,19 +155,19 @@ class Trained(Probe):
     # -- as a probe -------------------------------------------------------------------------
 
     @torch.no_grad()
-    def end_batch(self, batch, pre_activations):
+    def end_batch(self, batch: Any, pre_activations: list[torch.Tensor]) -> None:
         """Make a step."""
-        if self.active:
+        if self._optimizer is not None:
             self._optimizer.step()
             self._optimizer.zero_grad()
             for value in self.values:
                 value.clamp_(-self.limit, self.limit)
 
-    def arrays(self):
+    def arrays(self) -> list[NDArray[np.float64]]:
         """Values as arrays of their own, in float64."""
         return [value.detach().double().cpu().numpy().copy() for value in self.values]
 
-    def cut(self, keep):
+    def cut(self, keep: list[NDArray[np.bool_]]) -> None:
         """Forget the neurons that have left."""
         if not self.active:
             return
@@ -167,7 +182,7 @@ class Trained(Probe):
             )
         self._set(values, states)
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """What `load` needs, as arrays."""
         return {
             "values": [value.detach().cpu().numpy().copy() for value in self.values],
@@ -177,7 +192,7 @@ class Trained(Probe):
             ],
         }
 
-    def load(self, state):
+    def load(self, state: dict[str, Any]) -> None:
         """Go on where `state` was taken."""
         self.values = [torch.tensor(value) for value in state["values"]]
         self._states = [
@@ -185,16 +200,18 @@ class Trained(Probe):
             for of_layer in state["states"]
         ]
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_run": None, "_handles": [], "_generators": {}, "_optimizer": None}
 
 
-def has_shape(value, other):
+def has_shape(value: Any, other: torch.Tensor) -> bool:
     """Whether a piece of an optimizer's state has an entry for each of a tensor."""
     return torch.is_tensor(value) and value.shape == other.shape
 
 
-def chosen(tensor, rows, columns):
+def chosen(
+    tensor: torch.Tensor, rows: NDArray[np.bool_] | None, columns: NDArray[np.bool_] | None
+) -> torch.Tensor:
     """Rows, and columns of a matrix, of a tensor; bool arrays, or None for all."""
     if rows is not None:
         tensor = tensor[_indices(rows, tensor.device)]
@@ -203,5 +220,5 @@ def chosen(tensor, rows, columns):
     return tensor
 
 
-def _indices(kept, device):
+def _indices(kept: NDArray[np.bool_] | slice, device: torch.device) -> torch.Tensor:
     return torch.from_numpy(np.flatnonzero(kept)).to(device)

@@ -1,10 +1,21 @@
 """A number for every weight that methods keep: sums, and weights as they were."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import torch
 
 from skactprune.nets.matrices import cut, matrix
 from skactprune.pruning.probes.base import Probe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from skactprune.pruning.probes.seen import SeenRun
 
 
 class WeightSums(Probe):
@@ -16,12 +27,12 @@ class WeightSums(Probe):
         The sums, float64, on the device of the weights.
     """
 
-    def __init__(self):
-        self.sums = None
+    def __init__(self) -> None:
+        self.sums: list[torch.Tensor] = []
 
-    def attach(self, run):
+    def attach(self, run: SeenRun) -> None:
         """Begin at zero, or go on."""
-        if self.sums is None:
+        if not self.sums:
             shapes = [matrix(layer.weight).shape for layer in run.hidden]
             self.sums = [torch.zeros(shape, dtype=torch.float64) for shape in shapes]
         self.sums = [
@@ -30,38 +41,37 @@ class WeightSums(Probe):
         ]
 
     @torch.no_grad()
-    def add(self, terms):
+    def add(self, terms: Sequence[torch.Tensor]) -> None:
         """Add one tensor of shape (n_out, n_in) for every hidden layer."""
         for total, term in zip(self.sums, terms, strict=True):
             total.add_(term)
 
-    def arrays(self):
+    def arrays(self) -> list[NDArray[np.float64]]:
         """The sums as arrays."""
         return [total.cpu().numpy() for total in self.sums]
 
-    def restart(self):
+    def restart(self) -> None:
         """Sum from zero."""
         self.sums = [torch.zeros_like(total) for total in self.sums]
 
-    def cut(self, keep):
+    def cut(self, keep: list[NDArray[np.bool_]]) -> None:
         """Forget the weights of neurons that have left."""
         self.sums = [
             torch.from_numpy(rest).to(total.device)
             for rest, total in zip(cut(self.arrays(), keep), self.sums, strict=True)
         ]
 
-    def snapshot(self):
+    def snapshot(self) -> Callable[[], None]:
         """Function that gives back the sums of now; from here on, copies are added to."""
         restore = super().snapshot()
-        if self.sums is not None:
-            self.sums = [total.clone() for total in self.sums]
+        self.sums = [total.clone() for total in self.sums]
         return restore
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """What `load` needs, as arrays."""
         return {"sums": [total.copy() for total in self.arrays()]}
 
-    def load(self, state):
+    def load(self, state: dict[str, Any]) -> None:
         """Go on where `state` was taken."""
         self.sums = [torch.tensor(total) for total in state["sums"]]
 
@@ -76,14 +86,14 @@ class EarlyWeights(Probe):
         nothing was taken yet.
     """
 
-    def __init__(self):
-        self.weights = None
+    def __init__(self) -> None:
+        self.weights: list[tuple[NDArray[Any], NDArray[Any] | None]] | None = None
 
-    def take(self, run):
+    def take(self, run: SeenRun) -> None:
         """Take the weights of now."""
         self.weights = run.copied_weights()
 
-    def cut(self, keep):
+    def cut(self, keep: list[NDArray[np.bool_]]) -> None:
         """Forget the weights of neurons that have left."""
         if self.weights is None:
             return
@@ -94,7 +104,7 @@ class EarlyWeights(Probe):
             for matrix, (_, bias), kept in zip(matrices, self.weights, every, strict=True)
         ]
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """What `load` needs, as arrays."""
         if self.weights is None:
             return {}
@@ -103,7 +113,7 @@ class EarlyWeights(Probe):
             "biases": [np.zeros(0) if bias is None else bias for _, bias in self.weights],
         }
 
-    def load(self, state):
+    def load(self, state: dict[str, Any]) -> None:
         """Go on where `state` was taken."""
         if state:
             biases = [bias if bias.size else None for bias in state["biases"]]

@@ -1,8 +1,20 @@
 """How often neurons put out nothing."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from skactprune.pruning.probes.base import Probe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+    from numpy.typing import NDArray
+
+    from skactprune.pruning.probes.seen import SeenRun
 
 
 class Zeros(Probe):
@@ -14,7 +26,7 @@ class Zeros(Probe):
 
     reads_rows = True
 
-    def take(self, run):
+    def take(self, run: SeenRun) -> list[NDArray[np.float64]]:
         """Shares of the weights of now.
 
         Parameters
@@ -33,12 +45,12 @@ class Zeros(Probe):
         zeros = [np.zeros(len(mask)) for mask in run.masks.current]
         seen = np.zeros(len(zeros))
 
-        def hear(depth, z):
+        def hear(depth: int, z: torch.Tensor) -> None:
             of_rows = np.repeat(weight[rows], len(z) // len(rows))
             zeros[depth] += of_rows @ (z <= 0).cpu().numpy()
             seen[depth] += of_rows.sum()
 
-        removes = []
+        removes: list[Callable[[], object]] = []
         with run.cleaning(lambda: [remove() for remove in removes]):
             removes += run.layout.watch(run.net.module_, hear)
             for rows in run.rows.in_batches(np.arange(len(dataset))):
