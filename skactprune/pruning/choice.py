@@ -1,7 +1,10 @@
 """Which layers of a module are pruned, and why others are not."""
 
+from __future__ import annotations
+
 from functools import partial
 from numbers import Real
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from torch import nn
 from torch.nn.parameter import is_lazy
@@ -15,15 +18,33 @@ from skactprune.pruning.chain import Chain, Loose
 from skactprune.pruning.conv_chain import ConvChain, feeds_of
 from skactprune.pruning.passes import NORMS, PRUNABLE
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from skactprune._types import Layer
+    from skactprune.pruning.passes import Trace
+
+    # Layers to leave alone, by their names or as themselves, and what holds a parameter.
+    Given: TypeAlias = str | nn.Module | Sequence[str | nn.Module] | None
+    _Holder: TypeAlias = tuple[str, nn.Parameter]
+
 N_NAMED = 12
 
 
-def is_chain(module):
+def is_chain(module: nn.Module) -> bool:
     """Whether it is known, without looking at a batch, which layer feeds which."""
     return isinstance(module, MLP)
 
 
-def layout_of(module, trace=None, ignored_layers=(), layer_fractions=None):
+def layout_of(
+    module: nn.Module,
+    trace: Trace | None = None,
+    ignored_layers: Given = (),
+    layer_fractions: dict[Any, float] | None = None,
+) -> Chain | Loose:
     """Layout of the layers of a module that are to be pruned.
 
     Parameters
@@ -53,7 +74,7 @@ def layout_of(module, trace=None, ignored_layers=(), layer_fractions=None):
     UserWarning
         Naming what is left alone though nobody asked for it.
     """
-    if is_chain(module):
+    if isinstance(module, MLP):
         for name, value in (
             ("ignored_layers", ignored_layers),
             ("layer_fractions", layer_fractions),
@@ -70,14 +91,20 @@ def layout_of(module, trace=None, ignored_layers=(), layer_fractions=None):
 class _Choice:
     """Layers of a module by what becomes of them."""
 
-    def __init__(self, module, trace, ignored_layers, layer_fractions):
+    def __init__(
+        self,
+        module: nn.Module,
+        trace: Trace | None,
+        ignored_layers: Given,
+        layer_fractions: dict[Any, float],
+    ) -> None:
         self._module, self._trace = module, trace
-        self._layers = {
+        self._layers: dict[str, Layer] = {
             name: part for name, part in module.named_modules() if isinstance(part, PRUNABLE)
         }
         # What is given may name modules that hold layers, or other weights.
         self._ignored = self._inside(_listed(ignored_layers), "ignored_layers", ignored_layers)
-        self._reasons = {}
+        self._reasons: dict[str, str] = {}
         self._outputs = self._found_outputs()
         for name in self._layers:
             reason = self._why_not(name)
@@ -87,7 +114,7 @@ class _Choice:
         self._given = layer_fractions
         self._fractions = self._of_layers(layer_fractions)
 
-    def layout(self):
+    def layout(self) -> Loose:
         """The layout, after a warning of what is left alone though nobody asked for it."""
         names = [name for name in self._layers if name not in self._reasons]
         if not names:
@@ -96,7 +123,7 @@ class _Choice:
             surgery.check_maskable(self._layers[name], name)
         self._tell(names)
         feeds = feeds_of(self._module, self._trace, names, self._outputs[-1])
-        kind = partial(ConvChain, feeds=feeds) if feeds else Loose
+        kind: Callable[..., Loose] = partial(ConvChain, feeds=feeds) if feeds else Loose
         return kind(
             [matrix(self._layers[name].weight).shape for name in names],
             names,
@@ -109,15 +136,15 @@ class _Choice:
 
     # -- what becomes of a layer ------------------------------------------------------------
 
-    def _found_outputs(self):
+    def _found_outputs(self) -> list[str]:
         if not self._layers:
             raise ValueError(self._nothing())
         if self._trace is None:
             return list(self._layers)[-1:]
-        names = {layer: name for name, layer in self._layers.items()}
+        names: dict[nn.Module, str] = {layer: name for name, layer in self._layers.items()}
         return [names[layer] for layer in self._trace.outputs]
 
-    def _why_not(self, name):
+    def _why_not(self, name: str) -> str | None:
         """Why a layer is not pruned; None where it is."""
         layer = self._layers[name]
         if name in self._outputs:
@@ -132,9 +159,9 @@ class _Choice:
             return "frozen"
         return None
 
-    def _leave_shared(self):
+    def _leave_shared(self) -> None:
         """One weight in several layers is pruned once; what others need is left alone."""
-        holders = {}
+        holders: dict[int, list[_Holder]] = {}
         for prefix, part in self._module.named_modules():
             # Leaves of a parametrization lie below their layer.
             owner = prefix.partition(".parametrizations")[0]
@@ -144,10 +171,11 @@ class _Choice:
         for name, layer in self._layers.items():
             if name in self._reasons:
                 continue
-            for parameter in filter(lambda p: p.dim() > 1, _matrices(layer)):
-                self._look_at_holders(name, parameter, holders[parameter.data_ptr()])
+            for parameter in _matrices(layer):
+                if parameter.dim() > 1:
+                    self._look_at_holders(name, parameter, holders[parameter.data_ptr()])
 
-    def _look_at_holders(self, name, parameter, holders):
+    def _look_at_holders(self, name: str, parameter: nn.Parameter, holders: list[_Holder]) -> None:
         for owner, held in holders:
             if owner == name:
                 continue
@@ -157,17 +185,17 @@ class _Choice:
             elif self._reasons.get(owner) != "the same as another":
                 self._reasons[name] = f"shares its weight with {owner!r}"
 
-    def _of_layers(self, fractions):
+    def _of_layers(self, fractions: Any) -> dict[str, float]:
         """Share for each layer that has one of its own; the innermost name counts."""
         if not isinstance(fractions, dict):
             raise ValueError(
                 f"layer_fractions={fractions!r} must be a dict of names and shares, or None."
             )
-        found = {}
+        found: dict[str, float] = {}
         named = [(self._name(key, "layer_fractions", fractions), key) for key in fractions]
         for name, key in sorted(named, key=lambda pair: len(pair[0])):
             share = fractions[key]
-            if isinstance(share, bool) or not (isinstance(share, Real) and 0 <= share < 1):
+            if isinstance(share, bool) or not (isinstance(share, Real) and 0 <= float(share) < 1):
                 raise ValueError(
                     f"layer_fractions={fractions!r} must have values in [0, 1); {name!r} has "
                     f"{share!r}."
@@ -185,7 +213,7 @@ class _Choice:
 
     # -- names ------------------------------------------------------------------------------
 
-    def _name(self, given, parameter, value):
+    def _name(self, given: Any, parameter: str, value: Any) -> str:
         """Name of a module that was given by it or as itself."""
         known = {name: part for name, part in self._module.named_modules() if name}
         if isinstance(given, str) and given in known:
@@ -198,7 +226,7 @@ class _Choice:
             f"them; it has none {given!r}. Its layers: {', '.join(map(repr, self._layers))}."
         )
 
-    def _inside(self, given, parameter, value):
+    def _inside(self, given: Iterable[Any], parameter: str, value: Any) -> set[str]:
         """Names of all modules that are given or lie within them."""
         outer = [self._name(one, parameter, value) for one in given]
         return {
@@ -209,7 +237,7 @@ class _Choice:
 
     # -- what the layout knows besides ------------------------------------------------------
 
-    def _norms(self, names):
+    def _norms(self, names: list[str]) -> dict[int, str]:
         if self._trace is None:
             return {}
         parts = {part: name for name, part in self._module.named_modules()}
@@ -219,21 +247,21 @@ class _Choice:
             if self._layers[name] in self._trace.norms
         }
 
-    def _learning(self):
+    def _learning(self) -> list[str]:
         if self._trace is None:
             return []
         return [n for n, part in self._module.named_modules() if part in self._trace.learning]
 
     # -- messages ---------------------------------------------------------------------------
 
-    def _nothing(self):
+    def _nothing(self) -> str:
         message = (
             "Pruner needs a module with at least one hidden layer before its output layer; "
             f"{type(self._module).__name__} has {len(self._layers)} linear or convolutional layers"
         )
         return f"{message}: {_joined(self._reasons)}." if self._layers else f"{message}."
 
-    def _tell(self, names):
+    def _tell(self, names: list[str]) -> None:
         silent = ("an output layer", "in ignored_layers", "the same as another")
         left = {n: reason for n, reason in self._reasons.items() if reason not in silent}
         left |= dict.fromkeys(self._other_weights(), "no weight of a linear or convolutional layer")
@@ -244,7 +272,7 @@ class _Choice:
                 "alone in ignored_layers."
             )
 
-    def _other_weights(self):
+    def _other_weights(self) -> Iterator[str]:
         """Trained weights that belong to no layer of the kinds that are pruned."""
         known = {id(p) for layer in self._layers.values() for p in layer.parameters()}
         for prefix, part in self._module.named_modules():
@@ -255,7 +283,7 @@ class _Choice:
                     yield name
 
 
-def found_zeros(module, layout):
+def found_zeros(module: nn.Module, layout: Loose) -> list[NDArray[np.bool_]]:
     """Masks of what is zero in the layers of a module as if it had been pruned before.
 
     Parameters
@@ -278,25 +306,25 @@ def found_zeros(module, layout):
     return masks
 
 
-def _listed(given):
+def _listed(given: Given) -> tuple[str | nn.Module, ...]:
     """Layers that were given, one or many."""
     if given is None:
         return ()
     return (given,) if isinstance(given, (str, nn.Module)) else tuple(given)
 
 
-def _within(name, outer):
+def _within(name: str, outer: str) -> bool:
     return name == outer or name.startswith(f"{outer}.")
 
 
-def _matrices(layer):
+def _matrices(layer: Layer) -> list[nn.Parameter]:
     """Parameters of a layer that its weight is, or is computed from."""
     if parametrize.is_parametrized(layer, "weight"):
-        return list(layer.parametrizations["weight"].parameters())
+        return list(layer.get_submodule("parametrizations.weight").parameters())
     return [p for p in layer.parameters(recurse=False) if p.dim() > 1]
 
 
-def _joined(reasons):
+def _joined(reasons: dict[str, str]) -> str:
     named = [f"{name!r} ({reason})" for name, reason in list(reasons.items())[:N_NAMED]]
     more = len(reasons) - N_NAMED
     return ", ".join(named) + (f" and {more} more" if more > 0 else "")

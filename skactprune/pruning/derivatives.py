@@ -1,6 +1,9 @@
 """Derivatives of the loss in the weights of a run's net: of rows, and of the step of now."""
 
+from __future__ import annotations
+
 from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -11,21 +14,37 @@ from skactprune.nets.matrices import matrix
 from skactprune.pruning.looks import require_gradients
 from skactprune.pruning.requirements import name_of
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
-def mean_gradients(run, rows, layers):
+    from numpy.typing import NDArray
+
+    from skactprune._types import Layer
+    from skactprune.pruning.probes.seen import SeenRun
+
+    Derive: TypeAlias = Callable[
+        [torch.Tensor, Sequence[torch.Tensor]], Sequence[torch.Tensor | None]
+    ]
+
+
+def mean_gradients(
+    run: SeenRun, rows: NDArray[np.int64], layers: Sequence[Layer]
+) -> list[NDArray[Any]]:
     """Gradient of the mean loss of rows in the weights of some layers; see `Run.gradients`."""
     return _derivatives(run, rows, layers, _gradient)
 
 
-def mean_products(run, rows, vectors):
+def mean_products(
+    run: SeenRun, rows: NDArray[np.int64], vectors: Sequence[NDArray[Any]]
+) -> list[NDArray[Any]]:
     """Hessian of that loss, times a vector; see `Run.hessian_products`."""
     layers = run.layers[: len(vectors)]
-    vectors = [
+    tensors = [
         torch.as_tensor(vector).to(layer.weight).reshape(layer.weight.shape)
         for layer, vector in zip(layers, vectors, strict=True)
     ]
     try:
-        return _derivatives(run, rows, layers, partial(_hessian_product, vectors=vectors))
+        return _derivatives(run, rows, layers, partial(_hessian_product, vectors=tensors))
     except RuntimeError as error:
         if "not implemented" not in str(error):
             raise
@@ -35,7 +54,7 @@ def mean_products(run, rows, vectors):
         ) from error
 
 
-def gradients_of_step(run):
+def gradients_of_step(run: SeenRun) -> list[torch.Tensor]:
     """Gradients after the backward pass of a step; see `Run.step_gradients`."""
     hidden = run.hidden
     for layer in hidden:
@@ -49,7 +68,9 @@ def gradients_of_step(run):
     return [matrix(torch.zeros_like(w) if w.grad is None else w.grad) for w in weights]
 
 
-def _derivatives(run, rows, layers, derive):
+def _derivatives(
+    run: SeenRun, rows: NDArray[np.int64], layers: Sequence[Layer], derive: Derive
+) -> list[NDArray[Any]]:
     """What `derive` gives for loss and weights of batches of rows, averaged over them."""
     parameters = [p for layer in layers for p in layer.parameters()]
     frozen = [p for p in parameters if not p.requires_grad]
@@ -61,7 +82,9 @@ def _derivatives(run, rows, layers, derive):
             return _averaged(run, rows, [layer.weight for layer in layers], derive)
 
 
-def _averaged(run, rows, weights, derive):
+def _averaged(
+    run: SeenRun, rows: NDArray[np.int64], weights: Sequence[torch.Tensor], derive: Derive
+) -> list[NDArray[Any]]:
     net, training = run.net, run.rows.training
     row_weight = getattr(training, "sample_weight", None)
     if row_weight is None:
@@ -79,11 +102,15 @@ def _averaged(run, rows, weights, derive):
     return [matrix(total).cpu().numpy() for total in sums]
 
 
-def _gradient(loss, weights, **options):
+def _gradient(
+    loss: torch.Tensor, weights: Sequence[torch.Tensor], **options: bool
+) -> Sequence[torch.Tensor | None]:
     return torch.autograd.grad(loss, weights, allow_unused=True, **options)
 
 
-def _hessian_product(loss, weights, vectors):
+def _hessian_product(
+    loss: torch.Tensor, weights: Sequence[torch.Tensor], vectors: Sequence[torch.Tensor]
+) -> Sequence[torch.Tensor | None]:
     gradients = _gradient(loss, weights, create_graph=True)
     # Without a graph a gradient depends on no weight.
     slopes = [
@@ -91,4 +118,4 @@ def _hessian_product(loss, weights, vectors):
         for gradient, vector in zip(gradients, vectors, strict=True)
         if gradient is not None and gradient.requires_grad
     ]
-    return _gradient(sum(slopes), weights) if slopes else [None] * len(weights)
+    return _gradient(sum(slopes[1:], slopes[0]), weights) if slopes else [None] * len(weights)

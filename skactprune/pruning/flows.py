@@ -1,6 +1,9 @@
 """What flows through every weight from a row of ones, by the absolute values of all weights."""
 
+from __future__ import annotations
+
 from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -9,8 +12,18 @@ from torch.nn.utils import parametrize
 
 from skactprune.nets.matrices import matrix
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
-def flows_of_chain(weights):
+    from numpy.typing import NDArray
+    from torch import nn
+    from torch.utils.hooks import RemovableHandle
+
+    from skactprune._types import Layer
+    from skactprune.pruning.layouts import TappedLayout
+
+
+def flows_of_chain(weights: Sequence[NDArray[Any]]) -> list[NDArray[np.float64]]:
     """Share of all that flows from inputs to outputs which flows through each weight.
 
     Parameters
@@ -37,12 +50,14 @@ def flows_of_chain(weights):
     return [_scaled(flow, np.sum) for flow in flows]
 
 
-def _scaled(flow, norm=np.max):
+def _scaled(flow: NDArray[np.float64], norm: Callable[..., Any] = np.max) -> NDArray[np.float64]:
     """Flow in units of its largest, or of its sum; one of zero, which is nothing, stays so."""
     return flow / (norm(flow) or 1.0)
 
 
-def flows_of_module(module, layers, X, fit_params):
+def flows_of_module(
+    module: nn.Module, layers: Sequence[Layer], X: Any, fit_params: dict[str, Any]
+) -> list[NDArray[np.float64]]:
     """What flows through each weight of a module, up to its output layer.
 
     It is applied to ones, in float64 and evaluation mode, with the absolute values of its
@@ -69,17 +84,17 @@ def flows_of_module(module, layers, X, fit_params):
     ValueError
         If nothing flows from inputs to outputs.
     """
-    heard = {}
+    heard: dict[Layer, tuple[torch.Tensor, torch.Tensor]] = {}
 
-    def hear(layer, inputs, output):
+    def hear(layer: Any, inputs: Any, output: torch.Tensor) -> None:
         heard[layer] = layer.weight, output
 
-    def hooks():
+    def hooks() -> list[RemovableHandle]:
         return [layer.register_forward_hook(hear) for layer in layers]
 
     _pass_of_ones(module, layers[-1].weight.device, X, fit_params, hooks)
-    *weights, (_, output) = (heard[layer] for layer in layers)
-    weights = [weight for weight, _ in weights]
+    weights = [heard[layer][0] for layer in layers[:-1]]
+    output = heard[layers[-1]][1]
     slopes = torch.autograd.grad(output.sum(), weights, allow_unused=True)
     flows = [
         np.zeros(matrix(weight).shape)
@@ -91,7 +106,14 @@ def flows_of_module(module, layers, X, fit_params):
     return flows
 
 
-def importances_of_module(layout, module, last, kept, X, fit_params):
+def importances_of_module(
+    layout: TappedLayout,
+    module: nn.Module,
+    last: NDArray[Any],
+    kept: Callable[[int, NDArray[Any]], NDArray[Any]],
+    X: Any,
+    fit_params: dict[str, Any],
+) -> list[NDArray[np.float64]]:
     """Importances of hidden neurons, propagated back from what the output layer reads.
 
     As in `flows_of_module`, absolute values take the place of parameters, and ones of rows.
@@ -120,13 +142,17 @@ def importances_of_module(layout, module, last, kept, X, fit_params):
         If nothing flows from inputs to outputs.
     """
     output_layer = layout.layers(module)[-1]
-    device, hands_on = output_layer.weight.device, {}
+    device = output_layer.weight.device
+    hands_on: dict[int, torch.Tensor] = {}
     found = [np.zeros(n_out) for n_out in layout.widths(module)]
     given = torch.from_numpy(np.asarray(last, dtype=np.float64)).to(device)
     for _ in found:
-        heard, read = {}, []
+        heard: dict[int, torch.Tensor] = {}
+        read: list[torch.Tensor] = []
 
-        def hear(depth, z, heard=heard):
+        def hear(
+            depth: int, z: torch.Tensor, heard: dict[int, torch.Tensor] = heard
+        ) -> torch.Tensor | None:
             heard.pop(depth, None)
             heard[depth] = z
             if depth in hands_on:
@@ -134,7 +160,10 @@ def importances_of_module(layout, module, last, kept, X, fit_params):
                 return (z.movedim(axis, -1) * hands_on[depth]).movedim(-1, axis)
             return None
 
-        def hooks(hear=hear, read=read):
+        def hooks(
+            hear: Callable[[int, torch.Tensor], torch.Tensor | None] = hear,
+            read: list[torch.Tensor] = read,
+        ) -> list[RemovableHandle]:
             hook = output_layer.register_forward_pre_hook(
                 lambda _, inputs: read.append(layout.rows_read(module, inputs[0]))
             )
@@ -145,7 +174,7 @@ def importances_of_module(layout, module, last, kept, X, fit_params):
         if not ahead:
             break
         depth = ahead[-1]
-        total = sum((rows * given).sum() for rows in read)
+        total = sum(((rows * given).sum() for rows in read), given.new_zeros(()))
         (slope,) = torch.autograd.grad(total, [heard[depth]], allow_unused=True)
         if slope is not None:
             found[depth] = layout.rows(module, depth, slope).sum(dim=0).cpu().numpy()
@@ -154,7 +183,7 @@ def importances_of_module(layout, module, last, kept, X, fit_params):
     return found
 
 
-def _check_flows(module, flows):
+def _check_flows(module: nn.Module, flows: list[NDArray[np.float64]]) -> None:
     if not any(flow.any() for flow in flows):
         raise ValueError(
             f"nothing flows from the inputs to the outputs of {type(module).__name__}: its "
@@ -162,7 +191,13 @@ def _check_flows(module, flows):
         )
 
 
-def _pass_of_ones(module, device, X, fit_params, hooks):
+def _pass_of_ones(
+    module: nn.Module,
+    device: torch.device,
+    X: Any,
+    fit_params: dict[str, Any],
+    hooks: Callable[[], list[RemovableHandle]],
+) -> None:
     """Forward pass of ones by the absolute values of all parameters.
 
     Parameters
@@ -193,7 +228,7 @@ def _pass_of_ones(module, device, X, fit_params, hooks):
         functional_call(module, parameters | buffers, args, named | fit_params)
 
 
-def _unshifted(name, tensor):
+def _unshifted(name: str, tensor: torch.Tensor) -> torch.Tensor:
     """Parameter or buffer in float64, zero where it is one that is added."""
     if not tensor.is_floating_point():
         return tensor.detach()
@@ -201,7 +236,7 @@ def _unshifted(name, tensor):
     return tensor.detach().double() * (not shifts)
 
 
-def _ones(X, device):
+def _ones(X: Any, device: torch.device) -> Any:
     if isinstance(X, dict):
         return {name: _ones(part, device) for name, part in X.items()}
     if isinstance(X, (list, tuple)):

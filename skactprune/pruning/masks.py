@@ -1,8 +1,19 @@
 """Which weights are left: boolean masks in the sizes of now, and their place in the original."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from skactprune.nets.matrices import cut
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from skactprune.pruning.layouts import Layout
 
 
 class Masks:
@@ -23,24 +34,24 @@ class Masks:
         Numbers that the weights of each layer are factored into, where they are.
     """
 
-    def __init__(self, layout):
+    def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self.current = [np.ones(shape, dtype=bool) for shape in layout.shapes]
         self.live = [np.arange(n_out) for n_out, _ in layout.shapes]
-        self.sizes = [None] * len(self.current)
+        self.sizes: list[int | None] = [None] * len(self.current)
 
     @property
-    def shapes(self):
+    def shapes(self) -> list[tuple[int, int]]:
         """Original shapes (n_out, n_in)."""
         return self.layout.shapes
 
     @property
-    def n_original(self):
+    def n_original(self) -> int:
         """Number of hidden weights before any round."""
         return sum(n_out * n_in for n_out, n_in in self.shapes)
 
     @property
-    def n_left(self):
+    def n_left(self) -> int:
         """Number of hidden weights that are left, or of those that they are factored into."""
         return sum(
             int(mask.sum()) if size is None else size
@@ -48,7 +59,7 @@ class Masks:
         )
 
     @property
-    def sparsity(self):
+    def sparsity(self) -> float:
         """Share of the weights that need not be kept, of the layers that are pruned.
 
         They are gone, or factors of the weights are fewer numbers. Other layers do not count.
@@ -56,11 +67,11 @@ class Masks:
         return 1.0 - self.n_left / self.n_original if self.n_original else 0.0
 
     @property
-    def live_neurons(self):
+    def live_neurons(self) -> list[NDArray[np.int64]]:
         """Original indices of the neurons that have a weight left, a layer each."""
         return [live[mask.any(axis=1)] for live, mask in zip(self.live, self.current, strict=True)]
 
-    def full(self):
+    def full(self) -> list[NDArray[np.bool_]]:
         """Masks in the original shapes: False where a weight is masked or has left."""
         full = []
         for depth, (shape, mask) in enumerate(zip(self.shapes, self.current, strict=True)):
@@ -69,37 +80,37 @@ class Masks:
             full.append(out)
         return full
 
-    def replaced(self, current):
+    def replaced(self, current: Iterable[NDArray[np.bool_]]) -> Masks:
         """The same network with other masks of the same sizes, nothing of it factored."""
         new = Masks(self.layout)
         new.current, new.live = list(current), self.live
         return new
 
-    def factored(self, sizes):
+    def factored(self, sizes: Iterable[int | None]) -> Masks:
         """The same masks of weights that are factored into so many numbers, None where not."""
         new = self.replaced(self.current)
         new.sizes = list(sizes)
         return new
 
-    def part(self, depths):
+    def part(self, depths: list[int]) -> Masks:
         """Masks of some of the layers, where these are no chain."""
         new = Masks(self.layout.part(depths))
         new.current = [self.current[depth] for depth in depths]
         new.live = [self.live[depth] for depth in depths]
         return new
 
-    def regrown(self):
+    def regrown(self) -> Masks:
         """The same network with every weight that its layers have now."""
         return self.replaced([np.ones_like(mask) for mask in self.current])
 
-    def without(self, keep):
+    def without(self, keep: list[NDArray[np.bool_]]) -> Masks:
         """Masks after the neurons whose `keep` is False have left the layers."""
         new = self.replaced(self.current)
         new.live = [live[kept] for live, kept in zip(self.live, keep, strict=True)]
         new.current = cut(self.current, keep)
         return new
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """What `load` needs, as arrays."""
         return {
             "shapes": self.shapes,
@@ -108,7 +119,7 @@ class Masks:
             "sizes": self.sizes,
         }
 
-    def load(self, state):
+    def load(self, state: dict[str, Any]) -> Masks:
         """Masks of the same layers as they were where `state` was taken."""
         new = Masks(self.layout.of_shapes(state["shapes"]))
         new.current, new.live = list(state["current"]), list(state["live"])
@@ -116,7 +127,7 @@ class Masks:
         return new
 
 
-def cascade(masks):
+def cascade(masks: list[NDArray[np.bool_]]) -> list[NDArray[np.bool_]]:
     """Remove what no path from input to output uses any more.
 
     A neuron without incoming weights loses its outgoing ones, one without outgoing weights its

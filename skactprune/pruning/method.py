@@ -1,7 +1,10 @@
 """What a method of pruning is to the run that it acts on."""
 
+from __future__ import annotations
+
 import pickle
 from functools import partial
+from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 import cloudpickle
 from sklearn.base import BaseEstimator
@@ -9,6 +12,13 @@ from sklearn.base import BaseEstimator
 from skactprune._html import LinksToDocs
 from skactprune._register import Register, TakesNames
 from skactprune.pruning.schedules import SCHEDULES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from skactprune.pruning.run import Run
+
+    T = TypeVar("T")
 
 METHODS = Register("method", home="skactprune.methods")
 # Moments at which a method may prune.
@@ -35,18 +45,18 @@ class Method(TakesNames, LinksToDocs, BaseEstimator):
     """
 
     registers = {"schedule": SCHEDULES}
-    schedule = "geometric"
+    schedule: str | Callable[[int, int], float] = "geometric"
     when = "in rounds"
     keeps_factors = False
 
     @property
-    def removes(self):
+    def removes(self) -> str:
         """What leaves together, in the plural; a method without granularity may say it itself."""
         granularity = getattr(self, "granularity", "weight")
         return "neurons" if granularity == "auto" else f"{granularity}s"
 
     @property
-    def own_threshold(self):
+    def own_threshold(self) -> str | None:
         """What decides how much goes in place of `prune_fraction`, which must be None then.
 
         Returns
@@ -57,7 +67,7 @@ class Method(TakesNames, LinksToDocs, BaseEstimator):
         """
         return None
 
-    def validated(self):
+    def validated(self) -> Self:
         """Return self after checking the parameters.
 
         Raises
@@ -67,7 +77,7 @@ class Method(TakesNames, LinksToDocs, BaseEstimator):
         """
         return self
 
-    def acts_on(self, hook):
+    def acts_on(self, hook: Literal["on_gradient", "on_step"]) -> bool:
         """Whether a hook does anything in the coming epoch.
 
         Parameters
@@ -81,30 +91,30 @@ class Method(TakesNames, LinksToDocs, BaseEstimator):
         """
         return getattr(type(self), hook) is not getattr(Method, hook)
 
-    def plan(self, run):
+    def plan(self, run: Run) -> None:
         """Raise ValueError where the net cannot be pruned as far as ``run.target`` asks."""
 
-    def plan_features(self, run):
+    def plan_features(self, run: Run) -> None:
         """Raise ValueError where features cannot be removed as far as ``run.features`` asks."""
         if run.features:
             run.refuse_features("removes no features")
 
-    def begin(self, run):
+    def begin(self, run: Run) -> None:
         """Act before the first step, whenever training starts or goes on.
 
         What the method needs it watches here. Pruning before training belongs here, too.
         """
 
-    def on_gradient(self, run):
+    def on_gradient(self, run: Run) -> None:
         """Act after the backward pass of a batch, before the optimizer's step."""
 
-    def on_step(self, run):
+    def on_step(self, run: Run) -> None:
         """Act after the optimizer's step; masked weights are set to zero afterwards."""
 
-    def on_epoch(self, run):
+    def on_epoch(self, run: Run) -> None:
         """Act at the end of an epoch, before a round that may follow."""
 
-    def round(self, run, share):
+    def round(self, run: Run, share: float) -> None:
         """Prune.
 
         Parameters
@@ -116,11 +126,11 @@ class Method(TakesNames, LinksToDocs, BaseEstimator):
             share of what the method's own threshold asks for.
         """
 
-    def end(self, run):
+    def end(self, run: Run) -> None:
         """Act when training has ended; see ``run.goes_on``."""
 
 
-def get_method(method):
+def get_method(method: str | Method) -> Method:
     """Method of a name with its default options, or the `Method` itself.
 
     Parameters
@@ -145,7 +155,7 @@ def get_method(method):
     return found
 
 
-def register(name):
+def register(name: str) -> Callable[[T], T]:
     """Class decorator: make a `Method` known as ``method=name``.
 
     Parameters
@@ -161,7 +171,7 @@ def register(name):
     return METHODS.add(name)
 
 
-def outside_methods():
+def outside_methods() -> dict[str, bytes]:
     """Classes that were registered outside of this package, for other processes.
 
     Returns
@@ -177,7 +187,7 @@ def outside_methods():
     }
 
 
-def know_methods(outside):
+def know_methods(outside: dict[str, bytes]) -> None:
     """Make names known that another process knew; classes are read when they are asked for.
 
     Parameters

@@ -1,9 +1,12 @@
 """Forward passes besides those of training, and what they find: who is called, who feeds whom."""
 
+from __future__ import annotations
+
 import random
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import torch
 from sklearn.utils import check_random_state
@@ -13,6 +16,12 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.parameter import is_lazy
 
 from skactprune._transaction import Context
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from torch.autograd.graph import Node
+    from torch.utils.hooks import RemovableHandle
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 PRUNABLE = (nn.Linear, *CONVOLUTIONS)
@@ -40,15 +49,15 @@ class Trace:
         Number of dimensions of what a layer puts out, by layer.
     """
 
-    called: set
-    outputs: list
-    norms: dict
-    learning: set
-    calls: Counter
-    dims: dict
+    called: set[nn.Module]
+    outputs: list[nn.Module]
+    norms: dict[nn.Module, nn.Module]
+    learning: set[nn.Module]
+    calls: Counter[nn.Module]
+    dims: dict[nn.Module, int]
 
 
-def traced(net, batch, fit_params):
+def traced(net: Any, batch: Any, fit_params: dict[str, Any]) -> Trace | None:
     """Trace of a batch.
 
     It takes a forward pass in each mode, after which modes, buffers and random generators are as
@@ -69,18 +78,18 @@ def traced(net, batch, fit_params):
         None where the net does not call its module in the usual way, or never calls a layer.
     """
     module, seen = net.module_, _Seen()
-    layers = [part for part in module.modules() if isinstance(part, PRUNABLE)]
-    norms = [part for part in module.modules() if isinstance(part, NORMS)]
-    sequences = [part for part in module.modules() if isinstance(part, nn.Sequential)]
-    handles = []
+    listeners = (
+        (PRUNABLE, seen.hear_layer),
+        (NORMS, seen.hear_norm),
+        (nn.Sequential, seen.hear_call),
+    )
+    handles: list[RemovableHandle] = []
     try:
         with Context(lambda: [handle.remove() for handle in handles]):
-            for part in layers:
-                handles.append(part.register_forward_hook(seen.hear_layer))
-            for part in norms:
-                handles.append(part.register_forward_hook(seen.hear_norm))
-            for part in sequences:
-                handles.append(part.register_forward_hook(seen.hear_call))
+            for kind, hear in listeners:
+                for part in module.modules():
+                    if isinstance(part, kind):
+                        handles.append(part.register_forward_hook(hear))
             for training in (False, True):
                 _pass(net, batch, fit_params, training)
     except Exception:
@@ -89,7 +98,7 @@ def traced(net, batch, fit_params):
     return seen.trace() if seen.called else None
 
 
-def _pass(net, batch, fit_params, training):
+def _pass(net: Any, batch: Any, fit_params: dict[str, Any], training: bool) -> None:
     module = net.module_
     # With gradients: their graph tells who feeds whom.
     with _same_draws(net), same_modes(module), _same_buffers(module), torch.enable_grad():
@@ -100,15 +109,19 @@ def _pass(net, batch, fit_params, training):
 class _Seen:
     """What hooks hear."""
 
-    def __init__(self):
-        self.called, self._nodes, self._outputs = {}, {}, []
-        self._norms, self._learning = {}, set()
-        self._calls, self._dims = Counter(), {}
+    def __init__(self) -> None:
+        self.called: dict[nn.Module, bool] = {}
+        self._nodes: dict[Node, nn.Module] = {}
+        self._outputs: list[tuple[nn.Module, torch.Tensor]] = []
+        self._norms: dict[nn.Module, nn.Module] = {}
+        self._learning: set[nn.Module] = set()
+        self._calls: Counter[nn.Module] = Counter()
+        self._dims: dict[nn.Module, int] = {}
 
-    def hear_call(self, part, inputs, output):
+    def hear_call(self, part: nn.Module, inputs: Any, output: Any) -> None:
         self._calls[part] += 1
 
-    def hear_layer(self, layer, inputs, z):
+    def hear_layer(self, layer: nn.Module, inputs: Any, z: torch.Tensor) -> None:
         self._calls[layer] += 1
         self._dims[layer] = z.dim()
         self.called.pop(layer, None)
@@ -117,14 +130,14 @@ class _Seen:
             self._nodes[z.grad_fn] = layer
         self._outputs.append((layer, z))
 
-    def hear_norm(self, norm, inputs, z):
+    def hear_norm(self, norm: nn.Module, inputs: Any, z: Any) -> None:
         if norm.training and getattr(norm, "running_mean", None) is not None:
             self._learning.add(norm)
         for layer, output in self._outputs:
             if inputs and inputs[0] is output:
                 self._norms[layer] = norm
 
-    def trace(self):
+    def trace(self) -> Trace:
         """What was seen, once the passes are over."""
         feeding = self._feeding()
         # What has no graph, in checkpoints for instance, may feed anything.
@@ -139,9 +152,10 @@ class _Seen:
             self._dims,
         )
 
-    def _feeding(self):
+    def _feeding(self) -> set[nn.Module]:
         """Layers that feed another one: those that are met on the way back from it."""
-        feeding, seen = set(), set()
+        feeding: set[nn.Module] = set()
+        seen: set[Node] = set()
         ahead = [before for node in self._nodes for before, _ in node.next_functions]
         while ahead:
             node = ahead.pop()
@@ -155,7 +169,9 @@ class _Seen:
         return feeding
 
 
-def renew_statistics(net, dataset, names, fit_params):
+def renew_statistics(
+    net: Any, dataset: Any, names: Sequence[str], fit_params: dict[str, Any]
+) -> None:
     """Running statistics of the net of now: means over one pass through the rows of training.
 
     Only the named normalizations are in training mode in it. Modes and random generators are as
@@ -189,7 +205,7 @@ def renew_statistics(net, dataset, names, fit_params):
             net.infer(unpack_data(batch)[0], **fit_params)
 
 
-def outputs_of(net, dataset, fit_params):
+def outputs_of(net: Any, dataset: Any, fit_params: dict[str, Any]) -> list[torch.Tensor]:
     """What a module puts out for the first batch of a dataset, in evaluation mode.
 
     Modes, buffers and random generators are as they were afterwards.
@@ -215,7 +231,7 @@ def outputs_of(net, dataset, fit_params):
         return list(_tensors(net.infer(unpack_data(batch)[0], **fit_params)))
 
 
-def check_same(before, after):
+def check_same(before: Sequence[torch.Tensor], after: Sequence[torch.Tensor]) -> None:
     """Raise ValueError unless outputs are the same but for rounding.
 
     Parameters
@@ -235,7 +251,7 @@ def check_same(before, after):
             raise ValueError(f"outputs up to {largest:.3g} would differ by {difference:.3g}")
 
 
-def _tensors(found):
+def _tensors(found: Any) -> Iterator[torch.Tensor]:
     if torch.is_tensor(found):
         yield found
     elif isinstance(found, (list, tuple, dict)):
@@ -243,7 +259,7 @@ def _tensors(found):
             yield from _tensors(part)
 
 
-def _same_draws(net):
+def _same_draws(net: Any) -> Context:
     """Random generators that what a user wrote may draw from are as before, afterwards."""
     lazy = any(map(is_lazy, net.module_.parameters()))
     device = torch.device(net.device or "cpu")
@@ -262,14 +278,14 @@ def _same_draws(net):
     return Context(*restores)
 
 
-def same_modes(module):
+def same_modes(module: nn.Module) -> Context:
     """Every part is in the mode that it was in, afterwards."""
     return Context(
         *(partial(setattr, part, "training", part.training) for part in module.modules())
     )
 
 
-def _same_buffers(module):
+def _same_buffers(module: nn.Module) -> Context:
     """Whatever writes into buffers writes into copies."""
     before = [
         (part, name, buffer)

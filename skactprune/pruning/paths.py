@@ -1,9 +1,18 @@
 """What must stay so that something of every layer stays."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-def highest(rank, n):
+    from numpy.typing import NDArray
+
+
+def highest(rank: NDArray[np.int64], n: int) -> NDArray[np.bool_]:
     """True for the `n` last units in the order of an array of ranks."""
     found = np.zeros(rank.shape, dtype=bool)
     if n:
@@ -11,7 +20,7 @@ def highest(rank, n):
     return found
 
 
-def widest_paths(ranks, floors):
+def widest_paths(ranks: list[NDArray[np.int64]], floors: Sequence[int]) -> list[NDArray[np.bool_]]:
     """True on paths that keep the wanted number of neurons connected to input and output.
 
     The path whose lowest rank is highest is the last one that removal in order would cut, so

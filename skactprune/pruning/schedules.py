@@ -1,10 +1,17 @@
 """How much: the share of `prune_fraction` that is gone after each round."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from sklearn.base import BaseEstimator
 
 from skactprune._html import LinksToDocs
 from skactprune._options import POSITIVE, check_options
 from skactprune._register import Register
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SCHEDULES = Register("schedule")
 
@@ -23,10 +30,10 @@ class Geometric(LinksToDocs, BaseEstimator):
     Ganguli & Chong, "Activation-Based Pruning of Neural Networks", Algorithms 17(1):48, 2024.
     """
 
-    def __init__(self, ratio=0.8):
+    def __init__(self, ratio: float = 0.8) -> None:
         self.ratio = ratio
 
-    def __call__(self, done, n_rounds):
+    def __call__(self, done: int, n_rounds: int) -> float:
         """Share that is gone after `done` of `n_rounds` rounds."""
         check_options(self, ratio=POSITIVE)
         ratio = float(self.ratio)
@@ -47,7 +54,7 @@ class Cubic(LinksToDocs, BaseEstimator):
     Zhu & Gupta, "To prune, or not to prune", 2017, equation 1.
     """
 
-    def __call__(self, done, n_rounds):
+    def __call__(self, done: int, n_rounds: int) -> float:
         """Share that is gone after `done` of `n_rounds` rounds."""
         return 1 - (1 - done / n_rounds) ** 3
 
@@ -56,7 +63,7 @@ class Cubic(LinksToDocs, BaseEstimator):
 class Linear(LinksToDocs, BaseEstimator):
     """Every round removes the same amount."""
 
-    def __call__(self, done, n_rounds):
+    def __call__(self, done: int, n_rounds: int) -> float:
         """Share that is gone after `done` of `n_rounds` rounds."""
         return done / n_rounds
 
@@ -65,7 +72,7 @@ class Linear(LinksToDocs, BaseEstimator):
 class OneShot(LinksToDocs, BaseEstimator):
     """The first round removes everything, later rounds nothing."""
 
-    def __call__(self, done, n_rounds):
+    def __call__(self, done: int, n_rounds: int) -> float:
         """Share that is gone after `done` of `n_rounds` rounds."""
         return float(done > 0)
 
@@ -74,12 +81,12 @@ class OneShot(LinksToDocs, BaseEstimator):
 class Last(LinksToDocs, BaseEstimator):
     """The last round removes everything, earlier rounds nothing."""
 
-    def __call__(self, done, n_rounds):
+    def __call__(self, done: int, n_rounds: int) -> float:
         """Share that is gone after `done` of `n_rounds` rounds."""
         return float(done == n_rounds)
 
 
-def cumulative_shares(schedule, n_rounds):
+def cumulative_shares(schedule: str | Callable[[int, int], float], n_rounds: int) -> list[float]:
     """Shares of `prune_fraction` gone after rounds 1 .. `n_rounds`.
 
     Parameters
@@ -115,7 +122,7 @@ def cumulative_shares(schedule, n_rounds):
     return shares[:-1] + [1.0] * bool(shares)
 
 
-def _number(share):
+def _number(share: Any) -> float:
     try:
         return float(share)
     except (TypeError, ValueError):

@@ -5,23 +5,46 @@ first. The scope only decides that order: "global" compares scores across layers
 the same share of every layer. Then as short a beginning of the order as reaches the target goes.
 """
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from skactprune.pruning.blocks import n_tiles, sums, tiles
 from skactprune.pruning.paths import highest
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from skactprune.pruning.masks import Masks
+
+    # Scores of the units of a layer, which of them are left, and how many there were.
+    _Scored: TypeAlias = tuple[NDArray[np.float64], NDArray[np.bool_], int]
+
 GRANULARITIES = ("neuron", "weight", "block")
 SCOPES = ("layer", "global")
 
 
-def number_of(share, whole):
+def number_of(share: float, whole: int) -> int:
     """Smallest number that is at least this share of a whole, but for rounding."""
     return math.ceil(share * whole - 1e-9)
 
 
-def select(scores, masks, *, granularity, scope, floors, n_left=None, n_removed=None, cutoffs=None):
+def select(
+    scores: Sequence[NDArray[Any]],
+    masks: Masks,
+    *,
+    granularity: str | tuple[int, int],
+    scope: str,
+    floors: Sequence[int],
+    n_left: int | None = None,
+    n_removed: int | None = None,
+    cutoffs: Sequence[float] | None = None,
+) -> list[NDArray[np.bool_]]:
     """Masks after the lowest-scored units have gone.
 
     Ties are broken by position: the earlier layer, neuron and input goes first.
@@ -60,17 +83,20 @@ def select(scores, masks, *, granularity, scope, floors, n_left=None, n_removed=
     else:
         protected = masks.layout.last_paths(ranks, floors)
     ranks, is_protected = _without_protected(ranks, protected)
-    n_candidates = np.count_nonzero(~is_protected)
+    n_candidates = int(np.count_nonzero(~is_protected))
 
-    def first_gone(k):
+    def first_gone(k: int) -> list[NDArray[np.bool_]]:
         return [mask & (rank >= k) for mask, rank in zip(masks.current, ranks, strict=True)]
 
     if cutoffs is not None:
-        return first_gone(np.count_nonzero(~is_protected[:n_low]))
+        return first_gone(int(np.count_nonzero(~is_protected[:n_low])))
     if n_removed is not None:
         return first_gone(min(n_removed, n_candidates))
 
-    def left(k):
+    if n_left is None:
+        raise TypeError("n_left, n_removed or cutoffs must be given.")
+
+    def left(k: int) -> int:
         return sum(int(mask.sum()) for mask in masks.layout.cascade(first_gone(k)))
 
     low, high = 0, n_candidates
@@ -85,7 +111,9 @@ def select(scores, masks, *, granularity, scope, floors, n_left=None, n_removed=
     return first_gone(low)
 
 
-def lowest_features(scores, masks, floors, n):
+def lowest_features(
+    scores: NDArray[Any], masks: Masks, floors: Sequence[int], n: int
+) -> NDArray[np.bool_]:
     """Features that leave, those with the lowest scores.
 
     Parameters
@@ -115,12 +143,19 @@ def lowest_features(scores, masks, floors, n):
     return gone
 
 
-def _ranks(scores, masks, granularity, scope, cutoffs):
+def _ranks(
+    scores: Sequence[NDArray[Any]],
+    masks: Masks,
+    granularity: str | tuple[int, int],
+    scope: str,
+    cutoffs: Sequence[float] | None,
+) -> tuple[list[NDArray[np.int64]], int]:
     """Position of every surviving unit in the order of removal, -1 for what has gone.
 
     With `cutoffs`, all units below them come first; how many there are is returned, too.
     """
-    keys, places, given, candidates = [], [], [], []
+    keys, given = [], []
+    places, candidates = [], []
     start = 0
     units, spread = _units(scores, masks, granularity)
     for score, candidate, n_units in units:
@@ -141,7 +176,7 @@ def _ranks(scores, masks, granularity, scope, cutoffs):
     n_low = 0
     if cutoffs is not None:
         low = np.concatenate([key < cut for key, cut in zip(given, cutoffs, strict=True)])
-        flat, n_low = _low_first(flat, low), np.count_nonzero(low)
+        flat, n_low = _low_first(flat, low), int(np.count_nonzero(low))
     ranks = []
     start = 0
     for key, candidate in zip(given, candidates, strict=True):
@@ -152,7 +187,9 @@ def _ranks(scores, masks, granularity, scope, cutoffs):
     return spread(ranks), n_low
 
 
-def _units(scores, masks, granularity):
+def _units(
+    scores: Sequence[NDArray[Any]], masks: Masks, granularity: str | tuple[int, int]
+) -> tuple[list[_Scored], Callable[[list[NDArray[np.int64]]], list[NDArray[np.int64]]]]:
     """Units of every layer: their scores, which of them are left, and how many there were.
 
     A function is returned, too, that spreads their ranks over the weights, or neurons.
@@ -168,7 +205,7 @@ def _units(scores, masks, granularity):
         ], list
     numbers = tiles(masks, granularity)
 
-    def spread(ranks):
+    def spread(ranks: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
         every = zip(ranks, numbers, masks.current, strict=True)
         return [np.where(mask, rank[tile], -1) for rank, tile, mask in every]
 
@@ -179,7 +216,9 @@ def _units(scores, masks, granularity):
     return blocks, spread
 
 
-def _neurons(score, mask, shape):
+def _neurons(
+    score: NDArray[np.float64], mask: NDArray[np.bool_], shape: tuple[int, int]
+) -> _Scored:
     if score.shape[1] > 1:
         live = mask.sum(axis=1, keepdims=True)
         total = np.where(mask, score, 0).sum(axis=1, keepdims=True)
@@ -187,13 +226,15 @@ def _neurons(score, mask, shape):
     return score, mask.any(axis=1, keepdims=True), shape[0]
 
 
-def _blocks(score, mask, tile, n):
+def _blocks(
+    score: NDArray[np.float64], mask: NDArray[np.bool_], tile: NDArray[np.int64], n: int
+) -> _Scored:
     live = sums(mask.astype(float), tile, n)
     total = sums(np.where(mask, score, 0), tile, n)
     return total / np.maximum(live, 1), live > 0, n
 
 
-def _low_first(positions, low):
+def _low_first(positions: NDArray[np.int64], low: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Positions after those of `low` have moved to the beginning, in the same order."""
     in_order = np.empty_like(low)
     in_order[positions] = low
@@ -202,7 +243,7 @@ def _low_first(positions, low):
     return moved[positions]
 
 
-def _stable_order(key):
+def _stable_order(key: NDArray[np.float64]) -> NDArray[np.int64]:
     """Indices that sort an array without NaN, equal values by position.
 
     Where few are equal this is several times as fast as ``argsort(kind="stable")``.
@@ -222,7 +263,9 @@ def _stable_order(key):
     return order
 
 
-def _without_protected(ranks, protected):
+def _without_protected(
+    ranks: list[NDArray[np.int64]], protected: list[NDArray[np.bool_]]
+) -> tuple[list[NDArray[np.int64]], NDArray[np.bool_]]:
     """Close the gaps that protected units leave in the order, and put those units at its end."""
     n_units = 1 + max(int(rank.max()) for rank in ranks)
     is_protected = np.zeros(n_units, dtype=bool)

@@ -1,5 +1,9 @@
 """When: after which epochs the rounds are done."""
 
+from __future__ import annotations
+
+from typing import Protocol, Self
+
 from sklearn.base import BaseEstimator
 
 from skactprune._html import LinksToDocs
@@ -9,14 +13,26 @@ from skactprune._register import Register
 TRIGGERS = Register("trigger")
 
 
+class Trigger(Protocol):
+    """What `get_trigger` takes and gives."""
+
+    needs_score: str | None
+
+    def rounds_due(
+        self, done: int, n_rounds: int, epoch: int, max_epochs: int, score: float
+    ) -> int: ...
+
+    def stops(self, score: float) -> bool: ...
+
+
 class _BetweenTwoShares(LinksToDocs, BaseEstimator):
     """What the triggers share: two shares, which are checked when they are used."""
 
-    def __init__(self, start, stop):
+    def __init__(self, start: float, stop: float) -> None:
         self.start = start
         self.stop = stop
 
-    def validated(self):
+    def validated(self) -> Self:
         """Return self after checking the parameters.
 
         Raises
@@ -48,23 +64,25 @@ class EpochTrigger(_BetweenTwoShares):
         Share of the epochs before the last round, in [start, 1].
     """
 
-    needs_score = None
+    needs_score: str | None = None
 
-    def __init__(self, start=0.1, stop=0.6):
+    def __init__(self, start: float = 0.1, stop: float = 0.6) -> None:
         super().__init__(start, stop)
 
-    def epochs(self, n_rounds, max_epochs):
+    def epochs(self, n_rounds: int, max_epochs: int) -> list[int]:
         """Epoch (counted from 1) at whose end each round is done, non-decreasing."""
         start = float(self.start)
         step = (float(self.stop) - start) / max(n_rounds - 1, 1)
         shares = [start + i * step for i in range(n_rounds)]
         return [min(max(round(share * max_epochs), 1), max_epochs) for share in shares]
 
-    def rounds_due(self, done, n_rounds, epoch, max_epochs, score):
+    def rounds_due(
+        self, done: int, n_rounds: int, epoch: int, max_epochs: int, score: float
+    ) -> int:
         """Rounds that must be done by the end of `epoch`, `done` of them before it."""
         return max(done, sum(at <= epoch for at in self.epochs(n_rounds, max_epochs)))
 
-    def stops(self, score):
+    def stops(self, score: float) -> bool:
         """Whether training ends here once all rounds are done."""
         return False
 
@@ -95,13 +113,20 @@ class ProgressTrigger(EpochTrigger):
         to `fit`. None: there are as many calls as a fit has epochs at most.
     """
 
-    def __init__(self, start=0.1, stop=0.6, horizon=200, patience=3, n_samples=None):
+    def __init__(
+        self,
+        start: float = 0.1,
+        stop: float = 0.6,
+        horizon: int = 200,
+        patience: int = 3,
+        n_samples: int | None = None,
+    ) -> None:
         super().__init__(start, stop)
         self.horizon = horizon
         self.patience = patience
         self.n_samples = n_samples
 
-    def validated(self):
+    def validated(self) -> Self:
         """Return self after checking the parameters; see `EpochTrigger`."""
         check_options(self, horizon=COUNT, patience=COUNT, n_samples=(COUNT, None))
         return super().validated()
@@ -127,17 +152,19 @@ class ScoreTrigger(_BetweenTwoShares):
     Ganguli & Chong, "Activation-Based Pruning of Neural Networks", Algorithms 17(1):48, 2024.
     """
 
-    needs_score = "score"
+    needs_score: str | None = "score"
 
-    def __init__(self, start=0.80, stop=0.98):
+    def __init__(self, start: float = 0.80, stop: float = 0.98) -> None:
         super().__init__(start, stop)
 
-    def rounds_due(self, done, n_rounds, epoch, max_epochs, score):
+    def rounds_due(
+        self, done: int, n_rounds: int, epoch: int, max_epochs: int, score: float
+    ) -> int:
         """Rounds that must be done by the end of `epoch`, `done` of them before it."""
         mark = self.start + done * (self.stop - self.start) / n_rounds
         return done + (done < n_rounds and score >= mark)
 
-    def stops(self, score):
+    def stops(self, score: float) -> bool:
         """Whether training ends here once all rounds are done."""
         return score >= self.stop
 
@@ -157,7 +184,7 @@ class AccuracyTrigger(ScoreTrigger):
     needs_score = "accuracy"
 
 
-def get_trigger(trigger):
+def get_trigger(trigger: str | Trigger) -> Trigger:
     """Trigger of a name, or the trigger itself.
 
     Parameters

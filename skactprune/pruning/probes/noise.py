@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from skactprune.pruning.probes.trained import Trained
@@ -70,7 +71,7 @@ class _Noising:
 
 def _without_bias(layer: Layer, h: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Output of a linear or convolutional layer with another weight, and without its bias."""
-    if weight.dim() == 2:
+    if isinstance(layer, nn.Linear):
         return F.linear(h, weight)
     convolution = {3: F.conv1d, 4: F.conv2d, 5: F.conv3d}[weight.dim()]
     return convolution(h, weight, None, layer.stride, layer.padding, layer.dilation, layer.groups)

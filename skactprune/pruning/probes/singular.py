@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,8 @@ class Singular(Trained):
     n_of_layer = 3
 
     def __init__(self) -> None:
-        super().__init__(None)
+        # The rate is that of the net's optimizer.
+        super().__init__(math.nan)
 
     def new_optimizer(self) -> torch.optim.Optimizer:
         """Optimizer of the kind of the net's."""

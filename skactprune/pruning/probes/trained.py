@@ -214,11 +214,12 @@ def chosen(
 ) -> torch.Tensor:
     """Rows, and columns of a matrix, of a tensor; bool arrays, or None for all."""
     if rows is not None:
-        tensor = tensor[_indices(rows, tensor.device)]
+        tensor = tensor[_indices(rows, len(tensor), tensor.device)]
     if columns is not None and tensor.dim() > 1 and not columns.all():
-        tensor = tensor[:, _indices(kept_inputs(columns, tensor.shape[1]), tensor.device)]
+        n = tensor.shape[1]
+        tensor = tensor[:, _indices(kept_inputs(columns, n), n, tensor.device)]
     return tensor
 
 
-def _indices(kept: NDArray[np.bool_] | slice, device: torch.device) -> torch.Tensor:
-    return torch.from_numpy(np.flatnonzero(kept)).to(device)
+def _indices(kept: NDArray[np.bool_] | slice, n: int, device: torch.device) -> torch.Tensor:
+    return torch.from_numpy(np.arange(n)[kept]).to(device)

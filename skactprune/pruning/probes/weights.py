@@ -97,7 +97,7 @@ class EarlyWeights(Probe):
         """Forget the weights of neurons that have left."""
         if self.weights is None:
             return
-        every = [*keep, slice(None)]
+        every = [*keep, np.ones(len(self.weights[-1][0]), dtype=bool)]
         matrices = cut([weight for weight, _ in self.weights], every)
         self.weights = [
             (matrix, None if bias is None else bias[kept])
