@@ -79,7 +79,7 @@ def n_tiles(shape: tuple[int, int], granularity: str | tuple[int, int]) -> int:
     return -(-n_out // height) * -(-n_in // width)
 
 
-def sums(values: NDArray[Any], tile: NDArray[np.int64], n: int) -> NDArray[np.float64]:
+def sums(values: NDArray[Any], tile: NDArray[np.int64], n: int) -> NDArray[Any]:
     """Sum of the values in each of `n` tiles."""
     return np.bincount(tile.ravel(), weights=values.ravel(), minlength=n)
 

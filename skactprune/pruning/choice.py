@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from numbers import Real
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from torch import nn
 from torch.nn.parameter import is_lazy
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 N_NAMED = 12
 
 
-def is_chain(module: nn.Module) -> bool:
+def is_chain(module: nn.Module) -> TypeGuard[MLP]:
     """Whether it is known, without looking at a batch, which layer feeds which."""
     return isinstance(module, MLP)
 
@@ -74,7 +74,7 @@ def layout_of(
     UserWarning
         Naming what is left alone though nobody asked for it.
     """
-    if isinstance(module, MLP):
+    if is_chain(module):
         for name, value in (
             ("ignored_layers", ignored_layers),
             ("layer_fractions", layer_fractions),

@@ -103,9 +103,9 @@ def _averaged(
 
 
 def _gradient(
-    loss: torch.Tensor, weights: Sequence[torch.Tensor], **options: bool
+    loss: torch.Tensor, weights: Sequence[torch.Tensor], create_graph: bool = False
 ) -> Sequence[torch.Tensor | None]:
-    return torch.autograd.grad(loss, weights, allow_unused=True, **options)
+    return torch.autograd.grad(loss, weights, create_graph=create_graph, allow_unused=True)
 
 
 def _hessian_product(

@@ -94,7 +94,8 @@ class Masks:
 
     def part(self, depths: list[int]) -> Masks:
         """Masks of some of the layers, where these are no chain."""
-        new = Masks(self.layout.part(depths))
+        # A `Chain` has no parts: its layers are chosen from together.
+        new = Masks(self.layout.part(depths))  # type: ignore[attr-defined]
         new.current = [self.current[depth] for depth in depths]
         new.live = [self.live[depth] for depth in depths]
         return new

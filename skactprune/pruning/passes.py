@@ -84,8 +84,13 @@ def traced(net: Any, batch: Any, fit_params: dict[str, Any]) -> Trace | None:
         (nn.Sequential, seen.hear_call),
     )
     handles: list[RemovableHandle] = []
+
+    def remove() -> None:
+        for handle in handles:
+            handle.remove()
+
     try:
-        with Context(lambda: [handle.remove() for handle in handles]):
+        with Context(remove):
             for kind, hear in listeners:
                 for part in module.modules():
                     if isinstance(part, kind):

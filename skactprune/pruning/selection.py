@@ -137,7 +137,7 @@ def lowest_features(
     rank[order] = np.arange(len(order))
     first, *others = masks.current
     ranks = [np.where(first, rank, -1), *(np.where(mask, len(rank), -1) for mask in others)]
-    needed = masks.layout.last_paths(ranks, floors)[0].any(axis=0)
+    needed = np.any(masks.layout.last_paths(ranks, floors)[0], axis=0)
     gone = np.zeros(len(rank), dtype=bool)
     gone[order[~needed[order] & np.isfinite(scores[order])][:n]] = True
     return gone
@@ -223,7 +223,7 @@ def _neurons(
         live = mask.sum(axis=1, keepdims=True)
         total = np.where(mask, score, 0).sum(axis=1, keepdims=True)
         score = total / np.maximum(live, 1)
-    return score, mask.any(axis=1, keepdims=True), shape[0]
+    return score, np.any(mask, axis=1, keepdims=True), shape[0]
 
 
 def _blocks(
