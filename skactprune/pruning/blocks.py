@@ -43,7 +43,7 @@ def is_shape(value: Any) -> bool:
     """Whether a value is two positive integers."""
     pair = isinstance(value, (tuple, list)) and len(value) == 2
     return pair and all(
-        isinstance(n, Integral) and not isinstance(n, bool) and int(n) >= 1 for n in value
+        not isinstance(n, bool) and isinstance(n, Integral) and int(n) >= 1 for n in value
     )
 
 

@@ -283,7 +283,7 @@ class _Choice:
                     yield name
 
 
-def found_zeros(module: nn.Module, layout: Loose) -> list[NDArray[np.bool_]]:
+def found_zeros(module: nn.Module, layout: Chain | Loose) -> list[NDArray[np.bool_]]:
     """Masks of what is zero in the layers of a module as if it had been pruned before.
 
     Parameters

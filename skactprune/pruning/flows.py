@@ -95,7 +95,9 @@ def flows_of_module(
     _pass_of_ones(module, layers[-1].weight.device, X, fit_params, hooks)
     weights = [heard[layer][0] for layer in layers[:-1]]
     output = heard[layers[-1]][1]
-    slopes = torch.autograd.grad(output.sum(), weights, allow_unused=True)
+    slopes: Sequence[torch.Tensor | None] = torch.autograd.grad(
+        output.sum(), weights, allow_unused=True
+    )
     flows = [
         np.zeros(matrix(weight).shape)
         if slope is None
@@ -175,8 +177,10 @@ def importances_of_module(
             break
         depth = ahead[-1]
         total = sum(((rows * given).sum() for rows in read), given.new_zeros(()))
-        (slope,) = torch.autograd.grad(total, [heard[depth]], allow_unused=True)
-        if slope is not None:
+        slopes: Sequence[torch.Tensor | None] = torch.autograd.grad(
+            total, [heard[depth]], allow_unused=True
+        )
+        if (slope := slopes[0]) is not None:
             found[depth] = layout.rows(module, depth, slope).sum(dim=0).cpu().numpy()
         hands_on[depth] = torch.from_numpy(kept(depth, found[depth]) != 0).to(given)
     _check_flows(module, found)
