@@ -1,13 +1,24 @@
 """Callbacks that bring the best weights back: what was best before a round is so no longer."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from skorch.callbacks import Callback, Checkpoint, EarlyStopping
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from skorch import NeuralNet
+
+    from skactprune.pruning.state import State
 
 # What a checkpoint keeps that has the shapes of the module.
 SHAPED = ("f_params", "f_optimizer")
 
 
-def forget_best(run, *, save):
+def forget_best(run: State, *, save: bool) -> None:
     """Let callbacks that bring weights back forget those from before a round of the last epoch.
 
     The best are those of the epochs after the last round: what a round leaves does worse than the
@@ -40,7 +51,7 @@ def forget_best(run, *, save):
                 callback.best_score_ = _worst(callback)
 
 
-def save_best(net):
+def save_best(net: NeuralNet) -> None:
     """Let checkpoints that brought the best weights back keep them in the shapes of now.
 
     Parameters
@@ -55,33 +66,32 @@ def save_best(net):
             net.save_params(**files, use_safetensors=callback.use_safetensors)
 
 
-def have_last_word(run, *, cut):
-    """Let a run look at its weights once more, when all callbacks were told of the end.
+def have_last_word(net: NeuralNet, action: Callable[[], None]) -> None:
+    """Have something done when all callbacks were told of the end.
 
     Those that come after the pruner may bring weights back, too.
 
     Parameters
     ----------
-    run : Run
-        The run; training has ended, and callbacks are being told.
-    cut : bool
-        See `Run.finish`.
+    net : skorch.NeuralNet
+        Its training has ended, and callbacks are being told.
+    action : callable
+        Called without arguments.
     """
     # skorch goes through the list itself, so that what is added meanwhile comes last.
-    run.net.callbacks_.append(("_last_word", LastWord(run, cut)))
+    net.callbacks_.append(("_last_word", LastWord(action)))
 
 
 class LastWord(Callback):
-    """Looks at pruned weights once, and is gone."""
+    """Does something once, and is gone."""
 
-    def __init__(self, run, cut):
-        self.run, self.cut = run, cut
+    def __init__(self, action: Callable[[], None]) -> None:
+        self.action = action
 
-    def on_train_end(self, net, X=None, y=None, **kwargs):
+    def on_train_end(self, net: NeuralNet, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         net.callbacks_ = [pair for pair in net.callbacks_ if not isinstance(pair[1], LastWord)]
-        self.run.warn_if_awake("When training ended")
-        self.run.last_word(self.cut)
+        self.action()
 
 
-def _worst(callback):
+def _worst(callback: Callback) -> float:
     return np.inf if callback.lower_is_better else -np.inf

@@ -1,10 +1,13 @@
 """Who feeds whom: layers that are a chain, and layers of which that is not known."""
 
+from __future__ import annotations
+
 from contextlib import nullcontext
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from numbers import Integral
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self, cast
 
 import numpy as np
 import torch
@@ -18,14 +21,47 @@ from skactprune.pruning import surgery
 from skactprune.pruning.blocks import fewest_connected
 from skactprune.pruning.flows import flows_of_chain, flows_of_module, importances_of_module
 from skactprune.pruning.gains import outgoing_of_chain, root_of
-from skactprune.pruning.looks import input_sums_of_module, slopes_of_module
+from skactprune.pruning.looks import input_sums_of_module, remove_all, slopes_of_module
 from skactprune.pruning.masks import cascade
 from skactprune.pruning.passes import CONVOLUTIONS, PRUNABLE, renew_statistics
 from skactprune.pruning.paths import highest, widest_paths
 from skactprune.pruning.probes.base import Probe
+from skactprune.pruning.probes.seen import SeenRun
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from typing import TypeAlias, TypeVar
+
+    from numpy.typing import NDArray
+    from skorch import NeuralNet
+    from torch import nn
+    from torch.utils.hooks import RemovableHandle
+
+    from skactprune._types import Layer
+    from skactprune.nets.activations import HiddenActivation
+    from skactprune.nets.mlp import MLP
+    from skactprune.pruning.looks import Hear, Sums
+    from skactprune.pruning.masks import Masks
+    from skactprune.pruning.surgery import Refit
+
+    K = TypeVar("K")
+    Hook: TypeAlias = tuple[torch.nn.Module, Callable[..., torch.Tensor | None]]
+    Layout: TypeAlias = "Chain | Loose"
+    # See `ConvChain`.
+    Feeds: TypeAlias = dict[int, tuple[list[str], str]]
+    Listener: TypeAlias = Callable[[int, torch.Tensor], None]
 
 # Numbers in the widest layer, or the rows, of a forward pass.
 AT_ONCE = 2**21
+
+
+class Looked(SeenRun, Protocol):
+    """A run whose net is looked at."""
+
+    def weights(self) -> list[NDArray[Any]]: ...
+
+    def signs(self, shape: Sequence[int]) -> torch.Tensor: ...
 
 
 class Chain:
@@ -39,33 +75,41 @@ class Chain:
 
     traced = True
     # Neurons leave with each round, and none is left to leave in the end.
-    feeds: dict = {}
+    feeds: Feeds = {}
+    names: list[str] = []
 
-    def __init__(self, shapes):
-        self.shapes = [tuple(int(n) for n in shape) for shape in shapes]
+    def __init__(self, shapes: Iterable[Sequence[int]]) -> None:
+        self.shapes = _pairs(shapes)
 
-    def of_shapes(self, shapes):
+    @property
+    def fractions(self) -> Sequence[float | None]:
+        """No hidden layer has a share of its own."""
+        return [None] * len(self.shapes)
+
+    def of_shapes(self, shapes: Iterable[Sequence[int]]) -> Self:
         """Layout of the same kind."""
         return type(self)(shapes)
 
     @staticmethod
-    def layers(module):
+    def layers(module: torch.nn.Module) -> list[nn.Linear]:
         """Hidden layers in order, then the output layer."""
-        return list(module.layers)
+        return list(_mlp(module).layers)
 
-    def columns(self, depth, live):
+    def columns(self, depth: int, live: list[NDArray[np.int64]]) -> NDArray[np.int64]:
         """Original indices of the inputs that layer `depth` has now."""
         return live[depth - 1] if depth else np.arange(self.shapes[0][1])
 
-    def cascade(self, masks):
+    def cascade(self, masks: list[NDArray[np.bool_]]) -> list[NDArray[np.bool_]]:
         """Masks without what no path from input to output uses."""
         return cascade(masks)
 
-    def last_paths(self, ranks, floors):
+    def last_paths(
+        self, ranks: list[NDArray[np.int64]], floors: Sequence[int]
+    ) -> list[NDArray[np.bool_]]:
         """True for the weights that must stay so that `floors` neurons stay connected."""
         return widest_paths(ranks, floors)
 
-    def fewest_weights(self, granularity, floors):
+    def fewest_weights(self, granularity: str | tuple[int, int], floors: Sequence[int]) -> int:
         """Number of weights that selection never removes.
 
         Parameters
@@ -84,22 +128,33 @@ class Chain:
         fan_in = [self.shapes[0][1], *floors[:-1]] if self.shapes else []
         return sum(floor * n_in for floor, n_in in zip(floors, fan_in, strict=True))
 
-    def threads(self):
+    def threads(self) -> AbstractContextManager[Any]:
         """Context for rounds: numpy's threads, which trained, would wait for torch's."""
         return one_torch_thread()
 
-    def require_chain(self, method, module, what):
+    def cut(
+        self, net: NeuralNet, masks: Masks, merge: bool = True
+    ) -> tuple[Masks, list[NDArray[np.bool_]]]:
+        """Cut nothing: neurons leave in `prune`."""
+        return masks, all_of(masks)
+
+    def require_chain(self, method: str, module: torch.nn.Module, what: str) -> None:
         """Raise nothing: this is one."""
 
-    def activation(self, module):
+    def activation(self, module: torch.nn.Module) -> HiddenActivation:
         """What the first hidden layer applies to its outputs, a `HiddenActivation`."""
-        return per_layer(module.activation, 1)[0]
+        return per_layer(_mlp(module).activation, 1)[0]
 
-    def read_by_first(self, rows):
+    def read_by_first(self, rows: Any) -> Any:
         """What the first hidden layer reads of rows: their features."""
         return rows
 
-    def per_input(self, features, neurons, look=None):
+    def per_input(
+        self,
+        features: NDArray[Any] | None,
+        neurons: list[NDArray[Any]],
+        look: Callable[[], list[NDArray[Any]]] | None = None,
+    ) -> Sequence[NDArray[Any] | None]:
         """What is known of the inputs of each hidden layer.
 
         Parameters
@@ -118,17 +173,17 @@ class Chain:
         """
         return [None] * len(neurons) if features is None else [features, *neurons[:-1]]
 
-    def forward(self, run, X):
+    def forward(self, run: Looked, X: Any) -> list[torch.Tensor]:
         """Forward pass in evaluation mode; returns the pre-activations of the hidden layers."""
-        trace = []
+        trace: list[torch.Tensor] = []
         run.net.infer(X, trace=trace)
         return trace
 
-    def at_least(self):
+    def at_least(self) -> int:
         """Rows of a batch of a forward pass in evaluation mode, at least."""
         return AT_ONCE // max(max(shape) for shape in self.shapes)
 
-    def outputs(self, run, X):
+    def outputs(self, run: Looked, X: Any) -> list[NDArray[Any]]:
         """Outputs of the hidden layers in evaluation mode, an array of shape (n_rows, n_out) each.
 
         Of a module that does nothing else numpy computes them, in half the time.
@@ -138,19 +193,22 @@ class Chain:
             (*coefs, _), (*intercepts, _) = module.numpy_parameters()
             with np.errstate(all="ignore"):
                 return list(hidden_outputs(X.numpy(), coefs, intercepts, module.activation))
-        got, handles = [], []
-        with run.cleaning(lambda: [handle.remove() for handle in handles]):
+        got: list[torch.Tensor] = []
+        handles: list[RemovableHandle] = []
+        with run.cleaning(partial(remove_all, handles)):
             for layer in self.layers(module)[1:]:
                 hook = layer.register_forward_pre_hook(lambda _, inputs: got.append(inputs[0]))
                 handles.append(hook)
             net.infer(X)
         return [h.cpu().numpy() for h in got]
 
-    def responses(self, run, X):
+    def responses(self, run: Looked, X: Any) -> NDArray[Any]:
         """What the output layer reads in evaluation mode, an array of shape (n_rows, n_in)."""
         return self.outputs(run, X)[-1]
 
-    def importances(self, run, last, kept):
+    def importances(
+        self, run: Looked, last: NDArray[Any], kept: Callable[[int, NDArray[Any]], NDArray[Any]]
+    ) -> list[NDArray[Any]]:
         """Importances of hidden neurons; see `importances_of_module`."""
         found = [last]
         for depth in range(len(self.shapes) - 1, 0, -1):
@@ -158,32 +216,36 @@ class Chain:
             found.insert(0, size.T @ kept(depth, found[0]))
         return found
 
-    def input_sums(self, run, X, row_weight):
+    def input_sums(self, run: Looked, X: Any, row_weight: NDArray[Any]) -> list[Sums]:
         """Sums over rows of inputs and their squares; see `input_sums_of_module`."""
         inputs = [np.asarray(X), *self.outputs(run, X)[:-1]]
         inputs = [np.asarray(h, dtype=np.float64) for h in inputs]
         n = float(row_weight.sum())
         return [(row_weight @ h, row_weight @ np.square(h), n) for h in inputs]
 
-    def outgoing(self, run, rates, n_rows):
+    def outgoing(
+        self, run: Looked, rates: list[NDArray[Any]], n_rows: int
+    ) -> list[NDArray[np.float64]]:
         """Outgoing weights of the hidden neurons; see `outgoing_of_chain`."""
         return outgoing_of_chain(run.weights(), rates)
 
-    def flows(self, net, dataset, fit_params):
+    def flows(self, net: NeuralNet, dataset: Any, fit_params: dict[str, Any]) -> list[NDArray[Any]]:
         """What flows through every hidden weight."""
         weights = [matrix(layer.weight).cpu().numpy() for layer in self.layers(net.module_)]
         return flows_of_chain(weights)[:-1]
 
-    def watch(self, module, listener):
+    def watch(self, module: torch.nn.Module, listener: Listener) -> list[Callable[[], None]]:
         """Tell a listener of nothing: what it would hear comes with the step."""
         return []
 
-    def places_of_gates(self, module):
+    def places_of_gates(self, module: torch.nn.Module) -> list[Place]:
         """Where gates are between steps: in the weights that neurons feed."""
         fed = enumerate(self.layers(module)[1:])
-        return [Place(depth, following.weight, 1) for depth, following in fed]
+        return [Place(depth, following.get_parameter("weight"), 1) for depth, following in fed]
 
-    def gate(self, module, multiplied):
+    def gate(
+        self, module: torch.nn.Module, multiplied: Callable[[int, torch.Tensor], torch.Tensor]
+    ) -> list[RemovableHandle]:
         """Put ``multiplied(depth, h)`` in place of the outputs of hidden layers, in training.
 
         Parameters
@@ -198,43 +260,49 @@ class Chain:
         list of torch.utils.hooks.RemovableHandle
         """
 
-        def hook(layer, inputs, depth):
+        def hook(
+            layer: torch.nn.Module, inputs: tuple[torch.Tensor, ...], depth: int
+        ) -> tuple[torch.Tensor, ...] | None:
             return (multiplied(depth, inputs[0]), *inputs[1:]) if layer.training else None
 
         fed = enumerate(self.layers(module)[1:])
         return [f.register_forward_pre_hook(partial(hook, depth=depth)) for depth, f in fed]
 
-    def weights_of_neurons(self, module):
+    def weights_of_neurons(self, module: torch.nn.Module) -> list[int]:
         """Number of weights that go with a neuron of each hidden layer."""
         layers = self.layers(module)
         pairs = zip(layers, layers[1:], strict=False)
         return [layer.in_features + following.out_features for layer, following in pairs]
 
-    def size(self, widths):
+    def size(self, widths: Sequence[Any]) -> Any:
         """Number of hidden weights if the hidden layers have so many neurons."""
         widths = [self.shapes[0][1], *widths]
         return sum(a * b for a, b in zip(widths, widths[1:], strict=False))
 
-    def checks(self):
+    def checks(self) -> list[Probe]:
         """Probes that make sure that the module is what it is taken for."""
         return []
 
-    def is_of(self, module, masks):
+    def is_of(self, module: torch.nn.Module, masks: Masks) -> bool:
         """Whether a module has such layers; cutting keeps them in step."""
         return True
 
-    def renew(self, net, dataset, fit_params):
+    def renew(self, net: NeuralNet, dataset: Any, fit_params: dict[str, Any]) -> None:
         """Do nothing: there is no normalization."""
 
-    def held_besides(self, module, masks):
+    def held_besides(
+        self, module: torch.nn.Module, masks: Masks
+    ) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Nothing is held besides weights."""
         return []
 
-    def frozen(self, module):
+    def frozen(self, module: torch.nn.Module) -> list[int]:
         """None: all layers are pruned together."""
         return []
 
-    def prune(self, net, masks, *, cut, refit=None):
+    def prune(
+        self, net: NeuralNet, masks: Masks, *, cut: bool, refit: Refit | None = None
+    ) -> tuple[Masks, list[NDArray[np.bool_]]]:
         """Mask weights, fold dead neurons into biases, and `cut` them out.
 
         Parameters
@@ -259,7 +327,7 @@ class Chain:
         weights, biases, final = surgery.fold_and_mask(
             layers, masks.current, module.activate, refit
         )
-        keep = [mask.any(axis=1) | (not cut) for mask in final]
+        keep: list[NDArray[np.bool_]] = [np.any(mask, axis=1) | (not cut) for mask in final]
         left = masks.replaced(final).without(keep)
         if cut:
             # Before they get their weights: normalized ones cannot be those of a dead neuron.
@@ -289,13 +357,13 @@ class Place:
     parameter: torch.nn.Parameter
     axis: int
 
-    def shaped(self, gates):
+    def shaped(self, gates: Sequence[torch.Tensor]) -> torch.Tensor:
         """Gates of the layer, from those of all, so that they multiply the parameter."""
         shape = [1] * self.parameter.dim()
         shape[self.axis] = -1
         return gates[self.depth].to(self.parameter).reshape(shape)
 
-    def kept(self, own, following):
+    def kept(self, own: K, following: K) -> tuple[K, K | None]:
         """Rows and columns of the parameter that stay, by the neurons of the layer and the next."""
         return (following, own) if self.axis else (own, None)
 
@@ -323,24 +391,31 @@ class Loose:
         Whether a batch has told which layer is the output layer.
     """
 
-    feeds: dict = {}
+    feeds: Feeds = {}
 
     def __init__(
-        self, shapes, names=(), output="", norms=None, learning=(), fractions=None, traced=True
-    ):
-        self.shapes = [tuple(int(n) for n in shape) for shape in shapes]
+        self,
+        shapes: Iterable[Sequence[int]],
+        names: Sequence[str] = (),
+        output: str = "",
+        norms: dict[int, str] | None = None,
+        learning: Sequence[str] = (),
+        fractions: Sequence[float | None] | None = None,
+        traced: bool = True,
+    ) -> None:
+        self.shapes = _pairs(shapes)
         self.names, self.output = list(names), output
         self.norms, self.learning = norms or {}, list(learning)
-        self.fractions = fractions or [None] * len(self.shapes)
+        self.fractions: Sequence[float | None] = fractions or [None] * len(self.shapes)
         self.traced = traced
 
-    def of_shapes(self, shapes):
+    def of_shapes(self, shapes: Iterable[Sequence[int]]) -> Self:
         """Layout of the same kind."""
         layout = copy(self)
-        layout.shapes = [tuple(int(n) for n in shape) for shape in shapes]
+        layout.shapes = _pairs(shapes)
         return layout
 
-    def part(self, depths):
+    def part(self, depths: list[int]) -> Loose:
         """Layout of some of the hidden layers."""
         return Loose(
             [self.shapes[depth] for depth in depths],
@@ -348,15 +423,15 @@ class Loose:
             self.output,
         )
 
-    def layers(self, module):
+    def layers(self, module: torch.nn.Module) -> list[Layer]:
         """Hidden layers in order of definition, then the output layer."""
-        return [module.get_submodule(name) for name in (*self.names, self.output)]
+        return [layer_of(module, name) for name in (*self.names, self.output)]
 
-    def widths(self, module):
+    def widths(self, module: torch.nn.Module) -> list[int]:
         """Numbers of neurons that the hidden layers have now."""
         return [len(layer.weight) for layer in self.layers(module)[:-1]]
 
-    def is_of(self, module, masks):
+    def is_of(self, module: torch.nn.Module, masks: Masks) -> bool:
         """Whether a module has these layers, in the shapes of masks."""
         parts = dict(module.named_modules())
         if not all(name in parts for name in (*self.names, self.output)):
@@ -364,61 +439,69 @@ class Loose:
         found = [matrix(layer.weight).shape for layer in self.layers(module)[:-1]]
         return [tuple(shape) for shape in found] == [mask.shape for mask in masks.current]
 
-    def columns(self, depth, live):
+    def columns(self, depth: int, live: list[NDArray[np.int64]]) -> NDArray[np.int64]:
         """Original indices of the inputs of layer `depth`."""
         return np.arange(self.shapes[depth][1])
 
-    def cascade(self, masks):
+    def cascade(self, masks: list[NDArray[np.bool_]]) -> list[NDArray[np.bool_]]:
         """The masks: nothing is known of paths."""
         return masks
 
-    def last_paths(self, ranks, floors):
+    def last_paths(
+        self, ranks: list[NDArray[np.int64]], floors: Sequence[int]
+    ) -> list[NDArray[np.bool_]]:
         """True for the highest weight of every layer."""
         return [highest(rank, 1) for rank in ranks]
 
-    def fewest_weights(self, granularity, floors):
+    def fewest_weights(self, granularity: str | tuple[int, int], floors: Sequence[int]) -> int:
         """Number of weights that selection never removes, as in `Chain`."""
         if granularity != "neuron":
             return fewest_connected(self.shapes, granularity, floors)
         return sum(floor * n_in for floor, (_, n_in) in zip(floors, self.shapes, strict=True))
 
-    def activation(self, module):
+    def activation(self, module: torch.nn.Module) -> None:
         """None: it is not known what is applied to the outputs of hidden layers."""
         return None
 
-    def read_by_first(self, rows):
+    def read_by_first(self, rows: Any) -> None:
         """Nothing: it is not known which layer reads the features."""
         return None
 
-    def per_input(self, features, neurons, look=None):
+    def per_input(
+        self,
+        features: NDArray[Any] | None,
+        neurons: list[NDArray[Any]],
+        look: Callable[[], list[NDArray[Any]]] | None = None,
+    ) -> Sequence[NDArray[Any] | None]:
         """What a look at the inputs tells; None for every layer without one."""
         return [None] * len(self.shapes) if look is None else look()
 
-    def threads(self):
+    def threads(self) -> AbstractContextManager[Any]:
         """Context for rounds: nothing is changed, as torch trains."""
         return nullcontext()
 
-    def require_chain(self, method, module, what):
+    def require_chain(self, method: str, module: torch.nn.Module, what: str) -> NoReturn:
         """Raise ValueError for a `method` that must know `what` is known of a chain."""
         raise ValueError(
             f"method={method} needs to know {what}, as in the nets of PrunedMLPClassifier; for "
             f"{type(module).__name__} use another method, such as 'activation_surgeon'."
         )
 
-    def forward(self, run, X):
+    def forward(self, run: Looked, X: Any) -> list[torch.Tensor]:
         """Forward pass in evaluation mode; listeners hear of the pre-activations in it."""
         run.net.infer(X, **run.fit_params)
         return []
 
-    def at_least(self):
+    def at_least(self) -> int:
         """0: batches are those of the net, as nothing is known of what its layers put out."""
         return 0
 
-    def outputs(self, run, X):
+    def outputs(self, run: Looked, X: Any) -> list[NDArray[Any]]:
         """What hidden neurons put out where they fire, 0 elsewhere; a row for every position."""
-        got, removes = [[np.zeros((0, n))] for n in self.widths(run.net.module_)], []
+        got: list[list[NDArray[Any]]] = [[np.zeros((0, n))] for n in self.widths(run.net.module_)]
+        removes: list[Callable[[], None]] = []
 
-        def hear(depth, z):
+        def hear(depth: int, z: torch.Tensor) -> None:
             got[depth].append(z.clamp_min(0).double().cpu().numpy())
 
         with run.cleaning(lambda: [remove() for remove in removes]):
@@ -426,7 +509,7 @@ class Loose:
             self.forward(run, X)
         return [np.concatenate(h) for h in got]
 
-    def responses(self, run, X):
+    def responses(self, run: Looked, X: Any) -> NDArray[Any]:
         """What the output layer reads, as in `Chain`; each position of a convolution has a row."""
         module, got = run.net.module_, []
         hook = self.layers(module)[-1].register_forward_pre_hook(
@@ -436,17 +519,21 @@ class Loose:
             self.forward(run, X)
         return np.concatenate(got)
 
-    def importances(self, run, last, kept):
+    def importances(
+        self, run: Looked, last: NDArray[Any], kept: Callable[[int, NDArray[Any]], NDArray[Any]]
+    ) -> list[NDArray[Any]]:
         """Importances of hidden neurons; see `importances_of_module`."""
         X, _ = run.rows.training[np.zeros(1, dtype=int)]
         return importances_of_module(self, run.net.module_, last, kept, X, run.fit_params)
 
-    def input_sums(self, run, X, row_weight):
+    def input_sums(self, run: Looked, X: Any, row_weight: NDArray[Any]) -> list[Sums]:
         """Sums over rows of inputs and their squares; see `input_sums_of_module`."""
         hidden = self.layers(run.net.module_)[:-1]
         return input_sums_of_module(hidden, lambda: self.forward(run, X), row_weight, run.cleaning)
 
-    def outgoing(self, run, rates, n_rows):
+    def outgoing(
+        self, run: Looked, rates: list[NDArray[Any]], n_rows: int
+    ) -> list[NDArray[np.float64]]:
         """Matrices that stand for outgoing weights, which are not known.
 
         Columns have the products that the slopes of the outputs in what two neurons put out have on
@@ -457,18 +544,18 @@ class Loose:
         for some in run.rows.in_batches(rows):
             X = run.rows.watched[some][0]
             slopes = slopes_of_module(
-                self, run.net.module_, lambda X=X: self.forward(run, X), run.signs, run.cleaning
+                self, run.net.module_, partial(self.forward, run, X), run.signs, run.cleaning
             )
             for gram, slope in zip(grams, slopes, strict=True):
                 gram += slope.T @ slope / len(rows)
         return [root_of(gram, rate) for gram, rate in zip(grams, rates, strict=True)]
 
-    def flows(self, net, dataset, fit_params):
+    def flows(self, net: NeuralNet, dataset: Any, fit_params: dict[str, Any]) -> list[NDArray[Any]]:
         """What flows through every hidden weight, by a forward pass of a row of ones."""
         X, _ = dataset[np.zeros(1, dtype=int)]
         return flows_of_module(net.module_, self.layers(net.module_), X, fit_params)
 
-    def watch(self, module, listener):
+    def watch(self, module: torch.nn.Module, listener: Listener) -> list[Callable[[], None]]:
         """Call ``listener(depth, z)`` with the pre-activations of hidden layers, as rows.
 
         A channel of a convolution is a neuron with a row for every position. Where a layer is
@@ -487,12 +574,12 @@ class Loose:
             Each ends it for a layer.
         """
 
-        def hear(depth, z):
+        def hear(depth: int, z: torch.Tensor) -> None:
             listener(depth, self.rows(module, depth, z.detach()))
 
         return [handle.remove for handle in self.tap(module, hear)]
 
-    def tap(self, module, hear):
+    def tap(self, module: torch.nn.Module, hear: Hear) -> list[RemovableHandle]:
         """Call ``hear(depth, z)`` as `watch`, but with what it is, and put in place what it gives.
 
         Parameters
@@ -508,25 +595,27 @@ class Loose:
         """
         handles = []
         for depth, layer in enumerate(self.layers(module)[:-1]):
-            hooks = [(layer, _Listening(depth, hear))]
+            listening = _Listening(depth, hear)
+            hooks: list[Hook] = [(layer, listening)]
             if depth in self.norms:
-                hooks = _through_norm(hooks[0], module.get_submodule(self.norms[depth]))
+                norm = module.get_submodule(self.norms[depth])
+                hooks = _through_norm(layer, listening, norm)
             handles += [part.register_forward_hook(hook) for part, hook in hooks]
         return handles
 
-    def rows(self, module, depth, z):
+    def rows(self, module: torch.nn.Module, depth: int, z: torch.Tensor) -> torch.Tensor:
         """Outputs of a layer as rows, one for every position at which its neurons fire or not."""
         return _rows(z, self.axis(module, depth))
 
-    def axis(self, module, depth):
+    def axis(self, module: torch.nn.Module, depth: int) -> int:
         """Axis of the neurons in what a hidden layer puts out."""
         return _axis(module.get_submodule(self.names[depth]))
 
-    def rows_read(self, module, h):
+    def rows_read(self, module: torch.nn.Module, h: torch.Tensor) -> torch.Tensor:
         """What the output layer reads as rows, one for every position."""
         return _rows(h, _axis(self.layers(module)[-1]))
 
-    def places_of_gates(self, module):
+    def places_of_gates(self, module: torch.nn.Module) -> list[Place]:
         """Where gates are between steps: in what gives a neuron its pre-activations.
 
         Raises
@@ -536,7 +625,7 @@ class Loose:
         """
         places = []
         for depth, layer in enumerate(self.layers(module)[:-1]):
-            part = layer
+            part: Any = layer
             if depth in self.norms:
                 part = module.get_submodule(self.norms[depth])
                 weight = getattr(part, "weight", None)
@@ -550,11 +639,13 @@ class Loose:
             places += [Place(depth, p, 0) for p in parameters if p is not None]
         return places
 
-    def gate(self, module, multiplied):
+    def gate(
+        self, module: torch.nn.Module, multiplied: Callable[[int, torch.Tensor], torch.Tensor]
+    ) -> list[RemovableHandle]:
         """Put ``multiplied(depth, z)`` in place of what nonlinearities get; as in `Chain`."""
         layers = self.layers(module)
 
-        def hear(depth, z):
+        def hear(depth: int, z: torch.Tensor) -> torch.Tensor | None:
             if not layers[depth].training:
                 return None
             axis = self.axis(module, depth)
@@ -562,23 +653,25 @@ class Loose:
 
         return self.tap(module, hear)
 
-    def weights_of_neurons(self, module):
+    def weights_of_neurons(self, module: torch.nn.Module) -> list[int]:
         """Number of weights into a neuron of each hidden layer; nothing is known of others."""
         return [matrix(layer.weight).shape[1] for layer in self.layers(module)[:-1]]
 
-    def size(self, widths):
+    def size(self, widths: Sequence[Any]) -> Any:
         """Number of hidden weights if the hidden layers have so many neurons."""
         return sum(width * n_in for width, (_, n_in) in zip(widths, self.shapes, strict=True))
 
-    def checks(self):
+    def checks(self) -> list[Probe]:
         """Probes that make sure that the module is what it is taken for."""
         return [] if self.traced else [OutputLayerCheck()]
 
-    def renew(self, net, dataset, fit_params):
+    def renew(self, net: NeuralNet, dataset: Any, fit_params: dict[str, Any]) -> None:
         """Bring the running statistics of normalizations up to the weights of now."""
         renew_statistics(net, dataset, self.learning, fit_params)
 
-    def prune(self, net, masks, *, cut, refit=None):
+    def prune(
+        self, net: NeuralNet, masks: Masks, *, cut: bool, refit: Refit | None = None
+    ) -> tuple[Masks, list[NDArray[np.bool_]]]:
         """Mask weights; parameters and return values as in `Chain`."""
         layers = self.layers(net.module_)[:-1]
         with torch.no_grad():
@@ -589,14 +682,22 @@ class Loose:
         surgery.replace(layers, net.optimizer_, weights, masks=masks.current, names=self.names)
         for bias, alive in self._idle_biases(net.module_, masks):
             bias.data = bias.data * alive
-        return masks, [np.ones(len(mask), dtype=bool) for mask in masks.current]
+        return masks, all_of(masks)
 
-    def frozen(self, module):
+    def cut(
+        self, net: NeuralNet, masks: Masks, merge: bool = True
+    ) -> tuple[Masks, list[NDArray[np.bool_]]]:
+        """Cut nothing: it is not known who would miss it."""
+        return masks, all_of(masks)
+
+    def frozen(self, module: torch.nn.Module) -> list[int]:
         """Depths of the hidden layers that are not trained now."""
         hidden = enumerate(self.layers(module)[:-1])
         return [d for d, layer in hidden if not any(p.requires_grad for p in layer.parameters())]
 
-    def held_besides(self, module, masks):
+    def held_besides(
+        self, module: torch.nn.Module, masks: Masks
+    ) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """What is to be multiplied by what after a step, besides masked weights.
 
         A neuron without weights puts out its bias. A batch normalization after it subtracts that
@@ -608,7 +709,9 @@ class Loose:
             for bias, alive in self._idle_biases(module, masks)
         ]
 
-    def _idle_biases(self, module, masks):
+    def _idle_biases(
+        self, module: torch.nn.Module, masks: Masks
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Biases that a batch normalization subtracts again, and 0 for neurons without weights."""
         for depth, layer in enumerate(self.layers(module)[:-1]):
             alive = masks.current[depth].any(axis=1)
@@ -623,9 +726,12 @@ class OutputLayerCheck(Probe):
     It watches the first batch of a training that is to prune.
     """
 
-    _handles = ()
+    _handles: Sequence[RemovableHandle] = ()
+    _called: torch.nn.Module | None
+    _module: torch.nn.Module | None
+    _output: torch.nn.Module | None
 
-    def attach(self, run):
+    def attach(self, run: SeenRun) -> None:
         """Watch from now on."""
         self._called, self._module = None, run.net.module_
         self._output = run.layers[-1]
@@ -634,22 +740,22 @@ class OutputLayerCheck(Probe):
             if isinstance(part, PRUNABLE) and run.pending:
                 self._handles.append(part.register_forward_hook(self._note))
 
-    def _note(self, layer, inputs, output):
+    def _note(self, layer: torch.nn.Module, inputs: Any, output: Any) -> None:
         self._called = layer
 
-    def detach(self):
+    def detach(self) -> None:
         """Watch no longer."""
         for handle in self._handles:
             handle.remove()
         self._handles, self._called, self._module, self._output = [], None, None, None
 
-    def end_batch(self, batch, pre_activations):
+    def end_batch(self, batch: Any, pre_activations: list[torch.Tensor]) -> None:
         """Raise ValueError if another layer was called last."""
         if not self._handles:
             return
         called, module, defined = self._called, self._module, self._output
         self.detach()
-        if called not in (None, defined):
+        if module is not None and called not in (None, defined):
             names = {layer: name for name, layer in module.named_modules()}
             raise ValueError(
                 f"Pruner takes the layer that a module defines last, here {names[defined]!r}, for "
@@ -658,11 +764,31 @@ class OutputLayerCheck(Probe):
             )
 
 
-def _axis(layer):
+def _mlp(module: torch.nn.Module) -> MLP:
+    # No other module has a `Chain`.
+    return cast("MLP", module)
+
+
+def layer_of(module: torch.nn.Module, name: str) -> Layer:
+    """Layer of a name, of which it is known that it is pruned or an output layer."""
+    # Others are not chosen.
+    return cast("Layer", module.get_submodule(name))
+
+
+def all_of(masks: Masks) -> list[NDArray[np.bool_]]:
+    """True for each neuron of each hidden layer."""
+    return [np.ones(len(mask), dtype=bool) for mask in masks.current]
+
+
+def _pairs(shapes: Iterable[Sequence[int]]) -> list[tuple[int, int]]:
+    return [(int(n_out), int(n_in)) for n_out, n_in in shapes]
+
+
+def _axis(layer: torch.nn.Module) -> int:
     return 1 if isinstance(layer, CONVOLUTIONS) else -1
 
 
-def _rows(z, axis):
+def _rows(z: torch.Tensor, axis: int) -> torch.Tensor:
     z = z.movedim(axis, -1)
     return z.reshape(-1, z.shape[-1])
 
@@ -670,22 +796,27 @@ def _rows(z, axis):
 class _Listening:
     """Forward hook of a layer, or of what follows it, that hands its output on."""
 
-    def __init__(self, depth, hear):
+    def __init__(self, depth: int, hear: Hear) -> None:
         self._depth, self._hear = depth, hear
 
-    def __call__(self, module, inputs, z):
+    def __call__(
+        self, module: torch.nn.Module, inputs: Any, z: torch.Tensor
+    ) -> torch.Tensor | None:
         return self._hear(self._depth, z)
 
 
-def _through_norm(hook, norm):
+def _through_norm(
+    layer: torch.nn.Module, listening: _Listening, norm: torch.nn.Module
+) -> list[Hook]:
     """Hooks that hand on what a normalization makes of the output of a layer."""
-    layer, listening = hook
-    outputs = [None]
+    outputs: list[torch.Tensor | None] = [None]
 
-    def remember(module, inputs, z):
+    def remember(module: torch.nn.Module, inputs: Any, z: torch.Tensor) -> None:
         outputs[0] = z
 
-    def hear(module, inputs, z):
+    def hear(
+        module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], z: torch.Tensor
+    ) -> torch.Tensor | None:
         # Others may use it, too.
         of_layer = inputs and inputs[0] is outputs[0]
         outputs[0] = None
@@ -694,13 +825,13 @@ def _through_norm(hook, norm):
     return [(layer, remember), (norm, hear)]
 
 
-def floors_of(shapes, min_neurons):
+def floors_of(shapes: list[tuple[int, int]], min_neurons: Any) -> list[int]:
     """Neurons that each hidden layer keeps at least, from one number for all or one for each."""
     sizes = [n_out for n_out, _ in shapes]
     given = isinstance(min_neurons, Integral)
     floors = [min_neurons] * len(sizes) if given else list(min_neurons)
     if len(floors) != len(sizes) or not all(
-        isinstance(floor, Integral) and 1 <= floor <= size
+        isinstance(floor, Integral) and 1 <= int(floor) <= size
         for floor, size in zip(floors, sizes, strict=True)
     ):
         raise ValueError(

@@ -1,16 +1,33 @@
 """Layers in ``nn.Sequential``: whom each feeds is known, so that channels can be cut out."""
 
+from __future__ import annotations
+
 from collections import Counter
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.parameter import is_lazy
+from torch.nn.parameter import UninitializedParameter
 
-from skactprune.nets.matrices import kept_inputs, matrix
+from skactprune.nets.matrices import matrix
 from skactprune.pruning import surgery
-from skactprune.pruning.chain import Loose
+from skactprune.pruning.chain import Loose, all_of, layer_of
 from skactprune.pruning.passes import CONVOLUTIONS, PRUNABLE, same_modes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import TypeGuard, TypeVar
+
+    from numpy.typing import NDArray
+    from skorch import NeuralNet
+
+    from skactprune._types import Layer
+    from skactprune.pruning.chain import Feeds
+    from skactprune.pruning.masks import Masks
+    from skactprune.pruning.passes import Trace
+
+    Matrix = TypeVar("Matrix", NDArray[Any], torch.Tensor)
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 AVERAGES = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
@@ -46,11 +63,19 @@ class ConvChain(Loose):
         layer: names of what lies in between, and of the layer that is fed.
     """
 
-    def __init__(self, shapes, names=(), output="", *, feeds, **known):
+    def __init__(
+        self,
+        shapes: Iterable[Sequence[int]],
+        names: Sequence[str] = (),
+        output: str = "",
+        *,
+        feeds: Feeds,
+        **known: Any,
+    ) -> None:
         super().__init__(shapes, names, output, **known)
         self.feeds = feeds
 
-    def columns(self, depth, live):
+    def columns(self, depth: int, live: list[NDArray[np.int64]]) -> NDArray[np.int64]:
         """Original indices of the inputs that layer `depth` has now."""
         n_in = self.shapes[depth][1]
         if depth - 1 not in self.feeds:
@@ -59,7 +84,9 @@ class ConvChain(Loose):
         return np.flatnonzero(np.repeat(left, n_in // len(left)))
 
     @torch.no_grad()
-    def cut(self, net, masks, merge=True):
+    def cut(
+        self, net: NeuralNet, masks: Masks, merge: bool = True
+    ) -> tuple[Masks, list[NDArray[np.bool_]]]:
         """Cut out, of module and optimizer, channels that have no weight or are read by none.
 
         A channel without weights puts out a constant. What the next layer makes of it is added to
@@ -87,9 +114,9 @@ class ConvChain(Loose):
         layers = self.layers(net.module_)
         used = self._used(layers, masks)
         current = [mask.copy() for mask in masks.current]
-        keep = [np.ones(len(mask), dtype=bool) for mask in current]
+        keep = all_of(masks)
         for depth in sorted(self.feeds):
-            gone = ~used[depth].any(axis=1)
+            gone: NDArray[np.bool_] = ~np.any(used[depth], axis=1)
             gone[0] &= not gone.all()
             if not gone.any():
                 continue
@@ -106,7 +133,7 @@ class ConvChain(Loose):
                 self._link(net.module_, layers, depth).cut(net.optimizer_, keep[depth])
         return masks.replaced(current).without(keep), keep
 
-    def _used(self, layers, masks):
+    def _used(self, layers: Sequence[Layer], masks: Masks) -> list[NDArray[np.bool_]]:
         """Weights that are not masked, or not zero, and that something reads."""
         used = [
             mask | (matrix(layer.weight) != 0).cpu().numpy()
@@ -117,22 +144,26 @@ class ConvChain(Loose):
                 used[depth][~_by_neuron(following, len(used[depth])).any(axis=(0, 2))] = False
         return used
 
-    def _link(self, module, layers, depth):
+    def _link(self, module: torch.nn.Module, layers: Sequence[Layer], depth: int) -> _Link:
         between, reader = self.feeds[depth]
         after = self.feeds.get(depth + 1, ([], ""))[0]
         following = module.get_submodule(after[0]) if after else None
         parts = [module.get_submodule(name) for name in between]
-        return _Link(layers[depth], parts, module.get_submodule(reader), following)
+        return _Link(layers[depth], parts, layer_of(module, reader), following)
 
 
 class _Link:
     """A layer, what lies between it and the layer that it feeds, that one, and what follows it."""
 
-    def __init__(self, layer, between, reader, following):
+    def __init__(
+        self, layer: Layer, between: list[nn.Module], reader: Layer, following: nn.Module | None
+    ) -> None:
         self._layer, self._between, self._reader = layer, between, reader
         self._norm = following if isinstance(following, BATCH_NORMS) else None
 
-    def hand_on(self, gone, merge):
+    def hand_on(
+        self, gone: NDArray[np.bool_], merge: bool
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_] | None]:
         """Let the reader have without some neurons what these constants gave it.
 
         Parameters
@@ -169,7 +200,7 @@ class _Link:
         self._reader.weight.data = weight.to(self._reader.weight).reshape(self._reader.weight.shape)
         return stays, (total != 0).unsqueeze(1).cpu().numpy()
 
-    def _constants(self):
+    def _constants(self) -> tuple[torch.Tensor, bool]:
         """What gets to the reader from each neuron if it has no weight, and whether everywhere.
 
         Returns
@@ -194,7 +225,7 @@ class _Link:
                     h = part.eval()(h.repeat_interleave(more, dim=1))
         return h[0].double().reshape(len(bias), -1), even
 
-    def _absorb(self, shift):
+    def _absorb(self, shift: NDArray[Any]) -> bool:
         """Add something to all that the reader puts out, if that can be; whether it could."""
         reader, norm = self._reader, self._norm
         if _pads_zeros(reader):
@@ -207,29 +238,29 @@ class _Link:
         # One that has no such mean takes that of the rows.
         return norm is not None
 
-    def cut(self, optimizer, kept):
+    def cut(self, optimizer: torch.optim.Optimizer, kept: NDArray[np.bool_]) -> None:
         """Cut neurons out of the layer, of what follows it, and of the inputs of the reader."""
         surgery.cut_axis(self._layer, optimizer, 0, kept)
         for part in self._between:
             if _size(part) >= len(kept):
-                surgery.cut_axis(part, optimizer, 0, kept_inputs(kept, _size(part)))
-        inputs = kept_inputs(kept, self._reader.weight.shape[1])
+                surgery.cut_axis(part, optimizer, 0, np.repeat(kept, _size(part) // len(kept)))
+        inputs = np.repeat(kept, self._reader.weight.shape[1] // len(kept))
         surgery.cut_axis(self._reader, optimizer, 1, inputs)
 
 
-def _by_neuron(matrix, n_before):
+def _by_neuron(matrix: Matrix, n_before: int) -> Matrix:
     """Weights (n_out, n_in) as (n_out, n_before, n_each): those of the inputs that one gives."""
     return matrix.reshape(len(matrix), n_before, -1)
 
 
-def _size(part):
+def _size(part: nn.Module) -> int:
     """Number of entries that a part has for channels, 0 where it has none or one for all."""
     if isinstance(part, nn.PReLU):
         return part.num_parameters if part.num_parameters > 1 else 0
     return part.num_features if isinstance(part, BATCH_NORMS) else 0
 
 
-def _keeps_constants(pool):
+def _keeps_constants(pool: nn.Module) -> bool:
     """Whether a pooling puts out the constant that it gets, at the borders too."""
     if not isinstance(pool, AVERAGES):
         return True
@@ -237,7 +268,7 @@ def _keeps_constants(pool):
     return not (padded and pool.count_include_pad) and getattr(pool, "divisor_override", 0) is None
 
 
-def _pads_zeros(layer):
+def _pads_zeros(layer: Layer) -> bool:
     if not isinstance(layer, CONVOLUTIONS) or layer.padding_mode != "zeros":
         return False
     if isinstance(layer.padding, str):
@@ -248,7 +279,7 @@ def _pads_zeros(layer):
 # -- who feeds whom ------------------------------------------------------------------------------
 
 
-def feeds_of(module, trace, names, output):
+def feeds_of(module: nn.Module, trace: Trace | None, names: list[str], output: str) -> Feeds:
     """Which hidden layers feed nothing but the next one, or the last of them the output layer.
 
     That is known where both are in an ``nn.Sequential``, or in such that are nested, that is the
@@ -279,19 +310,20 @@ def feeds_of(module, trace, names, output):
 class _Feeds:
     """Goes through the sequences in a module."""
 
-    def __init__(self, module, trace, names):
+    def __init__(self, module: nn.Module, trace: Trace, names: list[str]) -> None:
         self._module, self._trace = module, trace
         self._depths = {name: depth for depth, name in enumerate(names)}
         self._holders = Counter(
             p.data_ptr()
             for part in module.modules()
             for p in part.parameters(recurse=False)
-            if not is_lazy(p)
+            if not isinstance(p, UninitializedParameter)
         )
 
-    def found(self):
+    def found(self) -> Feeds:
         """What `feeds_of` gives."""
-        feeds, within = {}, None
+        feeds: Feeds = {}
+        within = None
         for name, part in self._module.named_modules():
             if not _is_sequence(part) or (within is not None and name.startswith(within)):
                 continue
@@ -304,9 +336,11 @@ class _Feeds:
                 feeds |= self._along(parts, times)
         return feeds
 
-    def _along(self, parts, times):
+    def _along(self, parts: list[tuple[str, nn.Module]], times: Counter[int]) -> Feeds:
         """Links along a sequence."""
-        feeds, start, between = {}, None, []
+        feeds: Feeds = {}
+        start: tuple[str, Layer] | None = None
+        between: list[tuple[str, nn.Module]] = []
         for name, part in parts:
             if isinstance(part, PRUNABLE):
                 if start and self._is_link(start[1], [p for _, p in between], part):
@@ -322,7 +356,7 @@ class _Feeds:
                 between.append((name, part))
         return feeds
 
-    def _is_link(self, layer, between, reader):
+    def _is_link(self, layer: Layer, between: list[nn.Module], reader: Layer) -> bool:
         """Whether a layer feeds another through what is in between, channel by channel."""
         if not (self._is_plain(layer) and self._is_plain(reader)):
             return False
@@ -334,7 +368,7 @@ class _Feeds:
             flat = flat or type(part) is nn.Flatten
         return flat == (type(reader) is nn.Linear)
 
-    def _is_plain(self, layer):
+    def _is_plain(self, layer: Layer) -> bool:
         """Whether nothing is special about a layer, and it puts out rows of neurons or channels."""
         n_positions = layer.weight.dim() - 2
         return (
@@ -344,16 +378,16 @@ class _Feeds:
             and self._is_free(layer)
         )
 
-    def _is_free(self, part):
+    def _is_free(self, part: nn.Module) -> bool:
         """Whether nobody else has the parameters of a part."""
         return all(self._holders[p.data_ptr()] == 1 for p in part.parameters())
 
 
-def _is_sequence(part):
+def _is_sequence(part: nn.Module) -> TypeGuard[nn.Sequential]:
     return isinstance(part, nn.Sequential) and type(part).forward is nn.Sequential.forward
 
 
-def _flattened(sequence, prefix):
+def _flattened(sequence: nn.Module, prefix: str) -> Iterator[tuple[str, nn.Module]]:
     """Names and parts of a sequence, and of those in it, in the order of their calls."""
     for key, part in sequence.named_modules(remove_duplicate=False):
         name = f"{prefix}.{key}" if prefix else key
@@ -365,7 +399,7 @@ def _flattened(sequence, prefix):
             yield name, part
 
 
-def _treats_channels_alone(part):
+def _treats_channels_alone(part: nn.Module) -> bool:
     if type(part) in SIZED:
         return True
     if type(part) is nn.Flatten:

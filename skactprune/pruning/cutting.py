@@ -1,12 +1,19 @@
 """What neurons without weights do when training is over: they leave, if nobody can tell."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from skactprune._warnings import warn
 from skactprune.pruning import surgery
 from skactprune.pruning.best import save_best
 from skactprune.pruning.passes import check_same, outputs_of
 
+if TYPE_CHECKING:
+    from skactprune.pruning.state import State
 
-def cut_or_leave(run):
+
+def cut_or_leave(run: State) -> None:
     """Let neurons leave that do nothing, where it is known whom they feed; or all stay.
 
     The net predicts what it did. Where that is not so for a batch, as its module does something

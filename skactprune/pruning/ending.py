@@ -1,10 +1,18 @@
 """How training was begun, and whether it ended before the last round."""
 
+from __future__ import annotations
+
 import inspect
+from typing import TYPE_CHECKING, Any
 
 from sklearn.exceptions import ConvergenceWarning
 
 from skactprune._warnings import warn
+
+if TYPE_CHECKING:
+    from skorch import NeuralNet
+
+    from skactprune.pruning.run import Run
 
 
 class Ending:
@@ -19,41 +27,45 @@ class Ending:
         What the module gets besides rows in this call.
     """
 
-    def __init__(self):
+    fit_params: dict[str, Any]
+    _asked: int | None
+    _max_epochs: int | None
+
+    def __init__(self) -> None:
         self._max_epochs = None
         self.start(0)
 
-    def start(self, epoch):
+    def start(self, epoch: int) -> None:
         """Hear that a call begins after so many epochs of training."""
         self._start, self._asked, self._open, self._failed = epoch, None, False, False
         self.fit_params = {}
 
-    def begin_epoch(self, net):
+    def begin_epoch(self, net: NeuralNet) -> None:
         """Hear that an epoch begins; the first time, see how many there are to be."""
         self._open = True
         if self._asked is None:
             asked, self.fit_params = _call_of(net)
             self._asked = net.max_epochs if asked is None else asked
 
-    def end_epoch(self):
+    def end_epoch(self) -> None:
         """Hear that an epoch has ended."""
         self._open = False
 
-    def abandon(self):
+    def abandon(self) -> None:
         """Hear that the call has failed."""
         self._failed = True
 
     @property
-    def within_epoch(self):
+    def within_epoch(self) -> bool:
         """Whether the call ends in the middle of something: of an epoch, or by an error."""
         return self._open or self._failed
 
-    def reaches_end(self, net):
+    def reaches_end(self, net: NeuralNet) -> bool:
         """Whether the call was asked for all epochs that a fit has, or those that were missing."""
         limit = net.max_epochs
         return self._start + (limit if self._asked is None else self._asked) >= limit
 
-    def tell(self, net, run, missed):
+    def tell(self, net: NeuralNet, run: Run, missed: str) -> None:
         """Warn if rounds are missing and no further call is to be expected.
 
         Parameters
@@ -84,7 +96,7 @@ class Ending:
         )
 
 
-def _call_of(net):
+def _call_of(net: NeuralNet) -> tuple[int | None, dict[str, Any]]:
     """Epochs that the loop of a net was asked for, or None, and what its module gets besides.
 
     Callbacks are told of neither, and skorch swallows the interrupts that end a loop early. So

@@ -1,5 +1,9 @@
 """Input features that leave: how many, which may, and what becomes of the first layer."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 
@@ -7,14 +11,28 @@ from skactprune.nets.matrices import matrix
 from skactprune.pruning import surgery
 from skactprune.pruning.masks import Masks
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeAlias
 
-def without_features(layout, n_gone):
+    from numpy.typing import NDArray
+
+    from skactprune.pruning.chain import Layout
+    from skactprune.pruning.state import State
+
+    # How other features take over; see `Run.drop_features`.
+    FeatureRefit: TypeAlias = Callable[
+        [NDArray[np.bool_], NDArray[Any]], tuple[NDArray[Any], NDArray[Any]]
+    ]
+
+
+def without_features(layout: Layout, n_gone: int) -> Masks:
     """Masks of the net before any round, as if it had never had so many of its features."""
     (n_out, n_in), *others = layout.shapes
     return Masks(layout.of_shapes([(n_out, n_in - n_gone), *others]))
 
 
-def telling_features(run):
+def telling_features(run: State) -> NDArray[np.bool_]:
     """Which features are read and vary; see `Run.telling_features`."""
     features = run.probe("Features")
     if features.deviation is None:
@@ -24,7 +42,7 @@ def telling_features(run):
     return features.vary & run.masks.current[0].any(axis=0)
 
 
-def let_features_go(run, gone, refit=None):
+def let_features_go(run: State, gone: NDArray[np.bool_], refit: FeatureRefit | None = None) -> None:
     """Let features go for good; see `Run.drop_features`."""
     first, mean = run.layers[0], run.probe("Features").mean
     weight = matrix(first.weight).double().cpu().numpy()
@@ -35,7 +53,7 @@ def let_features_go(run, gone, refit=None):
     masks = [run.masks.current[0] & ~gone, *run.masks.current[1:]]
     with run.transaction(), torch.no_grad():
         values = [torch.from_numpy(new).to(first.weight)]
-        biases = [first.bias + torch.from_numpy(change).to(first.bias)]
+        biases = [first.get_parameter("bias") + torch.from_numpy(change).to(first.bias)]
         surgery.replace([first], run.net.optimizer_, values, biases)
         run.dropped = run.dropped | gone
         run.keep(masks, cut=False)

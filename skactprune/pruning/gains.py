@@ -1,10 +1,19 @@
 """How much the outputs of a net change when those of its hidden neurons do."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def outgoing_of_chain(weights, rates):
+def outgoing_of_chain(
+    weights: list[NDArray[Any]], rates: list[NDArray[Any]]
+) -> list[NDArray[np.float64]]:
     """Weights out of the neurons of every hidden layer, each times the gain of where it goes.
 
     The gain of a neuron is the root mean square of how much the logits change, over rows, when its
@@ -33,7 +42,7 @@ def outgoing_of_chain(weights, rates):
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def root_of(gram, rates):
+def root_of(gram: NDArray[Any], rates: NDArray[Any]) -> NDArray[np.float64]:
     """Matrix that stands for outgoing weights, of which only products are known.
 
     Parameters

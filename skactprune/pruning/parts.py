@@ -1,9 +1,15 @@
 """What is chosen from together in a round: all hidden layers, or those with shares of their own."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from skactprune._warnings import warn
-from skactprune.pruning.masks import Masks
+
+if TYPE_CHECKING:
+    from skactprune.pruning.masks import Masks
+    from skactprune.pruning.state import State
 
 
 @dataclass(frozen=True)
@@ -28,16 +34,16 @@ class Part:
         Share of the weights that rounds were asked to remove so far.
     """
 
-    depths: list
+    depths: list[int]
     masks: Masks
-    floors: list
+    floors: list[int]
     target: float | None
     n_weights: int
     n_counted: int
     fraction_done: float
 
 
-def parts_of(run, masks):
+def parts_of(run: State, masks: Masks) -> list[Part]:
     """Layers that are chosen from together, with what is to go of them; see `Run.parts`."""
     frozen = _frozen(run)
     own = [d for d, share in enumerate(run.fractions) if share is not None and d not in frozen]
@@ -46,7 +52,7 @@ def parts_of(run, masks):
     return [_part(run, masks, some) for some in ([common, *depths] if common else depths)]
 
 
-def _frozen(run):
+def _frozen(run: State) -> list[int]:
     """Layers that somebody has frozen since training began, after a warning that names them."""
     frozen = run.layout.frozen(run.net.module_)
     if frozen:
@@ -57,15 +63,7 @@ def _frozen(run):
     return frozen
 
 
-def what_asked(run, part):
-    """What asks for the share of a part, for messages."""
-    own = run.fractions[part.depths[0]]
-    if own is None:
-        return f"prune_fraction={part.target!r}"
-    return f"layer_fractions[{run.layout.names[part.depths[0]]!r}]={own!r}"
-
-
-def _part(run, masks, depths):
+def _part(run: State, masks: Masks, depths: list[int]) -> Part:
     whole = len(depths) == len(run.fractions)
     own = run.fractions[depths[0]]
     target = run.asked if own is None else own

@@ -1,6 +1,9 @@
 """What a training run is to do: parameters that were checked, a method, a trigger and a run."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
 
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 from torch import nn
@@ -14,6 +17,16 @@ from skactprune.pruning.method import get_method
 from skactprune.pruning.run import Run
 from skactprune.pruning.schedules import cumulative_shares
 from skactprune.pruning.triggers import get_trigger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from skorch import NeuralNet
+
+    from skactprune.nets.accuracy import RunningAccuracy, RunningR2
+    from skactprune.nets.tally import Tally
+    from skactprune.pruning.method import Method
+    from skactprune.pruning.passes import Trace
 
 # Rounds come at ends of epochs, and each has an entry in lists.
 MOST_ROUNDS = 10_000
@@ -29,7 +42,12 @@ CONSTRAINTS = {
 }
 
 
-def planned(net, params, state=None, trace=None):
+def planned(
+    net: NeuralNet,
+    params: dict[str, Any],
+    state: dict[str, Any] | None = None,
+    trace: Trace | None = None,
+) -> tuple[Method, Any, Run]:
     """Method, trigger and run for a net.
 
     Parameters
@@ -88,19 +106,19 @@ def planned(net, params, state=None, trace=None):
     return method, trigger, run
 
 
-def _forget_factors(run):
+def _forget_factors(run: Run) -> None:
     """Count weights that were factored as they are: training is to make others of them."""
     if any(run.masks.sizes):
         run.masks = run.masks.replaced(run.masks.current)
         run.fraction_done = run.masks.sparsity
 
 
-def _take_zeros(run):
+def _take_zeros(run: Run) -> None:
     """Take what is zero in the layers for pruned, and warn of it."""
     state = surgery.what_was_cut(run.net.module_, run.layout.names)
     if state is not None:
         run.masks = run.masks.load(state)
-        run.layout = run.masks.layout
+        run.layout = run.layout.of_shapes(run.masks.shapes)
     masks = found_zeros(run.net.module_, run.layout)
     run.masks = run.masks.replaced(
         [found & mask for found, mask in zip(masks, run.masks.current, strict=True)]
@@ -118,7 +136,7 @@ def _take_zeros(run):
     )
 
 
-def check_knows_features(module, share):
+def check_knows_features(module: nn.Module, share: float) -> None:
     """Raise ValueError where a share of the features is to leave that something unknown reads."""
     if share and not is_chain(module):
         raise ValueError(
@@ -127,7 +145,7 @@ def check_knows_features(module, share):
         )
 
 
-def check_one_measure(method, params):
+def check_one_measure(method: Method, params: dict[str, Any]) -> None:
     """Raise ValueError unless either a fraction or the method's own threshold says how much goes.
 
     Parameters
@@ -157,7 +175,13 @@ def check_one_measure(method, params):
         )
 
 
-def hook_matters(hook, method, run, score, tallies):
+def hook_matters(
+    hook: str,
+    method: Method,
+    run: Run,
+    score: RunningAccuracy | RunningR2 | None,
+    tallies: list[Tally] | None,
+) -> bool:
     """Whether there is anything to be done in a hook of skorch in the coming epoch.
 
     Parameters
@@ -187,7 +211,12 @@ def hook_matters(hook, method, run, score, tallies):
     return True
 
 
-def step_tallies(method, run, score, sample_weight):
+def step_tallies(
+    method: Method,
+    run: Run,
+    score: RunningAccuracy | RunningR2 | None,
+    sample_weight: Callable[..., Any] | None,
+) -> list[Tally] | None:
     """Tallies that a net's own steps add to, where nothing else is to be done for a batch.
 
     Parameters
@@ -207,7 +236,7 @@ def step_tallies(method, run, score, sample_weight):
     return run.tallies() if isinstance(run.net, LeanLoop) else None
 
 
-def unlabeled_rows(net, unlabeled):
+def unlabeled_rows(net: NeuralNet, unlabeled: Any) -> Any:
     """Rows without labels as a dataset, or None.
 
     Parameters

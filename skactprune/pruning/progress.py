@@ -1,15 +1,31 @@
 """How far a run is: what was asked for, which rounds are done, and which are due."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from skactprune.pruning.chain import floors_of
 from skactprune.pruning.requirements import check_features
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from skactprune.pruning.state import State
+
 # What progress is, in a loss or a score.
 TOL = 1e-4
 
 
-def ask(run, target, shares, min_neurons, own_threshold=None, features=None):
+def ask(
+    run: State,
+    target: float | None,
+    shares: list[float],
+    min_neurons: int | Sequence[int],
+    own_threshold: str | None = None,
+    features: float | None = None,
+) -> None:
     """Set what is to be reached, and in which steps; see `Run.ask`."""
     if shares and not run.layout.shapes:
         name, value = ("prune_fraction", target) if target else ("prune_features", features)
@@ -32,7 +48,7 @@ def ask(run, target, shares, min_neurons, own_threshold=None, features=None):
         run.done -= 1
 
 
-def _overall(run, asked):
+def _overall(run: State, asked: float | None) -> float | None:
     """Share of all hidden weights that is to be gone, where layers have shares of their own."""
     if asked is None or all(own is None for own in run.fractions):
         return asked
@@ -41,7 +57,7 @@ def _overall(run, asked):
     return float(np.average(shares, weights=sizes))
 
 
-def start_schedule(run):
+def start_schedule(run: State) -> None:
     """Count epochs and rounds from zero; rounds whose target was reached are skipped."""
     run.epoch = run.n_rows_seen = run.done = 0
     run.best, run.idle = np.inf, 0
@@ -52,22 +68,22 @@ def start_schedule(run):
         run.done += 1
 
 
-def _fraction(run, done):
+def _fraction(run: State, done: int, target: float) -> float:
     """Share of the weights that is to be gone after `done` rounds."""
-    return run.shares[done - 1] * run.target
+    return run.shares[done - 1] * target
 
 
-def _is_reached(run, done):
+def _is_reached(run: State, done: int) -> bool:
     """Whether what `done` rounds are to remove is gone already."""
     if run.dropped.sum() < run.n_to_drop(run.shares[done - 1]):
         return False
     if run.target is None:
         threshold, share = run.reached
         return threshold == run.own_threshold and run.shares[done - 1] <= share
-    return _fraction(run, done) <= run.fraction_done
+    return _fraction(run, done, run.target) <= run.fraction_done
 
 
-def count_as_done(run, done):
+def count_as_done(run: State, done: int) -> None:
     """Note what the rounds up to number `done` were to remove."""
     run.done = done
     if run.target is None:
@@ -75,21 +91,22 @@ def count_as_done(run, done):
         run.reached = run.own_threshold, run.shares[done - 1]
     else:
         # Where a round came for features alone, more weights have gone before.
-        run.fraction_done = max(run.fraction_done, _fraction(run, done))
+        run.fraction_done = max(run.fraction_done, _fraction(run, done, run.target))
 
 
-def needs_score(run, trigger):
+def needs_score(run: State, trigger: Any) -> bool:
     """Whether the score of training is to be taken in the coming epoch."""
     due = rounds_due(run, trigger, 1, 0.0, run.idle + 1)
     return trigger.needs_score is not None or due > run.done
 
 
-def rounds_due(run, trigger, ahead, score, idle):
+def rounds_due(run: State, trigger: Any, ahead: int, score: float, idle: int) -> int:
     """Rounds that must be done `ahead` epochs from now, `idle` of them without progress."""
     n_rounds = len(run.shares)
     if run.done == n_rounds:
         return n_rounds
-    reached, horizon, patience = run.epoch + ahead, run.horizon, np.inf
+    reached, patience = run.epoch + ahead, np.inf
+    horizon: float = run.horizon
     if not run.in_calls:
         horizon = min(horizon, getattr(trigger, "horizon", np.inf))
         patience = getattr(trigger, "patience", np.inf)
@@ -100,7 +117,7 @@ def rounds_due(run, trigger, ahead, score, idle):
     return max(due, run.done + (idle >= patience))
 
 
-def count_epoch(run):
+def count_epoch(run: State) -> None:
     """Note that an epoch has ended, and whether it has brought the loss down."""
     run.epoch += 1
     if run.in_calls:
@@ -110,7 +127,7 @@ def count_epoch(run):
     run.best, run.idle = min(run.best, reached), 0 if improved else run.idle + 1
 
 
-def _progress_of(epoch):
+def _progress_of(epoch: dict[str, Any]) -> float:
     """What is to fall: the negative score on validation rows, or the loss."""
     if "valid_score" in epoch:
         return -epoch["valid_score"]

@@ -1,5 +1,9 @@
 """When to prune: a skorch callback that tells a method of the moments of a training run."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
 from skorch.callbacks import Callback
 
@@ -16,6 +20,20 @@ from skactprune.pruning.passes import traced
 from skactprune.pruning.planning import hook_matters, planned, step_tallies, unlabeled_rows
 from skactprune.pruning.progress import needs_score, rounds_due
 from skactprune.pruning.triggers import TRIGGERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import torch
+    from numpy.typing import NDArray
+    from skorch import NeuralNet
+
+    from skactprune.nets.accuracy import RunningAccuracy, RunningR2
+    from skactprune.nets.tally import Tally
+    from skactprune.pruning.masks import Masks
+    from skactprune.pruning.method import Method
+    from skactprune.pruning.passes import Trace
+    from skactprune.pruning.run import Run
 
 STORED_PARAMS = (
     "method",
@@ -160,22 +178,25 @@ class Pruner(TakesNames, Callback):
     """
 
     registers = {"method": METHODS, "trigger": TRIGGERS}
+    run_: Run
+    method_: Method
+    score_: RunningAccuracy | RunningR2 | None
 
     def __init__(
         self,
-        method="activation_surgeon",
-        prune_fraction=0.8,
-        n_prune_rounds=5,
-        trigger="epoch",
-        min_neurons=1,
-        sample_weight=None,
-        random_state=None,
-        unlabeled=None,
-        ignored_layers=(),
-        layer_fractions=None,
-        prune_features=0,
-        cut=True,
-    ):
+        method: str | Method = "activation_surgeon",
+        prune_fraction: float | None = 0.8,
+        n_prune_rounds: int = 5,
+        trigger: Any = "epoch",
+        min_neurons: int | Sequence[int] = 1,
+        sample_weight: Callable[[Any], Any] | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        unlabeled: Any = None,
+        ignored_layers: str | torch.nn.Module | Sequence[str | torch.nn.Module] | None = (),
+        layer_fractions: Mapping[Any, float] | None = None,
+        prune_features: float = 0,
+        cut: bool = True,
+    ) -> None:
         self.method = method
         self.prune_fraction = prune_fraction
         self.n_prune_rounds = n_prune_rounds
@@ -189,7 +210,7 @@ class Pruner(TakesNames, Callback):
         self.prune_features = prune_features
         self.cut = cut
 
-    def initialize(self):
+    def initialize(self) -> Self:
         """Forget earlier training."""
         self.__dict__.pop("run_", None)
         self.ending_ = Ending()
@@ -198,48 +219,48 @@ class Pruner(TakesNames, Callback):
         return self
 
     @property
-    def masks_(self):
+    def masks_(self) -> Masks:
         """What is left of the hidden weights."""
         return self.run_.masks
 
     @property
-    def history_(self):
+    def history_(self) -> list[dict[str, Any]]:
         """A row a round."""
         return self.run_.history
 
     @property
-    def layer_names_(self):
+    def layer_names_(self) -> list[str] | None:
         """Names of the layers that are pruned."""
-        return getattr(self.run_.layout, "names", None)
+        return self.run_.layout.names or None
 
     @property
-    def activation_counts_(self):
+    def activation_counts_(self) -> list[NDArray[Any]] | None:
         """Firing counts in the original sizes; None where the method does not count."""
         firing = self.run_.probe("Firing")
         return None if firing is None else firing.original_counts
 
     @property
-    def firing_rates_(self):
+    def firing_rates_(self) -> list[NDArray[Any]] | None:
         """Shares of the counted rows in which neurons fired; None where nothing counts."""
         firing = self.run_.probe("Firing")
         return None if firing is None else firing.original_rates
 
     @property
-    def pending(self):
+    def pending(self) -> bool:
         """Whether rounds are still to come, or masks are still moving."""
         return self.run_.pending
 
     @property
-    def train_score(self):
+    def train_score(self) -> float:
         """Score of training in the last epoch; NaN where it was not taken."""
         return float("nan") if self.score_ is None else self.score_.value
 
     @property
-    def n_rounds_left(self):
+    def n_rounds_left(self) -> int:
         """Rounds that are still to come."""
         return len(self.run_.shares) - self.run_.done
 
-    def epochs_until_round(self, most):
+    def epochs_until_round(self, most: int) -> int:
         """Epochs to come until the next round, at the latest; `most` where none comes in these."""
         run = self.run_
         ahead = range(1, most) if self.n_rounds_left else ()
@@ -248,7 +269,9 @@ class Pruner(TakesNames, Callback):
 
     # -- schedule ---------------------------------------------------------------------------
 
-    def prepare(self, net, state=None, trace=None):
+    def prepare(
+        self, net: NeuralNet, state: dict[str, Any] | None = None, trace: Trace | None = None
+    ) -> None:
         """Look at the net and check the parameters, unless that was done before.
 
         Parameters
@@ -265,18 +288,18 @@ class Pruner(TakesNames, Callback):
             self.method_, self.trigger_, self.run_ = planned(net, params, state, trace)
 
     @property
-    def looked_(self):
+    def looked_(self) -> bool:
         """Whether it is known what the layers of the net are."""
         return hasattr(self, "run_")
 
     # -- skorch's hooks ---------------------------------------------------------------------
 
-    def hears(self, hook):
+    def hears(self, hook: str) -> bool:
         """Whether there is anything to be done in a hook in the coming epoch."""
         moment = self.method_, self.run_, self.score_
         return self._overrides(hook) or hook_matters(hook, *moment, self.tallies())
 
-    def tallies(self):
+    def tallies(self) -> list[Tally] | None:
         """Tallies of the hidden layers for the steps of `LeanLoop`; None where batches are heard.
 
         Returns
@@ -287,11 +310,11 @@ class Pruner(TakesNames, Callback):
             return None
         return step_tallies(self.method_, self.run_, self.score_, self.sample_weight)
 
-    def _overrides(self, hook):
+    def _overrides(self, hook: str) -> bool:
         return getattr(type(self), hook) is not getattr(Pruner, hook)
 
     @leaves_world
-    def on_train_begin(self, net, X=None, y=None, **kwargs):
+    def on_train_begin(self, net: NeuralNet, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         if self.looked_ and not self.run_.is_of(net):
             self.initialize()
         self.in_training_ = True
@@ -300,13 +323,13 @@ class Pruner(TakesNames, Callback):
         if self.looked_ or is_chain(net.module_):
             self._look(net)
 
-    def _look(self, net, batch=None):
+    def _look(self, net: NeuralNet, batch: Any = None) -> None:
         """Find out what the layers are. Of some nets it takes a batch to tell who feeds whom."""
         trace = None if batch is None else traced(net, batch, self.ending_.fit_params)
         self.prepare(net, trace=trace)
         self.run_.start(net)
 
-    def on_epoch_begin(self, net, dataset_train=None, **kwargs):
+    def on_epoch_begin(self, net: NeuralNet, dataset_train: Any = None, **kwargs: Any) -> None:
         if not self.in_training_:
             # A loop of the net was called by itself.
             self.on_train_begin(net)
@@ -317,37 +340,45 @@ class Pruner(TakesNames, Callback):
         scores = not self.looked_ or needs_score(self.run_, self.trigger_)
         self.score_ = score_of(net) if scores else None
 
-    def _begin(self):
+    def _begin(self) -> None:
         run = self.run_
         forget_best(run, save=False)
         if run.begun:
             return
         run.see(self.training_, self.unlabeled_, self.ending_.fit_params)
-        run.begin(self.method_)
+        run.begin(self.method_.begin)
 
     @modest
-    def on_batch_begin(self, net, batch=None, training=False, **kwargs):
+    def on_batch_begin(
+        self, net: NeuralNet, batch: Any = None, training: bool = False, **kwargs: Any
+    ) -> None:
         if training and not self.looked_:
             self._look(net, batch)
             self._begin()
         if training:
             self.run_.begin_batch(batch, self._weights(batch))
 
-    def on_grad_computed(self, net, **kwargs):
+    def on_grad_computed(self, net: NeuralNet, **kwargs: Any) -> None:
         self.method_.on_gradient(self.run_)
 
     @modest
     def on_batch_end(
-        self, net, batch=None, training=False, y_pred=None, pre_activations=(), **kwargs
-    ):
+        self,
+        net: NeuralNet,
+        batch: Any = None,
+        training: bool = False,
+        y_pred: Any = None,
+        pre_activations: Sequence[torch.Tensor] = (),
+        **kwargs: Any,
+    ) -> None:
         if training:
-            self.run_.end_batch(batch, pre_activations)
+            self.run_.end_batch(batch, list(pre_activations))
             self.method_.on_step(self.run_)
             self.run_.zero_masked()
             if self.score_ is not None:
                 self.score_.add(y_pred, batch[1], self._weights(batch))
 
-    def on_epoch_end(self, net, **kwargs):
+    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         self.ending_.end_epoch()
         if not (self.looked_ and self.run_.begun):
             return
@@ -365,29 +396,30 @@ class Pruner(TakesNames, Callback):
         elif run.shares and not run.pending and self.trigger_.stops(score):
             end_training(net, f"The score reached the last mark of trigger={self.trigger!r}.")
 
-    def _score(self):
+    def _score(self) -> float:
         """Score of training in this epoch, NaN where it was not taken."""
         score = self.train_score
         needed = self.trigger_.needs_score
-        if needed is not None and (np.isnan(score) or needed not in self.score_.names):
+        names = () if self.score_ is None else self.score_.names
+        if needed is not None and (np.isnan(score) or needed not in names):
             numbers = ", or numbers and a regressor," if needed == "score" else ""
             raise ValueError(f"trigger={self.trigger!r} needs class labels{numbers} as targets.")
         return score
 
-    def on_train_end(self, net, X=None, y=None, **kwargs):
+    def on_train_end(self, net: NeuralNet, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         try:
             self._end(net)
         finally:
             if self.looked_:
                 self.run_.restore_world()
 
-    def _end(self, net):
+    def _end(self, net: NeuralNet) -> None:
         if not self.looked_:
             # There was no batch.
             self._look(net)
         self.in_training_ = False
         run = self.run_
-        run.end(self, checks=not self.ending_.within_epoch)
+        run.end(checks=not self.ending_.within_epoch)
         if run.begun:
             self.method_.end(run)
         self.unlabeled_ = self.training_ = None
@@ -400,24 +432,24 @@ class Pruner(TakesNames, Callback):
             missed = f"{missed}, with prune_features={self.prune_features!r}"
         self.ending_.tell(net, run, missed)
 
-    def _weights(self, batch):
+    def _weights(self, batch: Any) -> Any:
         return None if self.sample_weight is None else self.sample_weight(batch)
 
     # -- state ------------------------------------------------------------------------------
 
-    def hold(self):
+    def hold(self) -> None:
         """Set masked weights to zero, whatever was written into them."""
         if self.looked_:
             self.run_.zero_masked()
 
-    def abandon(self):
+    def abandon(self) -> None:
         """Hear that training has failed, so that there is nothing to be finished."""
         if self.looked_:
             self.run_.undo()
             self.run_.begun = False
         self.ending_.abandon()
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """What `prepare` needs to go on: arrays, numbers and the parameters."""
         params = {name: getattr(self, name) for name in STORED_PARAMS}
         return {"params": params, "run": self.run_.state()}

@@ -1,10 +1,20 @@
 """What must be so that a run can go on: each raises a ValueError that says what is not."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
-def check_features(share, n_to_drop, n_features):
+    from skactprune.pruning.probes.base import Probe
+    from skactprune.pruning.state import State
+
+
+def check_features(share: float, n_to_drop: int, n_features: int) -> None:
     """Raise ValueError where no feature would be left."""
     if share and n_to_drop >= n_features:
         raise ValueError(
@@ -13,7 +23,7 @@ def check_features(share, n_to_drop, n_features):
         )
 
 
-def check_finite(run):
+def check_finite(run: State) -> None:
     """Raise ValueError if training has diverged: no method can tell which weights matter."""
     finite = all(_is_finite(layer.weight.detach()) for layer in run.layers)
     loss = run.net.history[-1].get("train_loss") if run.net.history else None
@@ -25,7 +35,7 @@ def check_finite(run):
         )
 
 
-def check_own_weights(run):
+def check_own_weights(run: State) -> None:
     """Raise ValueError for a layer that computes its weight from other parameters."""
     for layer in run.layers:
         if "weight" not in dict(layer.named_parameters(recurse=False)):
@@ -36,7 +46,7 @@ def check_own_weights(run):
             )
 
 
-def check_unlabeled_are_used(run, probes):
+def check_unlabeled_are_used(run: State, probes: Iterable[Probe]) -> None:
     """Raise ValueError if unlabelled rows were given and none of the probes looks at them."""
     is_open = run.rows.unlabeled is not None and not run.unlabeled_served
     if is_open and not any(probe.reads_rows for probe in probes):
@@ -46,13 +56,13 @@ def check_unlabeled_are_used(run, probes):
         )
 
 
-def name_of(layer, module):
+def name_of(layer: torch.nn.Module, module: torch.nn.Module) -> str:
     """Name that a layer has in a module."""
     return {part: name for name, part in module.named_modules()}[layer]
 
 
-def _is_finite(tensor):
+def _is_finite(tensor: torch.Tensor) -> bool:
     if tensor.is_cpu and tensor.dtype in (torch.float32, torch.float64):
         # It takes a tenth of torch's time.
-        return np.isfinite(tensor.numpy()).all()
-    return tensor.isfinite().all()
+        return bool(np.isfinite(tensor.numpy()).all())
+    return bool(tensor.isfinite().all())

@@ -1,18 +1,18 @@
 """What a method sees of a training run, and what it may do to the net."""
 
+from __future__ import annotations
+
 from contextlib import contextmanager
+from functools import partial
 from time import perf_counter
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import torch
 
-from skactprune._transaction import Transactions, attributes_of
-from skactprune._warnings import warn
-from skactprune.nets.matrices import matrix
 from skactprune.nets.world import same_world
 from skactprune.pruning import surgery
 from skactprune.pruning.best import forget_best, have_last_word
-from skactprune.pruning.choice import layout_of
 from skactprune.pruning.cutting import cut_or_leave
 from skactprune.pruning.derivatives import gradients_of_step, mean_gradients, mean_products
 from skactprune.pruning.features import (
@@ -20,7 +20,6 @@ from skactprune.pruning.features import (
     telling_features,
     without_features,
 )
-from skactprune.pruning.masks import Masks
 from skactprune.pruning.parts import parts_of
 from skactprune.pruning.probes.rows import Rows
 from skactprune.pruning.progress import ask, count_as_done, count_epoch
@@ -29,8 +28,25 @@ from skactprune.pruning.requirements import (
     check_own_weights,
     check_unlabeled_are_used,
 )
-from skactprune.pruning.selection import number_of
-from skactprune.pruning.watched import Watched
+from skactprune.pruning.state import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import TypeVar
+
+    from numpy.typing import NDArray
+    from skorch import NeuralNet
+    from skorch.callbacks import Callback
+
+    from skactprune.nets.activations import HiddenActivation
+    from skactprune.nets.tally import Tally
+    from skactprune.pruning.features import FeatureRefit
+    from skactprune.pruning.looks import Sums
+    from skactprune.pruning.masks import Masks
+    from skactprune.pruning.parts import Part
+    from skactprune.pruning.probes.base import Probe
+
+    P = TypeVar("P", bound=Probe)
 
 # What belongs to one call of fit and is not kept.
 OF_A_FIT = ("net", "module", "rows", "fit_params", "_held", "_world")
@@ -50,7 +66,7 @@ STATE = (
 )
 
 
-class Run:
+class Run(State):
     """One run of training and pruning: masks, probes, rows, and how far it is.
 
     Parameters
@@ -138,36 +154,16 @@ class Run:
         What the module gets besides rows in this fit.
     """
 
-    def __init__(self, net, label, random_state, layout=None):
-        self.net, self.label, self.module = net, label, net.module_
-        given = isinstance(random_state, np.random.RandomState)
-        self.random_state = random_state if given else np.random.RandomState(random_state)
-        self.layout = layout_of(net.module_) if layout is None else layout
-        self.masks = Masks(self.layout)
-        self.n_weights = sum(layer.weight.numel() for layer in self.layers)
-        self.asked = self.target = self.features = 0.0
-        self.own_threshold, self.reached = None, (None, 0.0)
-        self.dropped = np.zeros(self.layout.shapes[0][1] if self.layout.shapes else 0, dtype=bool)
-        self.floors = [1] * len(self.layout.shapes)
-        self.shares, self.done, self.fraction_done = [], 0, 0.0
-        self.coming = 0
-        self.epoch, self.n_rows_seen, self.history = 0, 0, []
-        self.best, self.idle = np.inf, 0
-        self.moving, self.searching, self.share_of_epochs = False, False, 1.0
-        self.holds, self.goes_on, self.in_calls = True, True, False
-        self.unlabeled_served = False
-        self.redrawn_at = None
-        self.rows = None
-        self.fit_params = {}
-        self._watched = Watched()
-        self._held = []
-        self._parted = False
-        self.begun = False
-        self._under_way, self._world = Transactions(), None
-
     # -- how far ----------------------------------------------------------------------------
 
-    def ask(self, target, shares, min_neurons, own_threshold=None, features=None):
+    def ask(
+        self,
+        target: float | None,
+        shares: list[float],
+        min_neurons: int | Sequence[int],
+        own_threshold: str | None = None,
+        features: float | None = None,
+    ) -> None:
         """Set what is to be reached, and in which steps; where the run is already, it goes on.
 
         Parameters
@@ -191,47 +187,20 @@ class Run:
         """
         ask(self, target, shares, min_neurons, own_threshold, features)
 
-    @property
-    def pending(self):
-        """Whether rounds are still to come, masks are still moving, or the net will be another."""
-        return self.done < len(self.shares) or self.moving or self.searching
-
-    @property
-    def max_epochs(self):
-        """Epochs that the fit has at most."""
-        return self.net.max_epochs
-
-    @property
-    def horizon(self):
-        """Epochs in which rounds come."""
-        return max(int(self.max_epochs * self.share_of_epochs), 1)
-
-    def refuse_features(self, reason):
+    def refuse_features(self, reason: str) -> NoReturn:
         """Raise ValueError: the method ``removes no features``, or whatever the reason is."""
         raise ValueError(
             f"method={self.label} {reason}, so that prune_features={self.features!r} must be 0, in "
             "fits that it goes on from, too."
         )
 
-    def n_to_drop(self, share):
-        """Number of features that are to be gone where `share` of all that is asked for is."""
-        return number_of(share * self.features, len(self.dropped))
-
-    def counted_in_the_end(self):
+    def counted_in_the_end(self) -> Masks:
         """Masks of the net before any round, as if it had never had the features that leave."""
         n_gone = max(self.n_to_drop(1.0), int(self.dropped.sum()))
         return without_features(self.layout, n_gone)
 
-    @property
-    def n_counted(self):
-        """Number of weights that `target` is a share of: the hidden ones before any round.
-
-        Those of features that rounds have removed do not count.
-        """
-        return self.masks.n_original - self.layout.shapes[0][0] * int(self.dropped.sum())
-
     @contextmanager
-    def round(self, done, train_score=float("nan")):
+    def round(self, done: int, train_score: float = float("nan")) -> Iterator[float]:
         """Do the rounds up to number `done`, all of it or nothing.
 
         Gives the share of what is asked for that is to be gone. At the end the round counts as
@@ -266,34 +235,7 @@ class Run:
             }
             self.history = [*self.history, row]
 
-    def transaction(self):
-        """Context: what is done to net, masks and probes in it is done entirely, or not at all.
-
-        Where the interrupt of a fit is caught, what is under way is undone, too.
-        """
-        net = surgery.snapshot(self.net.module_, self.net.optimizer_)
-        return self._under_way.begin(net, attributes_of(self), *self._watched.snapshots())
-
-    def cleaning(self, action):
-        """Context after which something is done in any case.
-
-        Parameters
-        ----------
-        action : callable
-            Called without arguments; more than once if it is interrupted.
-        """
-        return self._under_way.keep(action)
-
-    def undo(self):
-        """Undo what an interrupt has left half done."""
-        self._under_way.undo()
-
-    @property
-    def fractions(self):
-        """For each hidden layer the share that is to go of it, None where it has no own one."""
-        return getattr(self.layout, "fractions", [None] * len(self.layout.shapes))
-
-    def parts(self, masks):
+    def parts(self, masks: Masks) -> list[Part]:
         """Layers that are chosen from together, with what is to go of them.
 
         Parameters
@@ -309,7 +251,7 @@ class Run:
         self._parted = True
         return parts_of(self, masks)
 
-    def what_asked(self, part):
+    def what_asked(self, part: Part) -> str:
         """What asks for the share of a part, for messages."""
         own = self.fractions[part.depths[0]]
         if own is None:
@@ -318,57 +260,40 @@ class Run:
 
     # -- what there is ----------------------------------------------------------------------
 
-    @property
-    def layers(self):
-        """Hidden layers in order, then the output layer: torch modules."""
-        return self.layout.layers(self.net.module_)
-
-    @property
-    def hidden(self):
-        """Hidden layers: torch modules."""
-        return self.layers[:-1]
-
-    def weights(self):
-        """Weights of all layers, arrays of shape (n_out, n_in), output layer last.
-
-        On the CPU they share memory with the net.
-        """
-        return [matrix(layer.weight).cpu().numpy() for layer in self.layers]
-
-    def copied_weights(self):
+    def copied_weights(self) -> list[tuple[NDArray[Any], NDArray[Any] | None]]:
         """Copies of weight and bias, or None, of every layer: arrays in the layers' shapes."""
         return [
             (_copy(layer.weight), None if layer.bias is None else _copy(layer.bias))
             for layer in self.layers
         ]
 
-    def nonzero(self):
+    def nonzero(self) -> Masks:
         """Masks of the hidden weights that are not zero."""
         return self.masks.replaced([weight != 0 for weight in self.weights()[:-1]])
 
     @property
-    def activation(self):
+    def activation(self) -> HiddenActivation | None:
         """What hidden layers apply to their outputs: a `HiddenActivation`, or None if not known."""
         return self.layout.activation(self.net.module_)
 
     @property
-    def factors(self):
+    def factors(self) -> list[tuple[NDArray[Any], NDArray[Any]] | None]:
         """For every hidden layer the two factors of its weights (n_out, n_in), or None."""
         probe = self.probe("Factors")
         if probe is None:
             return [None] * len(self.masks.current)
         return [found and (found.left, found.right) for found in probe.layers]
 
-    def require_own_weights(self):
+    def require_own_weights(self) -> None:
         """Raise ValueError for a layer that computes its weight from other parameters."""
         check_own_weights(self)
 
-    def require_chain(self, what="which layer feeds which"):
+    def require_chain(self, what: str = "which layer feeds which") -> None:
         """Raise ValueError where the layers are no chain, of which it is known `what` is needed."""
         self.layout.require_chain(self.label, self.net.module_, what)
 
     @torch.no_grad()
-    def forward(self, X):
+    def forward(self, X: Any) -> list[torch.Tensor]:
         """Forward pass of a batch in evaluation mode.
 
         Parameters
@@ -386,7 +311,7 @@ class Run:
         return self.layout.forward(self, X)
 
     @torch.no_grad()
-    def outputs(self, X):
+    def outputs(self, X: Any) -> list[NDArray[Any]]:
         """Outputs of the hidden layers for a batch, in evaluation mode.
 
         Parameters
@@ -405,7 +330,7 @@ class Run:
         return self.layout.outputs(self, X)
 
     @torch.no_grad()
-    def responses(self, X):
+    def responses(self, X: Any) -> NDArray[Any]:
         """What the output layer reads of a batch, in evaluation mode.
 
         Parameters
@@ -420,7 +345,9 @@ class Run:
         self.net.module_.eval()
         return self.layout.responses(self, X)
 
-    def importances(self, last, kept):
+    def importances(
+        self, last: NDArray[Any], kept: Callable[[int, NDArray[Any]], NDArray[Any]]
+    ) -> list[NDArray[Any]]:
         """Importances of the hidden neurons, propagated back by the absolute values of weights.
 
         Parameters
@@ -444,7 +371,7 @@ class Run:
             return self.layout.importances(self, last, kept)
 
     @torch.no_grad()
-    def input_sums(self, X, row_weight):
+    def input_sums(self, X: Any, row_weight: NDArray[Any]) -> list[Sums]:
         """Sums over a batch of what the hidden weights read, in evaluation mode.
 
         Parameters
@@ -464,7 +391,7 @@ class Run:
         return self.layout.input_sums(self, X, row_weight)
 
     @torch.no_grad()
-    def outgoing(self, rates, n_rows):
+    def outgoing(self, rates: list[NDArray[Any]], n_rows: int) -> list[NDArray[np.float64]]:
         """Outgoing weights of the hidden neurons, each times the gain of where it goes.
 
         Parameters
@@ -484,11 +411,7 @@ class Run:
         self.net.module_.eval()
         return self.layout.outgoing(self, rates, n_rows)
 
-    def signs(self, shape):
-        """Random signs, a tensor of a shape."""
-        return torch.from_numpy(self.random_state.choice([-1.0, 1.0], tuple(shape)))
-
-    def gradients(self, rows, output=False):
+    def gradients(self, rows: NDArray[np.int64], output: bool = False) -> list[NDArray[Any]]:
         """Gradient of the mean loss of training rows in the hidden weights, in evaluation mode.
 
         Rows of a `TrainingData` count with their weights. Weights that are not trained have a
@@ -509,7 +432,9 @@ class Run:
         """
         return mean_gradients(self, rows, self.layers if output else self.hidden)
 
-    def hessian_products(self, rows, vectors):
+    def hessian_products(
+        self, rows: NDArray[np.int64], vectors: list[NDArray[Any]]
+    ) -> list[NDArray[Any]]:
         """Hessian of the loss of `gradients`, times a vector.
 
         Parameters
@@ -531,7 +456,7 @@ class Run:
         """
         return mean_products(self, rows, vectors)
 
-    def flows(self):
+    def flows(self) -> list[NDArray[Any]]:
         """What flows through every hidden weight from a row of ones, by absolute values of weights.
 
         Returns
@@ -549,14 +474,14 @@ class Run:
             return self.layout.flows(self.net, self.rows.training, self.fit_params)
 
     @contextmanager
-    def _naming_method(self):
+    def _naming_method(self) -> Iterator[None]:
         """Let errors about the module name the method."""
         try:
             yield
         except ValueError as error:
             raise ValueError(f"method={self.label} cannot be used: {error}") from error
 
-    def step_gradients(self):
+    def step_gradients(self) -> list[torch.Tensor]:
         """Gradients of the current step, after the backward pass: tensors (n_out, n_in).
 
         Those of masked weights are there, too. In the nets of this package the L2 penalty is in
@@ -570,7 +495,7 @@ class Run:
         return gradients_of_step(self)
 
     @property
-    def shrinkage(self):
+    def shrinkage(self) -> float:
         """What the coming step leaves of a weight by decoupled decay, if it is not the optimizer's.
 
         In `Method.on_gradient`, the weights of the layers have shrunk already.
@@ -579,7 +504,7 @@ class Run:
 
     # -- what may be done -------------------------------------------------------------------
 
-    def watch(self, probe, name=None):
+    def watch(self, probe: P, name: str | None = None) -> P:
         """Watch a probe from now on, or go on with the one that is watched under its name.
 
         A method watches what it needs in `Method.begin`, which is called whenever training starts,
@@ -601,36 +526,7 @@ class Run:
         found.attach(self)
         return found
 
-    def probe(self, name):
-        """Probe that is watched under a name, or None."""
-        return self._watched.get(name)
-
-    def keep(self, masks, *, cut=True, hold=True, refit=None):
-        """Set the weights to zero that `masks` do not have, with what the optimizer knows of them.
-
-        Where the layers are a chain, neurons that lose all their weights are folded into the next
-        biases. It is done entirely, or not at all.
-
-        Parameters
-        ----------
-        masks : Masks or list of bool ndarray of shape (n_out, n_in)
-            What is to be left.
-        cut : bool, default=True
-            Whether neurons without weights leave the layers of a chain.
-        hold : bool, default=True
-            Whether masked weights stay zero from now on, whatever a step of training does.
-        refit : callable, optional
-            How others take over from neurons that leave; see
-            `skactprune.pruning.surgery.fold_and_mask`.
-        """
-        if not isinstance(masks, Masks):
-            masks = self.masks.replaced(masks)
-        with self.transaction():
-            self.masks, stayed = self.layout.prune(self.net, masks, cut=cut, refit=refit)
-            self._watched.cut(stayed)
-            self.hold_masks(hold)
-
-    def drop_features(self, gone, refit=None):
+    def drop_features(self, gone: NDArray[np.bool_], refit: FeatureRefit | None = None) -> None:
         """Let features go for good: no weight reads them any more.
 
         What is left of the net puts out, for any row, what it did where these features were at
@@ -647,39 +543,11 @@ class Run:
         """
         let_features_go(self, gone, refit)
 
-    def telling_features(self):
+    def telling_features(self) -> NDArray[np.bool_]:
         """Which features are read and vary, a bool ndarray of shape (n_features,)."""
         return telling_features(self)
 
-    def hold_masks(self, holds=True):
-        """Hold the masked weights of now at zero after every step, or none of them."""
-        self.holds = holds
-        self._held = [
-            pair
-            for layer, mask in zip(self.hidden, self.masks.current, strict=True)
-            if holds and not mask.all()
-            for pair in surgery.held_at_zero(
-                layer, torch.from_numpy(mask).to(layer.weight.device).reshape(layer.weight.shape)
-            )
-        ]
-
-        if holds:
-            self._held += self.layout.held_besides(self.net.module_, self.masks)
-
-    def is_held(self):
-        """Whether the masked weights that are held are zero, as they are after every step.
-
-        Where training has diverged they are NaN, which nobody has written.
-        """
-        held = (parameter.detach()[mask == 0] for parameter, mask in self._held)
-        return not any(values[~values.isnan()].any() for values in held)
-
-    def zero_masked(self):
-        """Set the masked weights that are held to zero."""
-        for parameter, mask in self._held:
-            parameter.detach().mul_(mask)
-
-    def restore(self, weights):
+    def restore(self, weights: list[tuple[NDArray[Any], NDArray[Any] | None]]) -> None:
         """Give all layers these weights and biases, as `copied_weights` gave them."""
         layers = self.layers
         with self.transaction(), torch.no_grad():
@@ -689,10 +557,10 @@ class Run:
             ]
             surgery.replace(layers, self.net.optimizer_, values)
             for layer, (_, bias) in zip(layers, weights, strict=True):
-                if bias is not None:
+                if bias is not None and layer.bias is not None:
                     layer.bias.data = torch.tensor(bias).to(layer.bias)
 
-    def redraw(self, random_state=None):
+    def redraw(self, random_state: np.random.RandomState | None = None) -> None:
         """Draw all weights and biases anew, as of a new net of the sizes of now.
 
         Masked weights are zero, and the optimizer starts anew. Only where layers are a chain.
@@ -711,7 +579,7 @@ class Run:
             self.forget_optimizer()
             self.redrawn_at = self.epoch
 
-    def forget_optimizer(self, masks=None):
+    def forget_optimizer(self, masks: list[NDArray[np.bool_]] | None = None) -> None:
         """Let the optimizer start anew, for all weights or, with `masks`, for single ones.
 
         Parameters
@@ -727,7 +595,7 @@ class Run:
         hidden = self.hidden
         surgery.replace(hidden, optimizer, [layer.weight.data for layer in hidden], masks=kept)
 
-    def is_of(self, net):
+    def is_of(self, net: NeuralNet) -> bool:
         """Whether the module of a net is the one that was trained so far, or a copy of it."""
         never_saw_a_batch = not self.layout.traced and not self.epoch
         same = self.module in (None, net.module_) and self.layout.is_of(net.module_, self.masks)
@@ -735,7 +603,7 @@ class Run:
 
     # -- for the pruner ---------------------------------------------------------------------
 
-    def start(self, net):
+    def start(self, net: NeuralNet) -> None:
         """Begin a fit with `net`."""
         self.undo()
         self._world = same_world()
@@ -749,35 +617,30 @@ class Run:
         for probe in self.layout.checks():
             self.watch(probe)
 
-    def warn_if_awake(self, when):
-        """Warn if somebody has written into pruned weights; they are zero again afterwards."""
-        if not self.is_held():
-            self.zero_masked()
-            warn(
-                f"{when}, weights that had been pruned were written into (by load_params, or a "
-                "callback that brings weights back from before a round). They are zero again: the "
-                f"sparsity is {self.masks.sparsity:.3f}, and the other weights are those that were "
-                "written."
-            )
-
-    def see(self, training, unlabeled, fit_params=None):
+    def see(self, training: Any, unlabeled: Any, fit_params: dict[str, Any] | None = None) -> None:
         """Hear of the rows of this fit, and of what the module gets besides."""
         self.fit_params = fit_params or {}
         self.rows = Rows(training, unlabeled, self.random_state, self.net.batch_size)
 
-    def begin(self, method):
-        """Let a method begin, entirely or not at all."""
+    def begin(self, begin: Callable[[Run], None]) -> None:
+        """Let a method begin, entirely or not at all.
+
+        Parameters
+        ----------
+        begin : callable
+            Its hook.
+        """
         with self.transaction(), self._under_way.begin(self._watched.detach):
-            method.begin(self)
+            begin(self)
             check_unlabeled_are_used(self, self._watched)
             self.begun = True
 
     @property
-    def watches(self):
+    def watches(self) -> bool:
         """Whether there is anything to be done for every batch."""
         return bool(self._held or self._watched.hearing)
 
-    def tallies(self):
+    def tallies(self) -> list[Tally] | None:
         """Tallies of the hidden layers, where all that watches batches can be had from them.
 
         Returns
@@ -787,29 +650,27 @@ class Run:
         hearing = self._watched.hearing
         return hearing[0].tallies() if len(hearing) == 1 and not self._held else None
 
-    def begin_batch(self, batch, weight):
+    def begin_batch(self, batch: Any, weight: torch.Tensor | None) -> None:
         """Tell the probes of a batch of training."""
         for probe in self._watched:
             probe.begin_batch(batch, weight)
 
-    def end_batch(self, batch, pre_activations):
+    def end_batch(self, batch: Any, pre_activations: list[torch.Tensor]) -> None:
         """Tell the probes that its step is done."""
         for probe in self._watched:
             probe.end_batch(batch, pre_activations)
 
-    def end_epoch(self):
+    def end_epoch(self) -> None:
         """Tell the probes of the end of an epoch."""
         count_epoch(self)
         for probe in self._watched:
             probe.end_epoch(self)
 
-    def end(self, told, checks):
+    def end(self, checks: bool) -> None:
         """End a fit: what belongs to it alone goes, and what an interrupt has left half done.
 
         Parameters
         ----------
-        told : skorch.callbacks.Callback
-            Callback that was told of the end.
         checks : bool
             Whether pruned weights should be zero by now.
         """
@@ -821,7 +682,7 @@ class Run:
             self.warn_if_awake("When training ended")
         self.zero_masked()
 
-    def finish(self, told, cut):
+    def finish(self, told: Callback, cut: bool) -> None:
         """Have the last word when all callbacks were told of the end of a fit.
 
         Parameters
@@ -833,43 +694,40 @@ class Run:
         """
         cut = bool(cut and self.begun and self.layout.feeds and self.history and not self.pending)
         if self.net.callbacks_[-1][1] is not told and (self._held or cut):
-            have_last_word(self, cut=cut)
+            have_last_word(self.net, partial(self._have_last_word, cut))
         else:
             self.last_word(cut)
 
-    def last_word(self, cut):
+    def _have_last_word(self, cut: bool) -> None:
+        self.warn_if_awake("When training ended")
+        self.last_word(cut)
+
+    def last_word(self, cut: bool) -> None:
         """End a fit, after `cut` where that is asked for."""
         if cut and not any(self.masks.sizes):
             cut_or_leave(self)
-        self.rows = None
+        self.forget_rows()
 
-    def cut(self):
-        """Let neurons leave that do nothing, where it is known whom they feed."""
-        merge = all(probe.may_merge for probe in self._watched)
-        self.masks, stayed = self.layout.cut(self.net, self.masks, merge)
-        self._watched.cut(stayed)
-        self.hold_masks(self.holds)
-
-    def restore_world(self):
+    def restore_world(self) -> None:
         """Leave the calling thread as it was at the start, whatever an interrupt has left."""
         if self._world is not None:
             self._world.restore()
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """What `load` needs: arrays, numbers, and lists and dicts of them."""
         state = {name: getattr(self, name) for name in STATE}
         return state | {"masks": self.masks.state(), "probes": self._watched.state()}
 
-    def load(self, state):
+    def load(self, state: dict[str, Any]) -> None:
         """Go on where `state` was taken, with a net of the same sizes."""
         vars(self).update({name: state[name] for name in STATE})
         self.masks = self.masks.load(state["masks"])
-        self.layout = self.masks.layout
+        self.layout = self.layout.of_shapes(self.masks.shapes)
         self._watched.load(state["probes"])
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         return vars(self) | dict.fromkeys(OF_A_FIT)
 
 
-def _copy(parameter):
+def _copy(parameter: torch.Tensor) -> NDArray[Any]:
     return np.array(parameter.detach().cpu().numpy())

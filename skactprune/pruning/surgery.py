@@ -4,7 +4,11 @@ Nothing here writes into a tensor that was there before: new ones take the place
 `snapshot` keeps the old state without copying it.
 """
 
+from __future__ import annotations
+
 import copy
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,6 +18,22 @@ from torch.nn.utils.parametrizations import _WeightNorm
 from skactprune.nets.matrices import matrix, stored_like
 from skactprune.pruning.masks import cascade
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import TypeAlias
+
+    from numpy.typing import NDArray
+    from skorch import NeuralNet
+
+    from skactprune._types import Layer
+
+    # How others take over from neurons that leave; see `fold_and_mask`.
+    Refit: TypeAlias = Callable[
+        [int, NDArray[np.bool_], NDArray[Any], NDArray[np.bool_] | None],
+        tuple[NDArray[Any], NDArray[Any]],
+    ]
+    Change: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
+
 # Where layers and normalizations keep how many entries their tensors have, of outputs and inputs.
 SIZES = (
     {"out_features", "out_channels", "num_features", "num_parameters"},
@@ -22,7 +42,12 @@ SIZES = (
 
 
 @torch.no_grad()
-def fold_and_mask(layers, masks, activate, refit=None):
+def fold_and_mask(
+    layers: Sequence[torch.nn.Linear],
+    masks: list[NDArray[np.bool_]],
+    activate: Callable[[torch.Tensor, int], torch.Tensor],
+    refit: Refit | None = None,
+) -> tuple[list[torch.Tensor], list[torch.Tensor], list[NDArray[np.bool_]]]:
     """Weights and biases of a masked chain after its constants have been folded.
 
     A neuron without incoming weights gives the constant f(b). Its outgoing weights are removed
@@ -77,14 +102,21 @@ def fold_and_mask(layers, masks, activate, refit=None):
             if depth + 1 < len(tensors):
                 tensors[depth + 1][:, constant] = False
     final = cascade([mask.cpu().numpy() for mask in tensors])
-    for weight, mask, given in zip(weights, final, masks, strict=False):
-        if not np.array_equal(mask, given):
-            weight *= stored_like(torch.from_numpy(mask).to(device), weight)
+    for weight, left, given in zip(weights, final, masks, strict=False):
+        if not np.array_equal(left, given):
+            weight *= stored_like(torch.from_numpy(left).to(device), weight)
     return weights, biases, final
 
 
 @torch.no_grad()
-def replace(layers, optimizer, weights, biases=None, masks=(), names=()):
+def replace(
+    layers: Sequence[Layer],
+    optimizer: torch.optim.Optimizer,
+    weights: Sequence[torch.Tensor],
+    biases: Sequence[torch.Tensor] | None = None,
+    masks: Sequence[NDArray[np.bool_]] = (),
+    names: Sequence[str] = (),
+) -> None:
     """Give layers other weights and biases.
 
     Moments of masked weights are cleared, so that momentum does not revive them. Where an
@@ -120,20 +152,18 @@ def replace(layers, optimizer, weights, biases=None, masks=(), names=()):
             mask = stored_like(mask, layer.weight)
         _assign(layer, weights[depth], mask, repr(names[depth]) if names else str(layer))
         if biases is not None:
-            layer.bias.data = biases[depth]
+            layer.get_parameter("bias").data = biases[depth]
         for parameter in layer.parameters():
             parameter.grad = None
-            _map_state(
-                optimizer,
-                parameter,
-                lambda value, mask=mask, shape=shape: (
-                    value * mask if mask is not None and value.shape == shape else value
-                ),
-            )
+            _map_state(optimizer, parameter, partial(_masked, mask=mask, shape=shape))
             _store_state_like(optimizer, parameter)
 
 
-def _assign(layer, weight, mask, name):
+def _masked(value: torch.Tensor, mask: torch.Tensor | None, shape: torch.Size) -> torch.Tensor:
+    return value * mask if mask is not None and value.shape == shape else value
+
+
+def _assign(layer: Layer, weight: torch.Tensor, mask: torch.Tensor | None, name: str) -> None:
     """Give a layer a weight, through its parametrization where it has one."""
     if not parametrize.is_parametrized(layer, "weight"):
         _check_own_weight(layer, name)
@@ -162,7 +192,7 @@ def _assign(layer, weight, mask, name):
 ELSEWHERE = " Pruner leaves layers alone that are named in ignored_layers."
 
 
-def _check_own_weight(layer, name):
+def _check_own_weight(layer: torch.nn.Module, name: str) -> None:
     """Refuse weights that a hook computes anew for every forward pass."""
     if "weight" not in dict(layer.named_parameters(recurse=False)):
         raise ValueError(
@@ -172,7 +202,7 @@ def _check_own_weight(layer, name):
         )
 
 
-def _set_computed(layer, weight, mask):
+def _set_computed(layer: Layer, weight: torch.Tensor, mask: torch.Tensor | None) -> None:
     """Give a parametrized layer a weight."""
     norm = _weight_norm(layer)
     dead = None if norm is None or mask is None else ~mask.flatten(1).any(dim=1)
@@ -185,16 +215,16 @@ def _set_computed(layer, weight, mask):
     norm.original0.data = torch.where(rows, 0.0, norm.original0.data)
 
 
-def _weight_norm(layer):
+def _weight_norm(layer: Layer) -> Any:
     """Parametrization that gives every neuron a direction and a length; None for others."""
     if not parametrize.is_parametrized(layer, "weight"):
         return None
-    found = layer.parametrizations["weight"]
+    found: Any = layer.get_submodule("parametrizations.weight")
     alone = len(found) == 1 and isinstance(found[0], _WeightNorm)
     return found if alone and found[0].dim == 0 else None
 
 
-def held_at_zero(layer, mask):
+def held_at_zero(layer: Layer, mask: torch.Tensor) -> list[tuple[torch.nn.Parameter, torch.Tensor]]:
     """What to multiply by what, after a step, so that masked weights stay zero.
 
     Parameters
@@ -220,7 +250,7 @@ def held_at_zero(layer, mask):
 
 
 @torch.no_grad()
-def check_maskable(layer, name):
+def check_maskable(layer: Layer, name: str) -> None:
     """Raise ValueError, naming the layer, if what a mask takes would not stay zero in training.
 
     Parameters
@@ -254,13 +284,17 @@ def check_maskable(layer, name):
         )
 
 
-def _is_zero(layer, mask):
+def _is_zero(layer: Layer, mask: torch.Tensor) -> bool:
     weight = layer.weight
     return bool(weight.isfinite().all()) and not weight[~mask].any()
 
 
 @torch.no_grad()
-def cut(layers, optimizer, keep):
+def cut(
+    layers: Sequence[torch.nn.Linear],
+    optimizer: torch.optim.Optimizer,
+    keep: list[NDArray[np.bool_]],
+) -> None:
     """Cut neurons out of a chain of layers: every tensor that has an entry for each of them.
 
     Parameters
@@ -276,7 +310,7 @@ def cut(layers, optimizer, keep):
         _cut_layer(layer, optimizer, cutter)
 
 
-def cutters(layers, keep):
+def cutters(layers: Sequence[torch.nn.Linear], keep: list[NDArray[np.bool_]]) -> list[_Cutter]:
     """Functions, one for each layer of a chain, of a tensor that cut it as `cut` cuts the layer."""
     device = layers[0].weight.device
     hidden = [
@@ -286,13 +320,15 @@ def cutters(layers, keep):
     return [_Cutter(*of_layer) for of_layer in zip(layers, rows, columns, strict=True)]
 
 
-def _cut_layer(layer, optimizer, cutter):
+def _cut_layer(layer: torch.nn.Linear, optimizer: torch.optim.Optimizer, cutter: _Cutter) -> None:
     _cut_tensors(layer, optimizer, cutter)
     layer.out_features, layer.in_features = cutter.n_out, cutter.n_in
 
 
 @torch.no_grad()
-def cut_axis(part, optimizer, axis, kept):
+def cut_axis(
+    part: torch.nn.Module, optimizer: torch.optim.Optimizer, axis: int, kept: NDArray[np.bool_]
+) -> None:
     """Cut entries out of all tensors of a part of a module, and of its optimizer state.
 
     Parameters
@@ -308,7 +344,7 @@ def cut_axis(part, optimizer, axis, kept):
     """
     index = torch.from_numpy(np.flatnonzero(kept))
 
-    def cutter(tensor):
+    def cutter(tensor: torch.Tensor) -> torch.Tensor:
         if tensor.dim() <= axis or tensor.shape[axis] != len(kept):
             return tensor
         return tensor.index_select(axis, index.to(tensor.device))
@@ -318,7 +354,7 @@ def cut_axis(part, optimizer, axis, kept):
         setattr(part, name, len(index))
 
 
-def _cut_tensors(layer, optimizer, cutter):
+def _cut_tensors(layer: torch.nn.Module, optimizer: torch.optim.Optimizer, cutter: Change) -> None:
     for parameter in layer.parameters():
         _map_state(optimizer, parameter, cutter)
         parameter.grad = None
@@ -345,7 +381,9 @@ class _Cutter:
         Sizes afterwards.
     """
 
-    def __init__(self, layer, rows, columns):
+    def __init__(
+        self, layer: torch.nn.Linear, rows: torch.Tensor | None, columns: torch.Tensor | None
+    ) -> None:
         self._sizes = layer.out_features, layer.in_features
         self._rows, self._columns = rows, columns
         self.n_out, self.n_in = (
@@ -353,13 +391,13 @@ class _Cutter:
             for size, kept in zip(self._sizes, (rows, columns), strict=True)
         )
 
-    def __call__(self, tensor):
+    def __call__(self, tensor: torch.Tensor) -> torch.Tensor:
         if tensor.dim() == 2 and tensor.t().is_contiguous():
             # In the order in memory that it has.
             return self._cut(tensor.t(), (1, 0)).t()
         return self._cut(tensor, (0, 1))
 
-    def _cut(self, tensor, axes):
+    def _cut(self, tensor: torch.Tensor, axes: tuple[int, int]) -> torch.Tensor:
         (n_out, n_in), shape = self._sizes, tuple(tensor.shape)
         of_rows, of_columns = axes
         if shape[of_rows : of_rows + 1] == (n_out,):
@@ -371,11 +409,13 @@ class _Cutter:
         return tensor
 
 
-def _chosen(tensor, axis, kept):
+def _chosen(tensor: torch.Tensor, axis: int, kept: torch.Tensor | None) -> torch.Tensor:
     return tensor if kept is None else tensor.index_select(axis, kept)
 
 
-def _map_state(optimizer, parameter, change):
+def _map_state(
+    optimizer: torch.optim.Optimizer, parameter: torch.nn.Parameter, change: Change
+) -> None:
     """Change what an optimizer keeps for every entry of a parameter."""
     before = optimizer.state.get(parameter)
     if not before:
@@ -391,7 +431,7 @@ def _map_state(optimizer, parameter, change):
     }
 
 
-def _store_state_like(optimizer, parameter):
+def _store_state_like(optimizer: torch.optim.Optimizer, parameter: torch.nn.Parameter) -> None:
     """Store what an optimizer keeps in the order of its parameter: fused ones go by memory."""
     _map_state(
         optimizer,
@@ -404,18 +444,18 @@ def _store_state_like(optimizer, parameter):
     )
 
 
-def _belongs(value, parameter):
+def _belongs(value: object, parameter: torch.nn.Parameter) -> bool:
     """Whether a piece of optimizer state is a number or has an entry for every weight."""
     return not torch.is_tensor(value) or value.numel() == 1 or value.shape == parameter.shape
 
 
-def forget(optimizer, parameters):
+def forget(optimizer: torch.optim.Optimizer, parameters: Iterable[torch.nn.Parameter]) -> None:
     """Let an optimizer start anew for these parameters."""
     for parameter in parameters:
         optimizer.state.pop(parameter, None)
 
 
-def note_cut(module, names, state):
+def note_cut(module: torch.nn.Module, names: list[str], state: dict[str, Any]) -> None:
     """Note on a module that neurons were cut out of its layers, for a pruner that begins anew.
 
     Parameters
@@ -427,20 +467,21 @@ def note_cut(module, names, state):
     state : dict
         Their masks, as `Masks.state` gives them.
     """
-    module.pruned_ = {"names": names, "masks": state}
+    vars(module)["pruned_"] = {"names": names, "masks": state}
 
 
-def what_was_cut(module, names):
+def what_was_cut(module: torch.nn.Module, names: list[str]) -> dict[str, Any] | None:
     """What `note_cut` noted of these layers of a module, if it is so still; None otherwise."""
     noted = getattr(module, "pruned_", None)
     if noted is None or noted["names"] != names:
         return None
-    shapes = [matrix(module.get_submodule(name).weight).shape for name in names]
+    layers: list[Any] = [module.get_submodule(name) for name in names]
+    shapes = [matrix(layer.weight).shape for layer in layers]
     masks = noted["masks"]
     return masks if shapes == [mask.shape for mask in masks["current"]] else None
 
 
-def give_own_module(net):
+def give_own_module(net: NeuralNet) -> None:
     """Give a net a copy of its module, with the optimizer state, where it is a parameter itself.
 
     What is done to it then does not change the parameter ``module``, which `clone` copies.
@@ -462,7 +503,7 @@ def give_own_module(net):
     net.module_ = module
 
 
-def snapshot(module, optimizer):
+def snapshot(module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Callable[[], None]:
     """Function that gives a module and its optimizer back what they hold now.
 
     Nothing is copied, as surgery puts new tensors in place of the old.
@@ -489,7 +530,7 @@ def snapshot(module, optimizer):
         for part in module.modules()
     ]
 
-    def restore():
+    def restore() -> None:
         for parameter, data, state in parameters:
             parameter.grad = None
             parameter.data = data
