@@ -1,7 +1,7 @@
 """Types that annotations of several parts name."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from numpy.typing import ArrayLike, NDArray
 
@@ -16,5 +16,9 @@ Kernel: TypeAlias = NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]
 ScoringLike: TypeAlias = (
     str | Callable[..., Any] | list[str] | tuple[str, ...] | set[str] | dict[str, Any]
 )
+# What leaves together, what is compared, and the share that is gone after so many of all rounds.
+Granularity: TypeAlias = Literal["auto", "neuron", "weight", "block"] | tuple[int, int]
+Scope: TypeAlias = Literal["layer", "global"]
+ScheduleLike: TypeAlias = str | Callable[[int, int], float]
 # What is pruned, and output layers.
 Layer: TypeAlias = "nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d"

@@ -230,7 +230,7 @@ def test_masks_move_with_falling_probability():
 def test_what_comes_out_is_an_ordinary_net():
     clf, watch = fit(Surgery(), 0.8)
     run = dict(clf.net_.callbacks_)["pruner"].run_
-    assert run.probe("Outside").weights is None and not run.pending
+    assert not run.probe("Outside").weights and not run.pending
     assert [coef.shape[1] for coef in clf.coefs_[:-1]] == [len(live) for live in clf.live_neurons_]
     assert [coef.shape[1] for coef in clf.coefs_[:-1]] != list(HIDDEN)
     np.testing.assert_allclose(compact(clf).predict_proba(X), clf.predict_proba(X), atol=1e-12)

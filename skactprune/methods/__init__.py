@@ -3,7 +3,10 @@
 Whatever file of this folder registers a `Method` is found: there is no list to be kept.
 """
 
+from __future__ import annotations
+
 import importlib
+from typing import Any
 
 from skactprune.pruning.method import METHODS
 from skactprune.pruning.method import Method as Method
@@ -19,13 +22,13 @@ _HOMES = {
 }
 
 
-def _classes():
+def _classes() -> dict[str, type[Method]]:
     """Registered classes of this package, by class name."""
     found = (METHODS.look_up(name) for name in METHODS)
     return {cls.__name__: cls for cls in found if cls.__module__.startswith(f"{__name__}.")}
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     if name == "__all__":
@@ -36,5 +39,5 @@ def __getattr__(name):
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted([*globals(), *_HOMES, *_classes()])

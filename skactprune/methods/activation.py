@@ -1,7 +1,16 @@
 """Activation-based pruning (Ganguli & Chong, Algorithms 17(1):48, 2024)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from skactprune.methods.base import CountingMethod
 from skactprune.pruning.method import register
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skactprune.pruning.run import Run
 
 
 @register("activation")
@@ -20,6 +29,6 @@ class Activation(CountingMethod):
     Ganguli & Chong, "Activation-Based Pruning of Neural Networks", Algorithms 17(1):48, 2024.
     """
 
-    def scores(self, run):
+    def scores(self, run: Run) -> list[NDArray[Any]]:
         """Firing count of the neuron (first score of the paper)."""
         return [counts[:, None] for counts in self.firing_.counts]

@@ -1,9 +1,18 @@
 """Activation-based pruning, second score (Ganguli & Chong, Algorithms 17(1):48, 2024)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from skactprune.methods.base import CountingMethod
 from skactprune.pruning.method import register
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skactprune.pruning.run import Run
 
 
 @register("activation_magnitude")
@@ -19,7 +28,7 @@ class ActivationMagnitude(CountingMethod):
     Ganguli & Chong, "Activation-Based Pruning of Neural Networks", Algorithms 17(1):48, 2024.
     """
 
-    def scores(self, run):
+    def scores(self, run: Run) -> list[NDArray[Any]]:
         """Firing count of the neuron times abs(w) (second score of the paper)."""
         pairs = zip(self.firing_.counts, run.weights(), strict=False)
         return [counts[:, None] * np.abs(weight) for counts, weight in pairs]

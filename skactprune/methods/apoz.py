@@ -1,9 +1,20 @@
 """Network trimming: pruning by the average percentage of zeros (Hu et al., 2016)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from skactprune.methods.base import ScoredMethod
 from skactprune.pruning.method import register
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skactprune._types import ScheduleLike, Scope
+    from skactprune.pruning.probes.zeros import Zeros
+    from skactprune.pruning.run import Run
 
 
 @register("apoz")
@@ -41,13 +52,16 @@ class APoZ(ScoredMethod):
     """
 
     granularity = "neuron"
+    zeros_: Zeros
 
-    def __init__(self, scope="layer", schedule="geometric", regrow=False):
+    def __init__(
+        self, scope: Scope = "layer", schedule: ScheduleLike = "geometric", regrow: bool = False
+    ) -> None:
         self.scope = scope
         self.schedule = schedule
         self.regrow = regrow
 
-    def begin(self, run):
+    def begin(self, run: Run) -> None:
         """Have a look at the rows at each round; raise ValueError if nothing ever is zero."""
         from skactprune.pruning.probes import Zeros
 
@@ -61,6 +75,6 @@ class APoZ(ScoredMethod):
                 "negative numbers, such as 'relu'; method='activation' takes any."
             )
 
-    def scores(self, run):
+    def scores(self, run: Run) -> list[NDArray[Any]]:
         """Share of the rows for which the neuron does not put out zero."""
         return [(1 - share)[:, None] for share in self.zeros_.take(run)]

@@ -1,6 +1,9 @@
 """Methods that score weights, and remove those with the lowest scores."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -11,9 +14,42 @@ from skactprune.pruning.method import Method
 from skactprune.pruning.schedules import cumulative_shares
 from skactprune.pruning.selection import GRANULARITIES, SCOPES, lowest_features, number_of, select
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skactprune._types import Granularity, ScheduleLike, Scope
+    from skactprune.pruning.masks import Masks
+    from skactprune.pruning.parts import Part
+    from skactprune.pruning.probes.firing import Firing
+    from skactprune.pruning.run import Run
+
 # A layer with so many neurons, or as many as the narrowest layer, outputs included, loses none with
 # "auto": one that is narrower has no room for what single weights could still tell.
 NARROW = 16
+
+
+def given(name: str, value: float | None) -> float:
+    """A number that must be given, as nothing else says how much is pruned.
+
+    Parameters
+    ----------
+    name : str
+        Name of the parameter.
+    value : float or None
+        Its value.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If it is None.
+    """
+    if value is None:
+        raise ValueError(f"{name}=None must be a number: nothing else says how much is pruned.")
+    return value
 
 
 class ScoredMethod(Method):
@@ -35,27 +71,33 @@ class ScoredMethod(Method):
     """
 
     # What holds for a subclass that has no such parameter.
-    granularity = "neuron"
-    granularities = ("auto", *GRANULARITIES)
-    scope = "layer"
+    granularity: Granularity = "neuron"
+    granularities: tuple[str, ...] = ("auto", *GRANULARITIES)
+    scope: Scope = "layer"
     regrow = False
 
-    def __init__(self, granularity="neuron", scope="layer", schedule="geometric", regrow=False):
+    def __init__(
+        self,
+        granularity: Granularity = "neuron",
+        scope: Scope = "layer",
+        schedule: ScheduleLike = "geometric",
+        regrow: bool = False,
+    ) -> None:
         self.granularity = granularity
         self.scope = scope
         self.schedule = schedule
         self.regrow = regrow
 
     @property
-    def removes(self):
+    def removes(self) -> str:
         """What leaves together, in the plural."""
         return "blocks" if is_shape(self.granularity) else super().removes
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         shares_docs(cls)
 
-    def scores(self, run):
+    def scores(self, run: Run) -> list[NDArray[Any]]:
         """Scores of the hidden weights; low ones go first.
 
         Parameters
@@ -71,7 +113,7 @@ class ScoredMethod(Method):
         """
         raise NotImplementedError(f"{type(self).__name__} must define scores(run).")
 
-    def validated(self):
+    def validated(self) -> Self:
         """Return self after checking the options; see `Method.validated`."""
         cumulative_shares(self.schedule, 1)
         if not is_shape(self.granularity):
@@ -84,11 +126,11 @@ class ScoredMethod(Method):
         check_options(self, scope=SCOPES, regrow=(True, False))
         return self
 
-    def check_option(self, name, allowed):
+    def check_option(self, name: str, allowed: Any) -> None:
         """Raise ValueError if an option has none of the allowed values."""
         check_options(self, **{name: allowed})
 
-    def weight_scores(self, run):
+    def weight_scores(self, run: Run) -> list[NDArray[Any]]:
         """Scores of single weights, for narrow layers of which neurons are to stay.
 
         They are those of `scores` and, where it scores neurons, these times abs(w).
@@ -106,7 +148,7 @@ class ScoredMethod(Method):
         found = zip(self.checked_scores(run, run.masks), run.weights(), strict=False)
         return [s if s.shape == w.shape else s * np.abs(w) for s, w in found]
 
-    def n_counted(self, run):
+    def n_counted(self, run: Run | Part) -> int:
         """Number of weights that the fraction is taken of: the hidden ones before any round.
 
         Parameters
@@ -120,7 +162,7 @@ class ScoredMethod(Method):
         """
         return run.masks.n_original
 
-    def cutoffs(self, run, share):
+    def cutoffs(self, run: Run, share: float) -> list[float]:
         """Scores below which weights leave, where `Method.own_threshold` is set.
 
         A neuron, whose score is a mean, leaves below the cutoff of its layer, too. The last
@@ -140,7 +182,7 @@ class ScoredMethod(Method):
         """
         raise NotImplementedError(f"{type(self).__name__} must define cutoffs(run, share).")
 
-    def plan(self, run):
+    def plan(self, run: Run) -> None:
         """Raise ValueError if the target cannot be reached."""
         if run.target is None:
             return
@@ -149,19 +191,19 @@ class ScoredMethod(Method):
             layout = part.masks.layout
             fewest = layout.fewest_weights(finest, part.floors)
             highest = (part.masks.n_original - fewest) / self.n_counted(part)
-            if part.target > highest + 1e-9:
+            if part.target is not None and part.target > highest + 1e-9:
                 raise ValueError(
                     f"{run.what_asked(part)} cannot be reached: with hidden weights of "
                     f"shapes {layout.shapes} and at least {part.floors} neurons left, it must be "
                     f"at most {math.floor(highest * 1e4) / 1e4}."
                 )
 
-    def plan_features(self, run):
+    def plan_features(self, run: Run) -> None:
         """Raise ValueError where weights may regrow: they would bring features back."""
         if self.regrow:
             run.refuse_features("lets weights come back (regrow=True)")
 
-    def begin(self, run):
+    def begin(self, run: Run) -> None:
         """Watch what the scores need, if anything; hold pruned weights unless they may regrow."""
         run.hold_masks(not self.regrow)
         if run.features or run.dropped.any():
@@ -169,30 +211,31 @@ class ScoredMethod(Method):
 
             run.watch(Features())
 
-    def round(self, run, share):
+    def round(self, run: Run, share: float) -> None:
         """Remove the lowest scores, until `share` of the target is gone; features before that."""
         self.drop_features(run, run.n_to_drop(share) - int(run.dropped.sum()))
         masks = run.masks.regrown() if self.regrow else run.masks
         self.remove(run, masks.replaced(self.selected(run, masks, share)))
 
-    def selected(self, run, masks, share):
+    def selected(self, run: Run, masks: Masks, share: float) -> list[NDArray[np.bool_]]:
         """Masks of what is to be left of `masks`, by scores."""
         scores = self.checked_scores(run, masks)
         whole = "neuron" if self.granularity == "auto" else self.granularity
         scores = self._zeros_first(run, scores, masks, whole)
         left = list(masks.current)
-        cutoffs = None if run.target is not None else self.cutoffs(run, share)
+        cutoffs: list[float] = self.cutoffs(run, share) if run.target is None else []
         for part in run.parts(masks):
-            if cutoffs is None:
-                how = self.amount(part, share * part.target)
-            else:
+            how: dict[str, Any]
+            if part.target is None:
                 how = {"cutoffs": [cutoffs[depth] for depth in part.depths]}
+            else:
+                how = self.amount(part, share * part.target)
             found = self.chosen(run, part, [scores[depth] for depth in part.depths], how)
             for depth, mask in zip(part.depths, found, strict=True):
                 left[depth] = mask
         return left
 
-    def drop_features(self, run, n):
+    def drop_features(self, run: Run, n: int) -> None:
         """Remove `n` features: at first those that nothing reads, or that never vary.
 
         Parameters
@@ -221,7 +264,7 @@ class ScoredMethod(Method):
             )
         self.remove_features(run, gone)
 
-    def feature_scores(self, run):
+    def feature_scores(self, run: Run) -> NDArray[Any]:
         """Scores of the input features; low ones go first.
 
         They are the sums of what `scores` gives for the weights that are left. Where it scores
@@ -244,11 +287,13 @@ class ScoredMethod(Method):
         weight = np.abs(run.weights()[0], dtype=np.float64)
         return np.where(mask, weight, 0.0).sum(axis=0) * run.probe("Features").deviation
 
-    def remove_features(self, run, gone):
+    def remove_features(self, run: Run, gone: NDArray[np.bool_]) -> None:
         """Remove these features, a bool ndarray of shape (n_features,)."""
         run.drop_features(gone)
 
-    def chosen(self, run, part, scores, how):
+    def chosen(
+        self, run: Run, part: Part, scores: list[NDArray[Any]], how: dict[str, Any]
+    ) -> list[NDArray[np.bool_]]:
         """Masks of what is to be left of layers that are chosen from together.
 
         Parameters
@@ -282,7 +327,9 @@ class ScoredMethod(Method):
         scores = [scores[depth] for depth in part.depths]
         return select(scores, masks, granularity="weight", floors=part.floors, **how)
 
-    def _zeros_first(self, run, scores, masks, granularity):
+    def _zeros_first(
+        self, run: Run, scores: list[NDArray[Any]], masks: Masks, granularity: Granularity
+    ) -> list[NDArray[Any]]:
         """Scores by which that leaves first which is zero: to keep it would be to keep nothing."""
         if not self.regrow:
             return scores
@@ -294,7 +341,7 @@ class ScoredMethod(Method):
             used = [np.isin(tile, tile[some]) for tile, some in zip(numbers, used, strict=True)]
         return [np.where(some, score, -np.inf) for score, some in zip(scores, used, strict=True)]
 
-    def amount(self, run, fraction):
+    def amount(self, run: Run | Part, fraction: float) -> dict[str, int]:
         """How much `select` is to take until `fraction` is gone, as its keyword argument.
 
         Parameters
@@ -311,19 +358,19 @@ class ScoredMethod(Method):
         whole = run.n_counted
         return {"n_left": whole - number_of(fraction, whole)}
 
-    def remove(self, run, masks):
+    def remove(self, run: Run, masks: Masks) -> None:
         """Keep `masks`; neurons leave for good unless they may regrow."""
         run.keep(masks, cut=not self.regrow, hold=not self.regrow)
 
-    def checked_scores(self, run, masks):
+    def checked_scores(self, run: Run, masks: Masks) -> list[NDArray[Any]]:
         """The scores, which may come from a function of the user's."""
         return [
             self._checked(scores, mask, run.label)
             for scores, mask in zip(self.scores(run), masks.current, strict=True)
         ]
 
-    def _checked(self, scores, mask, label):
-        scores = np.asarray(scores)
+    def _checked(self, given: Any, mask: NDArray[np.bool_], label: str) -> NDArray[Any]:
+        scores = np.asarray(given)
         n_out, n_in = mask.shape
         if scores.shape not in ((n_out, n_in), (n_out, 1)) or scores.dtype.kind not in "biuf":
             raise ValueError(
@@ -339,7 +386,7 @@ class ScoredMethod(Method):
             )
         return scores
 
-    def end(self, run):
+    def end(self, run: Run) -> None:
         """Where weights may regrow, take those that are zero at the end for the pruned ones."""
         if not self.regrow or not run.history:
             return
@@ -360,31 +407,32 @@ class CountingMethod(ScoredMethod):
     """
 
     reset_counts = False
+    firing_: Firing
 
     def __init__(
         self,
-        granularity="neuron",
-        scope="layer",
-        schedule="geometric",
-        regrow=False,
-        reset_counts=False,
-    ):
+        granularity: Granularity = "neuron",
+        scope: Scope = "layer",
+        schedule: ScheduleLike = "geometric",
+        regrow: bool = False,
+        reset_counts: bool = False,
+    ) -> None:
         super().__init__(granularity, scope, schedule, regrow)
         self.reset_counts = reset_counts
 
-    def validated(self):
+    def validated(self) -> Self:
         """Return self after checking the options; see `Method.validated`."""
         check_options(self, reset_counts=(True, False))
         return super().validated()
 
-    def begin(self, run):
+    def begin(self, run: Run) -> None:
         """Count who fires."""
         from skactprune.pruning.probes import Firing
 
         super().begin(run)
         self.firing_ = run.watch(Firing())
 
-    def round(self, run, share):
+    def round(self, run: Run, share: float) -> None:
         """Remove the lowest scores; start counting anew where that is asked for."""
         super().round(run, share)
         if self.reset_counts and self.firing_ is not None:
@@ -407,11 +455,11 @@ class BeforeTraining(ScoredMethod):
     schedule = "one_shot"
     regrow = False
 
-    def __init__(self, granularity="weight", scope="global"):
+    def __init__(self, granularity: Granularity = "weight", scope: Scope = "global") -> None:
         self.granularity = granularity
         self.scope = scope
 
-    def begin(self, run):
+    def begin(self, run: Run) -> None:
         """Prune, if anything is left to be pruned."""
         super().begin(run)
         if run.pending:
@@ -430,16 +478,18 @@ class OnSample(BeforeTraining):
     {granularity, scope}
     """
 
-    def __init__(self, n_rows=100, granularity="weight", scope="global"):
+    def __init__(
+        self, n_rows: int | None = 100, granularity: Granularity = "weight", scope: Scope = "global"
+    ) -> None:
         super().__init__(granularity, scope)
         self.n_rows = n_rows
 
-    def validated(self):
+    def validated(self) -> Self:
         """Return self after checking the options; see `Method.validated`."""
         check_options(self, n_rows=(COUNT, None))
         return super().validated()
 
-    def sample(self, run):
+    def sample(self, run: Run) -> NDArray[np.int64]:
         """Draw the rows.
 
         Parameters

@@ -1,12 +1,20 @@
 """Block-sparse weights (Gray, Radford & Kingma, 2017)."""
 
-from numbers import Integral
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from skactprune.methods.base import ScoredMethod
 from skactprune.pruning.blocks import is_shape
 from skactprune.pruning.method import register
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skactprune._types import Granularity, ScheduleLike, Scope
+    from skactprune.pruning.run import Run
 
 
 @register("block")
@@ -36,19 +44,25 @@ class Block(ScoredMethod):
 
     removes = "blocks"
 
-    def __init__(self, block_shape=4, scope="layer", schedule="geometric", regrow=False):
+    def __init__(
+        self,
+        block_shape: int | tuple[int, int] = 4,
+        scope: Scope = "layer",
+        schedule: ScheduleLike = "geometric",
+        regrow: bool = False,
+    ) -> None:
         self.block_shape = block_shape
         self.scope = scope
         self.schedule = schedule
         self.regrow = regrow
 
     @property
-    def granularity(self):
+    def granularity(self) -> Granularity:  # type: ignore[override]  # computed, not set
         """The shape of the blocks, as two numbers."""
         shape = self.block_shape
-        return (shape, shape) if isinstance(shape, Integral) else shape
+        return shape if isinstance(shape, (tuple, list)) else (shape, shape)
 
-    def validated(self):
+    def validated(self) -> Self:
         """Return self after checking the options; see `Method.validated`."""
         if not is_shape(self.granularity):
             raise ValueError(
@@ -57,6 +71,6 @@ class Block(ScoredMethod):
             )
         return super().validated()
 
-    def scores(self, run):
+    def scores(self, run: Run) -> list[NDArray[Any]]:
         """abs(w)."""
         return [np.abs(weight) for weight in run.weights()[:-1]]

@@ -1,10 +1,20 @@
 """The block-sparse pruning of WaveRNN (Kalchbrenner et al., ICML 2018)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
 
 from skactprune.methods.base import ScoredMethod
 from skactprune.pruning.blocks import is_shape
 from skactprune.pruning.method import register
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skactprune._types import Granularity
+    from skactprune.pruning.run import Run
 
 
 @register("block_gradual")
@@ -37,15 +47,15 @@ class BlockGradual(ScoredMethod):
     schedule = "cubic"
     regrow = False
 
-    def __init__(self, block_shape=(16, 1)):
+    def __init__(self, block_shape: tuple[int, int] = (16, 1)) -> None:
         self.block_shape = block_shape
 
     @property
-    def granularity(self):
+    def granularity(self) -> Granularity:  # type: ignore[override]  # computed, not set
         """The shape of the blocks."""
         return self.block_shape
 
-    def validated(self):
+    def validated(self) -> Self:
         """Return self after checking the options; see `Method.validated`."""
         if not is_shape(self.block_shape):
             raise ValueError(
@@ -54,6 +64,6 @@ class BlockGradual(ScoredMethod):
             )
         return super().validated()
 
-    def scores(self, run):
+    def scores(self, run: Run) -> list[NDArray[Any]]:
         """abs(w)."""
         return [np.abs(weight) for weight in run.weights()[:-1]]

@@ -1,9 +1,19 @@
 """Pruning by how much a weight's two ends vary."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from skactprune.methods.base import CountingMethod
 from skactprune.pruning.method import register
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skactprune.pruning.probes.features import Features
+    from skactprune.pruning.run import Run
 
 
 @register("firing_deviation")
@@ -21,14 +31,16 @@ class FiringDeviation(CountingMethod):
     {granularity, scope, schedule, regrow, reset_counts}
     """
 
-    def begin(self, run):
+    features_: Features
+
+    def begin(self, run: Run) -> None:
         """Count who fires, and see how much the features vary."""
         from skactprune.pruning.probes import Features
 
         super().begin(run)
         self.features_ = run.watch(Features())
 
-    def scores(self, run):
+    def scores(self, run: Run) -> list[NDArray[Any]]:
         """abs(w) times the deviations of what it connects: its input, and its neuron's firing."""
         firing = self.firing_.deviations
         inputs = run.layout.per_input(self.features_.deviation, firing)
@@ -38,7 +50,9 @@ class FiringDeviation(CountingMethod):
         ]
 
 
-def of_weight(weight, of_neuron, of_input):
+def of_weight(
+    weight: NDArray[Any], of_neuron: NDArray[Any], of_input: NDArray[Any] | None
+) -> NDArray[Any]:
     """Score of the weights of a layer; where nothing is known of its input, without it."""
     score = of_neuron[:, None] * np.abs(weight)
     return score if of_input is None else score * of_input

@@ -1,5 +1,9 @@
 """The protocol of Ganguli & Chong (Algorithms 17(1):48, 2024), as they ran it."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, Self
+
 import numpy as np
 
 from skactprune._options import check_options
@@ -7,7 +11,16 @@ from skactprune.methods.base import ScoredMethod
 from skactprune.pruning.method import register
 from skactprune.pruning.selection import number_of
 
-SCORES = {
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from skactprune.pruning.parts import Part
+    from skactprune.pruning.probes.firing import Firing
+    from skactprune.pruning.run import Run
+
+SCORES: dict[str, Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]] = {
     "activation": lambda counts, weight: counts[:, None],
     "activation_magnitude": lambda counts, weight: counts[:, None] * np.abs(weight),
 }
@@ -38,38 +51,44 @@ class Ganguli2024(ScoredMethod):
     granularity = "weight"
     scope = "global"
     schedule = "geometric"
+    firing_: Firing
 
-    def __init__(self, criterion="activation", counting="training", regrow=False):
+    def __init__(
+        self,
+        criterion: Literal["activation", "activation_magnitude"] = "activation",
+        counting: Literal["training", "sample"] = "training",
+        regrow: bool = False,
+    ) -> None:
         self.criterion = criterion
         self.counting = counting
         self.regrow = regrow
 
-    def validated(self):
+    def validated(self) -> Self:
         """Return self after checking the options; see `Method.validated`."""
         check_options(self, criterion=list(SCORES), counting=("training", "sample"))
         return super().validated()
 
-    def plan_features(self, run):
+    def plan_features(self, run: Run) -> None:
         """Raise ValueError: the fraction is one of the whole net, features included."""
         run.refuse_features("counts on all weights of the net")
 
-    def begin(self, run):
+    def begin(self, run: Run) -> None:
         """Count who fires."""
         from skactprune.pruning.probes import Firing
 
         super().begin(run)
         self.firing_ = run.watch(Firing(self.counting))
 
-    def scores(self, run):
+    def scores(self, run: Run) -> list[NDArray[Any]]:
         """Firing count of the neuron, times abs(w) for the second score."""
         score = SCORES[self.criterion]
         return [score(*pair) for pair in zip(self.firing_.counts, run.weights(), strict=False)]
 
-    def n_counted(self, run):
+    def n_counted(self, run: Run | Part) -> int:
         """Number of weights that the fraction is taken of: all of the net before any round."""
         return run.n_weights
 
-    def amount(self, run, fraction):
+    def amount(self, run: Run | Part, fraction: float) -> dict[str, int]:
         """How many weights are ranked out, not counting those that die of it."""
         before = 0.0 if self.regrow else run.fraction_done
         whole = run.n_weights

@@ -1,9 +1,18 @@
 """Gradual magnitude pruning (Zhu & Gupta, 2017)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from skactprune.methods.base import ScoredMethod
 from skactprune.pruning.method import register
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skactprune.pruning.run import Run
 
 
 @register("gradual_magnitude")
@@ -32,9 +41,9 @@ class GradualMagnitude(ScoredMethod):
     schedule = "cubic"
     regrow = False
 
-    def __init__(self):
+    def __init__(self) -> None:
         pass
 
-    def scores(self, run):
+    def scores(self, run: Run) -> list[NDArray[Any]]:
         """abs(w)."""
         return [np.abs(weight) for weight in run.weights()[:-1]]

@@ -1,9 +1,19 @@
 """GraSP: pruning before training, for the flow of gradients (Wang, Zhang & Grosse, ICLR 2020)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from skactprune.methods.base import OnSample
 from skactprune.pruning.method import register
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skactprune._types import Granularity, Scope
+    from skactprune.pruning.run import Run
 
 
 @register("grasp")
@@ -42,10 +52,12 @@ class GraSP(OnSample):
     ICLR 2020.
     """
 
-    def __init__(self, n_rows=100, granularity="weight", scope="global"):
+    def __init__(
+        self, n_rows: int | None = 100, granularity: Granularity = "weight", scope: Scope = "global"
+    ) -> None:
         super().__init__(n_rows, granularity, scope)
 
-    def scores(self, run):
+    def scores(self, run: Run) -> list[NDArray[Any]]:
         """``w * (H g)``, of which the lowest goes."""
         rows = self.sample(run)
         products = run.hessian_products(rows, run.gradients(rows, output=True))

@@ -1,15 +1,31 @@
 """Growing by structured continuous sparsification (Yuan, Savarese & Maire, ICLR 2021)."""
 
+from __future__ import annotations
+
 import math
 from numbers import Real
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.utils._param_validation import Interval
 
 from skactprune._options import FRACTION, NOT_NEGATIVE, POSITIVE, check_options
+from skactprune.methods.base import given
 from skactprune.methods.trained import TrainedMethod, annealing
 from skactprune.pruning.method import register
 from skactprune.pruning.selection import number_of
+
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    import torch
+    from numpy.typing import NDArray
+
+    from skactprune._types import ScheduleLike, Scope
+    from skactprune.pruning.probes.gates import Gates
+    from skactprune.pruning.run import Run
+
+    Number = TypeVar("Number", float, torch.Tensor)
 
 # abs(s) in the beginning, and at most: beyond, masks would soon have no slope.
 FIRST = LIMIT = 1.0
@@ -63,17 +79,18 @@ class Growing(TrainedMethod):
     """
 
     granularity = "neuron"
+    run_: Run
 
     def __init__(
         self,
-        seed_fraction=0.2,
-        sharpness=30.0,
-        strength=100.0,
-        rate=0.05,
-        budget=None,
-        scope="global",
-        schedule="last",
-    ):
+        seed_fraction: float = 0.2,
+        sharpness: float = 30.0,
+        strength: float = 100.0,
+        rate: float = 0.05,
+        budget: float | None = None,
+        scope: Scope = "global",
+        schedule: ScheduleLike = "last",
+    ) -> None:
         self.seed_fraction = seed_fraction
         self.sharpness = sharpness
         self.strength = strength
@@ -83,33 +100,33 @@ class Growing(TrainedMethod):
         self.schedule = schedule
 
     @property
-    def own_threshold(self):
+    def own_threshold(self) -> str | None:
         """The budget, if there is one; see `Method.own_threshold`."""
         return self.own("budget")
 
-    def validated(self):
+    def validated(self) -> Self:
         """Return self after checking the options; see `Method.validated`."""
         check_options(self, seed_fraction=FRACTION, budget=(FRACTION, None))
         check_options(self, sharpness=Interval(Real, 1, None, closed="left"))
         check_options(self, strength=NOT_NEGATIVE, rate=POSITIVE)
         return super().validated()
 
-    def probe(self):
+    def probe(self) -> Gates:
         """Gates of the neurons."""
         from skactprune.pruning.probes import Gates
 
         return Gates(self.mask, self.mask_in_training, self.rate, LIMIT)
 
-    def begin(self, run):
+    def begin(self, run: Run) -> None:
         """Begin to grow, or go on."""
         self.run_ = run
         super().begin(run)
 
-    def end(self, run):
+    def end(self, run: Run) -> None:
         """Forget what belongs to the fit."""
-        self.run_ = None
+        self.__dict__.pop("run_", None)
 
-    def first_values(self, run):
+    def first_values(self, run: Run) -> list[NDArray[Any]]:
         """Open some masks, chosen at random; all those of a net that has been pruned."""
         values = []
         for mask in run.masks.current:
@@ -119,41 +136,44 @@ class Growing(TrainedMethod):
             values.append(value)
         return values
 
-    def n_open(self, n_out, run):
+    def n_open(self, n_out: int, run: Run) -> int:
         """Number of neurons of a layer that are open in the beginning."""
         return n_out if run.fraction_done else number_of(self.seed_fraction, n_out)
 
-    def mask(self, value):
+    def mask(self, value: torch.Tensor) -> torch.Tensor:
         """Soft masks."""
         return (value * float(self.sharpness) ** annealing(self.run_)).sigmoid()
 
-    def mask_in_training(self, value, n_rows, generator):
+    def mask_in_training(
+        self, value: torch.Tensor, n_rows: int, generator: torch.Generator
+    ) -> torch.Tensor:
         """Soft masks, which are the same for all rows."""
         return self.mask(value)
 
-    def penalty(self, run):
+    def penalty(self, run: Run) -> torch.Tensor:
         """How far the size is from the budget, squared, times `strength` / 2."""
         found = size(run, [self.mask(value).sum() for value in self.trained_.values])
         return 0.5 * float(self.strength) * (found - self.wanted_size(run)) ** 2
 
-    def wanted_size(self, run):
+    def wanted_size(self, run: Run) -> float:
         """Share of the hidden weights that the masks are to leave now."""
         low, high = 1 / (1 + math.exp(FIRST)), 1 / (1 + math.exp(-FIRST))
         n_open = [(self.n_open(n_out, run), n_out) for n_out in map(len, run.masks.current)]
         first = size(run, [high * n + low * (n_out - n) for n, n_out in n_open])
-        last = 1 - run.target if self.budget is None else float(self.budget)
+        budget = self.budget
+        last = 1 - given("prune_fraction", run.target) if budget is None else float(budget)
         return first + (last - first) * annealing(run)
 
-    def scores(self, run):
+    def scores(self, run: Run) -> list[NDArray[Any]]:
         """The values of s."""
         return [value[:, None] for value in self.trained_.arrays()]
 
-    def cutoffs(self, run, share):
+    def cutoffs(self, run: Run, share: float) -> list[float]:
         """Where masks are open: above 0, once all is to leave."""
         return [0.0 if share == 1 else -math.inf] * len(run.hidden)
 
 
-def size(run, widths):
+def size(run: Run, widths: list[Number]) -> Number:
     """Share of the hidden weights that are left if hidden layers have so many neurons.
 
     Parameters

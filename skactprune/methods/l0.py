@@ -1,10 +1,24 @@
 """L0 regularization by hard concrete gates (Louizos, Welling & Kingma, ICLR 2018)."""
 
+from __future__ import annotations
+
 import math
+from functools import reduce
+from operator import add
+from typing import TYPE_CHECKING, Any, Self
 
 from skactprune._options import FRACTION, NOT_NEGATIVE, POSITIVE, check_options
+from skactprune.methods.base import given
 from skactprune.methods.trained import TrainedMethod, n_rows
 from skactprune.pruning.method import register
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+
+    from skactprune._types import ScheduleLike, Scope
+    from skactprune.pruning.probes.gates import Gates
+    from skactprune.pruning.run import Run
 
 GAMMA, ZETA, BETA = -0.1, 1.1, 2.0 / 3.0
 # Of log alpha, as in the authors' code.
@@ -65,13 +79,13 @@ class L0(TrainedMethod):
 
     def __init__(
         self,
-        strength=0.03,
-        drop_rate=0.5,
-        rate=0.05,
-        threshold=None,
-        scope="global",
-        schedule="last",
-    ):
+        strength: float = 0.03,
+        drop_rate: float = 0.5,
+        rate: float = 0.05,
+        threshold: float | None = None,
+        scope: Scope = "global",
+        schedule: ScheduleLike = "last",
+    ) -> None:
         self.strength = strength
         self.drop_rate = drop_rate
         self.rate = rate
@@ -80,58 +94,58 @@ class L0(TrainedMethod):
         self.schedule = schedule
 
     @property
-    def own_threshold(self):
+    def own_threshold(self) -> str | None:
         """The threshold, if there is one; see `Method.own_threshold`."""
         return self.own("threshold")
 
-    def validated(self):
+    def validated(self) -> Self:
         """Return self after checking the options; see `Method.validated`."""
         check_options(self, strength=NOT_NEGATIVE, rate=POSITIVE)
         check_options(self, drop_rate=FRACTION, threshold=(FRACTION, None))
         return super().validated()
 
-    def probe(self):
+    def probe(self) -> Gates:
         """Gates of the neurons."""
         from skactprune.pruning.probes import Gates
 
         return Gates(expected_gate, drawn_gate, self.rate, LIMIT)
 
-    def first_values(self, run):
+    def first_values(self, run: Run) -> list[NDArray[Any]]:
         """Log alpha of the drop rate, and a little noise so that no two are alike."""
         mean = math.log(1 - self.drop_rate) - math.log(self.drop_rate)
         if run.fraction_done:
             mean = OPEN
         return [run.random_state.normal(mean, 0.01, len(mask)) for mask in run.masks.current]
 
-    def penalty(self, run):
+    def penalty(self, run: Run) -> torch.Tensor:
         """Expected number of weights that are used, times `strength` / `n_rows`."""
         sizes = run.layout.weights_of_neurons(run.net.module_)
         pairs = zip(self.trained_.values, sizes, strict=True)
-        total = sum(probability_open(value).sum() * n_weights for value, n_weights in pairs)
-        return total * (float(self.strength) / n_rows(run))
+        parts = (probability_open(value).sum() * n_weights for value, n_weights in pairs)
+        return reduce(add, parts) * (float(self.strength) / n_rows(run))
 
-    def scores(self, run):
+    def scores(self, run: Run) -> list[NDArray[Any]]:
         """Log alpha."""
         return [value[:, None] for value in self.trained_.arrays()]
 
-    def cutoffs(self, run, share):
+    def cutoffs(self, run: Run, share: float) -> list[float]:
         """The log alpha of a gate, the same for all layers."""
-        gate = (share * self.threshold - GAMMA) / (ZETA - GAMMA)
+        gate = (share * given("threshold", self.threshold) - GAMMA) / (ZETA - GAMMA)
         return [math.log(gate / (1 - gate)) if share else -math.inf] * len(run.hidden)
 
 
-def expected_gate(log_alpha):
+def expected_gate(log_alpha: torch.Tensor) -> torch.Tensor:
     """Gate that predicts; see `L0`."""
     return (log_alpha.sigmoid() * (ZETA - GAMMA) + GAMMA).clamp(0, 1)
 
 
-def drawn_gate(log_alpha, n_rows, generator):
+def drawn_gate(log_alpha: torch.Tensor, n_rows: int, generator: torch.Generator) -> torch.Tensor:
     """Random gates of training, a tensor of shape (n_rows, n_out); see `L0`."""
     u = log_alpha.new_empty((n_rows, len(log_alpha))).uniform_(1e-6, 1 - 1e-6, generator=generator)
     concrete = ((u.logit() + log_alpha) / BETA).sigmoid()
     return (concrete * (ZETA - GAMMA) + GAMMA).clamp(0, 1)
 
 
-def probability_open(log_alpha):
+def probability_open(log_alpha: torch.Tensor) -> torch.Tensor:
     """Probability that a gate of training is not 0; see `L0`."""
     return (log_alpha - BETA * math.log(-GAMMA / ZETA)).sigmoid()

@@ -1,9 +1,19 @@
 """Pruning neurons by the L1 norm of their weights (Li et al., ICLR 2017)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from skactprune.methods.base import ScoredMethod
 from skactprune.pruning.method import register
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skactprune._types import ScheduleLike, Scope
+    from skactprune.pruning.run import Run
 
 
 @register("l1_neurons")
@@ -33,11 +43,13 @@ class L1Neurons(ScoredMethod):
 
     granularity = "neuron"
 
-    def __init__(self, scope="layer", schedule="geometric", regrow=False):
+    def __init__(
+        self, scope: Scope = "layer", schedule: ScheduleLike = "geometric", regrow: bool = False
+    ) -> None:
         self.scope = scope
         self.schedule = schedule
         self.regrow = regrow
 
-    def scores(self, run):
+    def scores(self, run: Run) -> list[NDArray[Any]]:
         """Sum of abs(w) over the incoming weights."""
         return [np.abs(w).sum(axis=1, keepdims=True) for w in run.weights()[:-1]]

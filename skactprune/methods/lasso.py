@@ -1,10 +1,24 @@
 """Channel pruning by LASSO and least squares (He, Zhang & Sun, ICCV 2017), for neurons."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
 
 from skactprune._options import COUNT, check_options
 from skactprune.methods.base import ScoredMethod
 from skactprune.pruning.method import register
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from skactprune._types import ScheduleLike
+    from skactprune.pruning.masks import Masks
+    from skactprune.pruning.probes.outputs import Outputs
+    from skactprune.pruning.run import Run
 
 # Part of the mean variance that keeps neurons apart that put out the same.
 RIDGE = 1e-6
@@ -46,17 +60,21 @@ class Lasso(ScoredMethod):
     granularity = "neuron"
     scope = "layer"
     regrow = False
+    outputs_: Outputs
+    batches_: list[NDArray[np.int64]]
+    weight_: NDArray[np.float64] | None
+    given_: list[NDArray[np.float64]]
 
-    def __init__(self, n_rows=5000, schedule="cubic"):
+    def __init__(self, n_rows: int = 5000, schedule: ScheduleLike = "cubic") -> None:
         self.n_rows = n_rows
         self.schedule = schedule
 
-    def validated(self):
+    def validated(self) -> Self:
         """Return self after checking the options; see `Method.validated`."""
         check_options(self, n_rows=COUNT)
         return super().validated()
 
-    def begin(self, run):
+    def begin(self, run: Run) -> None:
         """Look at the outputs of neurons."""
         from skactprune.pruning.probes import Outputs
 
@@ -64,7 +82,7 @@ class Lasso(ScoredMethod):
         super().begin(run)
         self.outputs_ = run.watch(Outputs(int(self.n_rows)))
 
-    def scores(self, run):
+    def scores(self, run: Run) -> list[NDArray[Any]]:
         """Highest penalty of the LASSO at which a neuron takes part."""
         from skactprune.pruning.probes.outputs import moments_of
 
@@ -77,7 +95,7 @@ class Lasso(ScoredMethod):
         pairs = zip(moments, following, strict=True)
         return [highest_penalties(of.covariance, weight)[:, None] for of, weight in pairs]
 
-    def remove(self, run, masks):
+    def remove(self, run: Run, masks: Masks) -> None:
         """Take neurons out of one layer after the other, and refit what follows each."""
         for depth, mask in enumerate(masks.current):
             current = list(run.masks.current)
@@ -86,10 +104,12 @@ class Lasso(ScoredMethod):
         run.keep(run.masks)
         del self.given_
 
-    def _refit(self, run, depth):
+    def _refit(self, run: Run, depth: int) -> Callable[..., tuple[NDArray[Any], NDArray[Any]]]:
         """What `Run.keep` calls to have the others take over in one layer."""
 
-        def refit(at, gone, outgoing, mask):
+        def refit(
+            at: int, gone: NDArray[np.bool_], outgoing: NDArray[Any], mask: NDArray[np.bool_] | None
+        ) -> tuple[NDArray[Any], NDArray[Any]]:
             if at != depth:
                 return np.where(gone, 0.0, outgoing), np.zeros(len(outgoing))
             h = self.outputs_.of(run, self.batches_)[depth]
@@ -99,7 +119,7 @@ class Lasso(ScoredMethod):
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def highest_penalties(covariance, outgoing):
+def highest_penalties(covariance: NDArray[Any], outgoing: NDArray[Any]) -> NDArray[Any]:
     """Highest penalty at which each neuron has a coefficient in the LASSO of the next layer.
 
     Parameters
@@ -134,7 +154,14 @@ def highest_penalties(covariance, outgoing):
     return np.where(first, penalties[first - 1], 0.0)
 
 
-def refitted(h, given, gone, outgoing, weight=None, mask=None):
+def refitted(
+    h: NDArray[Any],
+    given: NDArray[Any],
+    gone: NDArray[np.bool_],
+    outgoing: NDArray[Any],
+    weight: NDArray[Any] | None = None,
+    mask: NDArray[np.bool_] | None = None,
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Outgoing weights of the neurons that stay, by least squares.
 
     Parameters

@@ -1,8 +1,19 @@
 """Stabilised lottery tickets: rewinding to an early epoch (Frankle et al., 2019)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
 from skactprune._options import FRACTION, check_options
 from skactprune.methods.lottery_ticket import LotteryTicket, same_share
 from skactprune.pruning.method import register
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from skactprune._types import Granularity, ScheduleLike, Scope
+    from skactprune.methods.scores import LayerState
+    from skactprune.pruning.run import Run
 
 
 @register("late_rewinding")
@@ -42,28 +53,28 @@ class LateRewinding(LotteryTicket):
 
     def __init__(
         self,
-        granularity="weight",
-        scope="layer",
-        schedule=same_share,
-        rewind_share=0.05,
-        criterion="magnitude",
-    ):
+        granularity: Granularity = "weight",
+        scope: Scope = "layer",
+        schedule: ScheduleLike = same_share,
+        rewind_share: float = 0.05,
+        criterion: str | Callable[[LayerState], Any] = "magnitude",
+    ) -> None:
         self.granularity = granularity
         self.scope = scope
         self.schedule = schedule
         self.rewind_share = rewind_share
         self.criterion = criterion
 
-    def validated(self):
+    def validated(self) -> Self:
         """Return self after checking the options; see `Method.validated`."""
         check_options(self, rewind_share=FRACTION)
         return super().validated()
 
-    def is_time(self, run):
+    def is_time(self, run: Run) -> bool:
         """Whether the share of the epochs has passed."""
         return run.epoch >= max(1, round(float(self.rewind_share) * run.max_epochs))
 
-    def round(self, run, share):
+    def round(self, run: Run, share: float) -> None:
         """Remove the lowest scores, and rewind the rest, here at the latest to values of now."""
         if self.early_.weights is None:
             self.take(run)

@@ -1,28 +1,34 @@
 """What methods there are, as they say it themselves."""
 
+from __future__ import annotations
+
 import inspect
 import re
 from textwrap import fill
+from typing import TYPE_CHECKING
 
 from sklearn.base import clone
 
 from skactprune.pruning.method import METHODS
 from skactprune.pruning.selection import GRANULARITIES
 
+if TYPE_CHECKING:
+    from skactprune.pruning.method import Method
+
 WIDTH = 100
 FIRST_REFERENCE = re.compile(r".*?\b(?:19|20)\d\d\b.*?\.(?= |$)")
 
 
-class Listing(list):
+class Listing(list[dict[str, str]]):
     """Rows of `available`, which print readably."""
 
-    def __str__(self):
+    def __str__(self) -> str:
         return "\n".join(map(_paragraph, self))
 
     __repr__ = __str__
 
 
-def available():
+def available() -> Listing:
     """List the methods that ``method=`` takes by name, those registered elsewhere, too.
 
     Returns
@@ -44,7 +50,7 @@ def available():
     return Listing(_row(name) for name in sorted(METHODS))
 
 
-def _row(name):
+def _row(name: str) -> dict[str, str]:
     method = METHODS.make(name)
     described = inspect.getdoc(type(method)) or ""
     _, _, references = described.partition("\nReferences\n----------\n")
@@ -59,7 +65,7 @@ def _row(name):
     }
 
 
-def _removed(method):
+def _removed(method: Method) -> list[str]:
     """What can leave together, first what does by default."""
     found = [method.removes]
     if "granularity" not in method.get_params(deep=False):
@@ -73,7 +79,7 @@ def _removed(method):
     return list(dict.fromkeys(found))
 
 
-def _paragraph(row):
+def _paragraph(row: dict[str, str]) -> str:
     text = f"{row['what']} Removes {' or '.join(row['removes'].rsplit(', ', 1))} {row['when']}."
     head = fill(f"{row['name']}: {text}", WIDTH, subsequent_indent="    ")
     reference = fill(row["reference"], WIDTH, initial_indent="    ", subsequent_indent="    ")

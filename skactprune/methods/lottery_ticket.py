@@ -1,16 +1,31 @@
 """Lottery tickets: iterative magnitude pruning with rewinding (Frankle & Carbin, ICLR 2019)."""
 
+from __future__ import annotations
+
 from functools import partial
+from typing import TYPE_CHECKING, Any, Self
 
 from skactprune._options import COUNT_OR_ZERO, check_options
-from skactprune.methods.base import ScoredMethod
+from skactprune.methods.base import ScoredMethod, given
 from skactprune.methods.scores import ScorePruning
 from skactprune.pruning.method import register
 from skactprune.pruning.probes.base import Probe
 from skactprune.pruning.schedules import Geometric, cumulative_shares
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-def same_share(done, n_rounds, target=0.0):
+    import torch
+    from numpy.typing import NDArray
+
+    from skactprune._types import Granularity, ScheduleLike, Scope
+    from skactprune.methods.scores import LayerState
+    from skactprune.pruning.masks import Masks
+    from skactprune.pruning.probes.weights import EarlyWeights
+    from skactprune.pruning.run import Run
+
+
+def same_share(done: int, n_rounds: int, target: float = 0.0) -> float:
     """Schedule of the paper: every round removes the same share of the weights that are left.
 
     After `done` rounds the density is ``(1 - target) ** (done / n_rounds)``.
@@ -79,28 +94,31 @@ class LotteryTicket(ScoredMethod):
     """
 
     regrow = False
+    scorer_: ScorePruning
+    early_: EarlyWeights
+    others_: EarlyOthers
 
     def __init__(
         self,
-        granularity="weight",
-        scope="layer",
-        schedule=same_share,
-        rewind_epoch=0,
-        criterion="magnitude",
-    ):
+        granularity: Granularity = "weight",
+        scope: Scope = "layer",
+        schedule: ScheduleLike = same_share,
+        rewind_epoch: int = 0,
+        criterion: str | Callable[[LayerState], Any] = "magnitude",
+    ) -> None:
         self.granularity = granularity
         self.scope = scope
         self.schedule = schedule
         self.rewind_epoch = rewind_epoch
         self.criterion = criterion
 
-    def validated(self):
+    def validated(self) -> Self:
         """Return self after checking the options; see `Method.validated`."""
         check_options(self, rewind_epoch=COUNT_OR_ZERO)
         ScorePruning(self.criterion).validated()
         return super().validated()
 
-    def plan(self, run):
+    def plan(self, run: Run) -> None:
         """Raise ValueError if the target cannot be reached, or no epoch is early enough."""
         super().plan(run)
         if self.rewind_epoch > run.max_epochs:
@@ -109,10 +127,11 @@ class LotteryTicket(ScoredMethod):
                 f"{run.max_epochs}, the epochs of the fit, and not later than the first round."
             )
         if self.schedule is same_share:
-            schedule = partial(same_share, target=run.target)
-            run.ask(run.target, cumulative_shares(schedule, len(run.shares)), run.floors)
+            target = given("prune_fraction", run.target)
+            schedule = partial(same_share, target=target)
+            run.ask(target, cumulative_shares(schedule, len(run.shares)), run.floors)
 
-    def begin(self, run):
+    def begin(self, run: Run) -> None:
         """Take the weights of the beginning, if they are what is gone back to."""
         from skactprune.pruning.probes import EarlyWeights
 
@@ -123,40 +142,37 @@ class LotteryTicket(ScoredMethod):
         self.others_ = run.watch(EarlyOthers())
         self.take_early(run)
 
-    def on_epoch(self, run):
+    def on_epoch(self, run: Run) -> None:
         """Take the weights of an early epoch, if they are what is gone back to."""
         self.take_early(run)
 
-    def take_early(self, run):
+    def take_early(self, run: Run) -> None:
         """Take the weights of now, if it is time and it has not been done before."""
         if run.shares and self.early_.weights is None and self.is_time(run):
             self.take(run)
 
-    def is_time(self, run):
+    def is_time(self, run: Run) -> bool:
         """Whether the epoch has come whose weights are gone back to."""
         return run.epoch >= self.rewind_epoch
 
-    def take(self, run):
+    def take(self, run: Run) -> None:
         """Take the weights of now."""
         self.early_.take(run)
         self.others_.take(run)
 
-    def scores(self, run):
+    def scores(self, run: Run) -> list[NDArray[Any]]:
         """abs(w) after training, or what else the criterion is."""
         return self.scorer_.scores(run)
 
-    def round(self, run, share):
-        """Remove the lowest scores, and rewind the rest."""
-        if self.early_.weights is None:
+    def remove(self, run: Run, masks: Masks) -> None:
+        """Rewind, then keep `masks`, so that constants are those of the rewound net."""
+        weights = self.early_.weights
+        if weights is None:
             raise ValueError(
                 f"rewind_epoch={self.rewind_epoch!r} of {type(self).__name__} must not be later "
                 f"than the first round, which came at the end of epoch {run.epoch}."
             )
-        super().round(run, share)
-
-    def remove(self, run, masks):
-        """Rewind, then keep `masks`, so that constants are those of the rewound net."""
-        run.restore(self.early_.weights)
+        run.restore(weights)
         self.others_.put_back(run)
         if run.dropped.any():
             # Their weights are there again, at first.
@@ -166,7 +182,7 @@ class LotteryTicket(ScoredMethod):
         # With the constants of dead neurons in its biases: those may leave without being missed.
         self.early_.take(run)
 
-    def end(self, run):
+    def end(self, run: Run) -> None:
         """Let neurons without weights leave, unless the net may be rewound again."""
         if run.history and not run.goes_on:
             run.keep(run.masks)
@@ -184,28 +200,28 @@ class EarlyOthers(Probe):
         Values by name.
     """
 
-    def __init__(self):
-        self.arrays = {}
+    def __init__(self) -> None:
+        self.arrays: dict[str, NDArray[Any]] = {}
 
-    def take(self, run):
+    def take(self, run: Run) -> None:
         """Take the values of now."""
         self.arrays = {name: value.cpu().numpy().copy() for name, (value, _) in others(run).items()}
 
-    def put_back(self, run):
+    def put_back(self, run: Run) -> None:
         """Give the module its early values back; what a value is held in is new, for rollback."""
         for name, (value, put) in others(run).items():
             put(value.new_tensor(self.arrays[name]))
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """What `load` needs, as arrays."""
         return dict(self.arrays)
 
-    def load(self, state):
+    def load(self, state: dict[str, Any]) -> None:
         """Go on where `state` was taken."""
         self.arrays = dict(state)
 
 
-def others(run):
+def others(run: Run) -> dict[str, tuple[torch.Tensor, Callable[[torch.Tensor], None]]]:
     """Parameters and buffers that belong to no layer of a run.
 
     Parameters
@@ -219,7 +235,7 @@ def others(run):
         For each name the values, and a function that puts a tensor in their place.
     """
     of_layers = {part for layer in run.layers for part in layer.modules()}
-    found = {}
+    found: dict[str, tuple[torch.Tensor, Callable[[torch.Tensor], None]]] = {}
     for prefix, part in run.net.module_.named_modules():
         if part in of_layers:
             continue

@@ -1,7 +1,18 @@
 """Movement pruning (Sanh, Wolf & Rush, NeurIPS 2020)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from skactprune.methods.base import ScoredMethod
 from skactprune.pruning.method import register
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skactprune._types import Granularity, ScheduleLike, Scope
+    from skactprune.pruning.probes.weights import WeightSums
+    from skactprune.pruning.run import Run
 
 
 @register("movement")
@@ -30,17 +41,25 @@ class Movement(ScoredMethod):
     Sanh, Wolf & Rush, "Movement pruning: Adaptive sparsity by fine-tuning", NeurIPS 2020.
     """
 
-    def __init__(self, granularity="weight", scope="global", schedule="cubic", regrow=False):
+    movement_: WeightSums
+
+    def __init__(
+        self,
+        granularity: Granularity = "weight",
+        scope: Scope = "global",
+        schedule: ScheduleLike = "cubic",
+        regrow: bool = False,
+    ) -> None:
         super().__init__(granularity, scope, schedule, regrow)
 
-    def begin(self, run):
+    def begin(self, run: Run) -> None:
         """Sum from now on, or go on with that."""
         from skactprune.pruning.probes import WeightSums
 
         super().begin(run)
         self.movement_ = run.watch(WeightSums())
 
-    def on_gradient(self, run):
+    def on_gradient(self, run: Run) -> None:
         """Add ``-w * g`` of the coming step."""
         pairs = zip(run.hidden, run.step_gradients(), strict=True)
         self.movement_.add(
@@ -51,6 +70,6 @@ class Movement(ScoredMethod):
             ]
         )
 
-    def scores(self, run):
+    def scores(self, run: Run) -> list[NDArray[Any]]:
         """The sums."""
         return self.movement_.arrays()

@@ -1,10 +1,22 @@
 """NISP: neuron importance score propagation (Yu et al., CVPR 2018)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
 
 from skactprune._options import SHARE, check_options
 from skactprune.methods.base import ScoredMethod
 from skactprune.pruning.method import register
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skactprune._types import ScheduleLike
+    from skactprune.pruning.masks import Masks
+    from skactprune.pruning.probes.outputs import Outputs
+    from skactprune.pruning.run import Run
 
 # Rows whose outputs are looked at in a round.
 N_ROWS = 2000
@@ -58,17 +70,20 @@ class NISP(ScoredMethod):
     granularity = "neuron"
     scope = "layer"
     regrow = False
+    outputs_: Outputs
+    left_: list[int] | None
+    importance_: NDArray[np.floating]
 
-    def __init__(self, alpha=0.5, schedule="geometric"):
+    def __init__(self, alpha: float = 0.5, schedule: ScheduleLike = "geometric") -> None:
         self.alpha = alpha
         self.schedule = schedule
 
-    def validated(self):
+    def validated(self) -> Self:
         """Return self after checking the options; see `Method.validated`."""
         check_options(self, alpha=SHARE)
         return super().validated()
 
-    def begin(self, run):
+    def begin(self, run: Run) -> None:
         """Have a look at the outputs at each round."""
         from skactprune.pruning.probes import Outputs
 
@@ -76,7 +91,7 @@ class NISP(ScoredMethod):
         self.outputs_ = run.watch(Outputs(N_ROWS))
         self.left_ = None
 
-    def selected(self, run, masks, share):
+    def selected(self, run: Run, masks: Masks, share: float) -> list[NDArray[np.bool_]]:
         """Masks of what is to be left: first how many of each layer, then which."""
         # All scores take the same share of each layer.
         left = super().selected(run, masks, share)
@@ -85,20 +100,23 @@ class NISP(ScoredMethod):
         self.left_ = None
         return left
 
-    def scores(self, run):
+    def scores(self, run: Run) -> list[NDArray[Any]]:
         """Importances, propagated back from those that will be left, once that is known."""
         left = self.left_
         if left is None:
-            self.importance_ = infinite_selection(*self.outputs_.responses(run), float(self.alpha))
+            h, weight = self.outputs_.responses(run)
+            self.importance_ = infinite_selection(h, weight, float(self.alpha))
             left = [len(mask) for mask in run.masks.current]
 
-        def kept(depth, scores):
+        def kept(depth: int, scores: NDArray[Any]) -> NDArray[Any]:
             return without_lowest(scores, left[depth])
 
         return [score[:, None] for score in run.importances(self.importance_, kept)]
 
 
-def infinite_selection(h, weight, alpha):
+def infinite_selection(
+    h: NDArray[Any], weight: NDArray[Any] | None, alpha: float
+) -> NDArray[np.floating]:
     """Scores of infinite feature selection.
 
     Parameters
@@ -131,7 +149,7 @@ def infinite_selection(h, weight, alpha):
     return np.linalg.solve(paths, np.ones(len(edges))) - 1
 
 
-def weighted_ranks(h, weight):
+def weighted_ranks(h: NDArray[Any], weight: NDArray[Any]) -> NDArray[np.float64]:
     """Share of the rows below each value of a column, those of equal values counted half.
 
     Parameters
@@ -153,18 +171,18 @@ def weighted_ranks(h, weight):
     return ranks
 
 
-def covariance(h, weight):
+def covariance(h: NDArray[Any], weight: NDArray[Any]) -> NDArray[np.floating]:
     """Covariances of columns, a matrix for a single one, too."""
     return np.atleast_2d(np.cov(h, rowvar=False, bias=True, aweights=weight))
 
 
-def scaled(matrix):
+def scaled(matrix: NDArray[Any]) -> NDArray[Any]:
     """A matrix scaled to [0, 1]; zeros where all is the same."""
     matrix = matrix - matrix.min()
     return matrix / (matrix.max() or 1.0)
 
 
-def without_lowest(scores, left):
+def without_lowest(scores: NDArray[Any], left: int) -> NDArray[Any]:
     """Scores of which all but the `left` highest are zero; of equals, the first go first."""
     kept = scores.copy()
     kept[np.argsort(scores, kind="stable")[: len(scores) - left]] = 0.0

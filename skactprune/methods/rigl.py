@@ -1,17 +1,30 @@
 """RigL: sparse from the start, with masks that move (Evci et al., ICML 2020)."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
 from skactprune._options import COUNT, FRACTION, POSITIVE_SHARE, check_options
-from skactprune.methods.base import ScoredMethod
+from skactprune.methods.base import ScoredMethod, given
 from skactprune.pruning.method import register
 from skactprune.pruning.paths import highest
 from skactprune.pruning.probes.base import Probe
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from numpy.typing import NDArray
+
+    from skactprune.pruning.run import Run
+
 # Before it is scaled and capped: how many weights a layer has, by the shape of its weight.
-DISTRIBUTIONS = {"erdos_renyi": sum, "uniform": math.prod}
+DISTRIBUTIONS: dict[str, Callable[[Iterable[int]], int]] = {
+    "erdos_renyi": sum,
+    "uniform": math.prod,
+}
 
 
 @register("rigl")
@@ -68,27 +81,36 @@ class RigL(ScoredMethod):
     scope = "layer"
     schedule = "one_shot"
     regrow = False
+    gradients_: list[NDArray[Any]] | None
+    moves_: Moves
+    n_steps_: int
 
-    def __init__(self, distribution="erdos_renyi", update_every=100, drop_fraction=0.3, stop=0.75):
+    def __init__(
+        self,
+        distribution: Literal["erdos_renyi", "uniform"] = "erdos_renyi",
+        update_every: int = 100,
+        drop_fraction: float = 0.3,
+        stop: float = 0.75,
+    ) -> None:
         self.distribution = distribution
         self.update_every = update_every
         self.drop_fraction = drop_fraction
         self.stop = stop
 
-    def validated(self):
+    def validated(self) -> Self:
         """Return self after checking the options; see `Method.validated`."""
         names = list(DISTRIBUTIONS)
         check_options(self, distribution=names, update_every=COUNT)
         check_options(self, drop_fraction=FRACTION, stop=POSITIVE_SHARE)
         return super().validated()
 
-    def plan_features(self, run):
+    def plan_features(self, run: Run) -> None:
         """Raise ValueError: masks that move bring features back."""
         run.refuse_features("lets weights come back")
 
     # -- before training --------------------------------------------------------------------
 
-    def begin(self, run):
+    def begin(self, run: Run) -> None:
         """Take away what is too much, and see how long masks are to move."""
         super().begin(run)
         self.gradients_ = None
@@ -101,13 +123,13 @@ class RigL(ScoredMethod):
             self.n_steps_ = int(float(self.stop) * run.max_epochs * steps)
             self._go_on(run)
 
-    def scores(self, run):
+    def scores(self, run: Run) -> list[NDArray[Any]]:
         """abs(w); of a net that has not been pruned before, random numbers."""
         if run.fraction_done:
             return [np.abs(weight) for weight in run.weights()[:-1]]
         return [run.random_state.uniform(size=mask.shape) for mask in run.masks.current]
 
-    def round(self, run, share):
+    def round(self, run: Run, share: float) -> None:
         """Take away all but as many weights of every layer as the distribution says."""
         shapes = [tuple(layer.weight.shape) for layer in run.hidden]
         left = [int(mask.sum()) for mask in run.masks.current]
@@ -116,7 +138,7 @@ class RigL(ScoredMethod):
             [DISTRIBUTIONS[self.distribution](shape) for shape in shapes],
             least=np.minimum(fewest, left),
             most=left,
-            total=self.amount(run, share * run.target)["n_left"],
+            total=self.amount(run, share * given("prune_fraction", run.target))["n_left"],
         )
         masks = kept_highest(run, self.scores(run), counts)
         # Not run.keep: nothing is folded and no neuron taken for dead that may be joined again.
@@ -129,7 +151,7 @@ class RigL(ScoredMethod):
 
     # -- in training ------------------------------------------------------------------------
 
-    def on_gradient(self, run):
+    def on_gradient(self, run: Run) -> None:
         """Where masks are updated, keep the gradients and leave none for the optimizer."""
         if run.moving and (self.moves_.step + 1) % int(self.update_every) == 0:
             self.gradients_ = [g.abs().cpu().numpy() for g in run.step_gradients()]
@@ -137,7 +159,7 @@ class RigL(ScoredMethod):
                 for parameter in group["params"]:
                     parameter.grad = None
 
-    def on_step(self, run):
+    def on_step(self, run: Run) -> None:
         """Count the step, and let masks move if it was one of an update."""
         if not run.moving:
             return
@@ -149,19 +171,19 @@ class RigL(ScoredMethod):
             with run.transaction():
                 self._set(run, moved(run, gradients, share))
 
-    def _go_on(self, run):
+    def _go_on(self, run: Run) -> None:
         """Let masks move until their last step, and never again after it."""
         self.moves_.ended = self.moves_.ended or self.moves_.step >= self.n_steps_
         run.moving = not self.moves_.ended
 
-    def _set(self, run, masks):
+    def _set(self, run: Run, masks: list[NDArray[np.bool_]]) -> None:
         """Hold other masks; the optimizer forgets whatever comes or goes."""
         changed = [old ^ new for old, new in zip(run.masks.current, masks, strict=True)]
         run.masks = run.masks.replaced(masks)
         run.hold_masks()
         run.forget_optimizer(changed)
 
-    def end(self, run):
+    def end(self, run: Run) -> None:
         """Let neurons without weights leave, unless they may be joined again."""
         self.gradients_ = None
         if run.history and not run.goes_on:
@@ -179,23 +201,23 @@ class Moves(Probe):
         Whether they no longer move, or have not been drawn.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.step, self.ended = 0, True
 
-    def restart(self):
+    def restart(self) -> None:
         """Let masks move from now on."""
         self.step, self.ended = 0, False
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """What `load` needs."""
         return {"step": self.step, "ended": self.ended}
 
-    def load(self, state):
+    def load(self, state: dict[str, Any]) -> None:
         """Go on where `state` was taken."""
         self.step, self.ended = state["step"], state["ended"]
 
 
-def cosine_share(step, n_steps, first):
+def cosine_share(step: int, n_steps: int, first: float) -> float:
     """Share of the weights that an update replaces (paper, section 3).
 
     Parameters
@@ -214,7 +236,12 @@ def cosine_share(step, n_steps, first):
     return first / 2 * (1 + math.cos(math.pi * step / n_steps))
 
 
-def allotted(sizes, least, most, total):
+def allotted(
+    sizes: list[int],
+    least: list[int] | NDArray[np.integer],
+    most: list[int],
+    total: int,
+) -> NDArray[np.integer]:
     """Whole numbers in proportion to `sizes`, within bounds, that add up to `total`.
 
     Parameters
@@ -228,14 +255,13 @@ def allotted(sizes, least, most, total):
     -------
     int ndarray
     """
-    sizes = np.asarray(sizes, dtype=float)
-    low, high = 0.0, float(np.max(most / sizes))
+    wanted = np.asarray(sizes, dtype=float)
+    low, high = 0.0, float(np.max(most / wanted))
     for _ in range(200):
         middle = (low + high) / 2
-        low, high = (
-            (low, middle) if np.clip(middle * sizes, least, most).sum() >= total else (middle, high)
-        )
-    exact = np.clip(high * sizes, least, most)
+        enough = np.clip(middle * wanted, least, most).sum() >= total
+        low, high = (low, middle) if enough else (middle, high)
+    exact = np.clip(high * wanted, least, most)
     counts = np.floor(exact + 1e-9).astype(int)
     # What rounding down leaves goes to those that it took most from.
     for layer in np.argsort(counts - exact, kind="stable")[: max(total - counts.sum(), 0)]:
@@ -243,7 +269,9 @@ def allotted(sizes, least, most, total):
     return np.minimum(counts, most)
 
 
-def in_order(scores, candidates):
+def in_order(
+    scores: list[NDArray[Any]], candidates: list[NDArray[np.bool_]]
+) -> list[NDArray[np.int64]]:
     """Position of every candidate by its score, of all layers together, and -1 for the others.
 
     Of equal scores, the first in position comes last, so that it is the one to be chosen.
@@ -271,7 +299,9 @@ def in_order(scores, candidates):
     return ranks
 
 
-def kept_highest(run, scores, counts):
+def kept_highest(
+    run: Run, scores: list[NDArray[Any]], counts: Iterable[int]
+) -> list[NDArray[np.bool_]]:
     """Masks of so many weights of each layer, those of highest score and those of the last paths.
 
     Parameters
@@ -296,7 +326,7 @@ def kept_highest(run, scores, counts):
     ]
 
 
-def moved(run, gradients, share):
+def moved(run: Run, gradients: list[NDArray[Any]], share: float) -> list[NDArray[np.bool_]]:
     """Masks after a share of the weights of each layer has gone and as many have come.
 
     Parameters

@@ -1,11 +1,24 @@
 """Pruning by a score of the user's own."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from skactprune.methods.base import CountingMethod
 from skactprune.pruning.method import METHODS, Method
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from skactprune._types import Granularity, ScheduleLike, Scope
+    from skactprune.methods.base import ScoredMethod
+    from skactprune.pruning.probes.features import Features
+    from skactprune.pruning.run import Run
 
 
 @dataclass(frozen=True)
@@ -30,11 +43,11 @@ class LayerState:
         For scores that draw.
     """
 
-    weight: np.ndarray
-    mask: np.ndarray
-    counts: np.ndarray
+    weight: NDArray[Any]
+    mask: NDArray[np.bool_]
+    counts: NDArray[Any]
     n_counted: float
-    input_deviation: np.ndarray | None
+    input_deviation: NDArray[Any] | None
     random_state: np.random.RandomState
 
 
@@ -51,27 +64,29 @@ class ScorePruning(CountingMethod):
     {granularity, scope, schedule, regrow, reset_counts}
     """
 
-    criterion = "activation"
+    criterion: str | Callable[[LayerState], Any] = "activation"
+    features_: Features
+    scorer_: ScoredMethod
 
     def __init__(
         self,
-        criterion="activation",
-        granularity="neuron",
-        scope="layer",
-        schedule="geometric",
-        regrow=False,
-        reset_counts=False,
-    ):
+        criterion: str | Callable[[LayerState], Any] = "activation",
+        granularity: Granularity = "neuron",
+        scope: Scope = "layer",
+        schedule: ScheduleLike = "geometric",
+        regrow: bool = False,
+        reset_counts: bool = False,
+    ) -> None:
         super().__init__(granularity, scope, schedule, regrow, reset_counts)
         self.criterion = criterion
 
-    def validated(self):
+    def validated(self) -> Self:
         """Return self after checking the options; see `Method.validated`."""
         if not callable(self.criterion):
             self._scorer()
         return super().validated()
 
-    def _scorer(self):
+    def _scorer(self) -> ScoredMethod:
         """Method whose scores are taken."""
         names = [name for name in METHODS if _is_scorer(METHODS.look_up(name))]
         if not (isinstance(self.criterion, str) and self.criterion in names):
@@ -81,7 +96,7 @@ class ScorePruning(CountingMethod):
             )
         return METHODS.make(self.criterion)
 
-    def begin(self, run):
+    def begin(self, run: Run) -> None:
         """Watch what a function may see, or what the method of a name needs."""
         from skactprune.pruning.probes import Features
 
@@ -94,7 +109,7 @@ class ScorePruning(CountingMethod):
             self.firing_ = run.probe("Firing")
             run.hold_masks(not self.regrow)
 
-    def scores(self, run):
+    def scores(self, run: Run) -> list[NDArray[Any]]:
         """What the function, or the method, gives."""
         if not callable(self.criterion):
             return self.scorer_.scores(run)
@@ -106,7 +121,7 @@ class ScorePruning(CountingMethod):
         return [self.criterion(LayerState(*layer, run.random_state)) for layer in layers]
 
 
-def _is_scorer(cls):
+def _is_scorer(cls: type[Method]) -> bool:
     """Whether a method gives scores that need no more than what it watches."""
     hooks = ("on_gradient", "on_step", "on_epoch")
     quiet = all(getattr(cls, hook) is getattr(Method, hook) for hook in hooks)

@@ -1,14 +1,22 @@
 """The pruned architecture, trained from scratch (Liu, Sun, Zhou, Huang & Darrell, ICLR 2019)."""
 
+from __future__ import annotations
+
 import copy
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from skactprune._options import check_options
 from skactprune._warnings import warn
+from skactprune.methods.base import given
 from skactprune.pruning.method import METHODS, Method, get_method, register
 from skactprune.pruning.probes.base import Probe
+
+if TYPE_CHECKING:
+    from skactprune._types import ScheduleLike
+    from skactprune.pruning.run import Run
 
 BUDGETS = ("epochs", "compute")
 # Times the epochs of the search that what was found is trained, at most.
@@ -26,7 +34,8 @@ class Scratch(Method):
     Parameters
     ----------
     finder : str or Method, default="activation_surgeon"
-        The method that finds the architecture; its schedule is the one of the rounds.
+        The method that finds the architecture; its schedule is the one of the rounds, and it must
+        have no threshold of its own, for `prune_fraction` says how much goes.
     budget : {"epochs", "compute"}, default="epochs"
         How long what was found is trained, the paper's Scratch-E and Scratch-B: for as many epochs
         as the search took, or for as many as cost as much as the search of a net of all weights,
@@ -65,23 +74,28 @@ class Scratch(Method):
     """
 
     registers = {"finder": METHODS}
-    finder_ = None
+    finder_: Method
+    phase_: Phase
 
-    def __init__(self, finder="activation_surgeon", budget="epochs"):
+    def __init__(
+        self,
+        finder: str | Method = "activation_surgeon",
+        budget: Literal["epochs", "compute"] = "epochs",
+    ) -> None:
         self.finder = finder
         self.budget = budget
 
     @property
-    def schedule(self):
+    def schedule(self) -> ScheduleLike:  # type: ignore[override]  # computed, not set
         """That of the method that finds the architecture."""
         return get_method(self.finder).schedule
 
     @property
-    def removes(self):
+    def removes(self) -> str:
         """What the method that finds the architecture removes."""
         return get_method(self.finder).removes
 
-    def validated(self):
+    def validated(self) -> Self:
         """Return self after checking the options; see `Method.validated`."""
         try:
             finder = get_method(self.finder).validated()
@@ -91,10 +105,15 @@ class Scratch(Method):
             ) from error
         if isinstance(finder, Scratch):
             raise ValueError(f"finder={self.finder!r} must be another method than Scratch.")
+        if finder.own_threshold is not None:
+            raise ValueError(
+                f"finder={self.finder!r} must have no threshold of its own: prune_fraction says "
+                f"how much is pruned, and {finder.own_threshold} would not be heeded."
+            )
         check_options(self, budget=list(BUDGETS))
         return self
 
-    def plan(self, run):
+    def plan(self, run: Run) -> None:
         """Set aside epochs for training from scratch; raise ValueError where there are none."""
         run.require_chain("how all weights are drawn")
         if run.max_epochs < 2 and run.done < len(run.shares):
@@ -106,23 +125,23 @@ class Scratch(Method):
         self.finder_.plan(run)
         run.share_of_epochs = 1 / (1 + self._times_as_long(run))
 
-    def plan_features(self, run):
+    def plan_features(self, run: Run) -> None:
         """Raise ValueError where the method that finds the architecture cannot remove features."""
         get_method(self.finder).plan_features(run)
 
-    def _new_finder(self):
+    def _new_finder(self) -> Method:
         finder = get_method(self.finder)
         return type(finder)(**finder.get_params(deep=False))
 
-    def _times_as_long(self, run):
+    def _times_as_long(self, run: Run) -> float:
         if self.budget == "epochs":
             return 1.0
-        n_left = run.n_weights - run.target * run.masks.n_original
+        n_left = run.n_weights - given("prune_fraction", run.target) * run.masks.n_original
         return min(run.n_weights / n_left, MOST)
 
     # -- the search -------------------------------------------------------------------------
 
-    def begin(self, run):
+    def begin(self, run: Run) -> None:
         """Let the search begin, unless it is over."""
         self.phase_ = run.watch(Phase(), "scratch")
         if run.done < len(run.shares):
@@ -130,25 +149,25 @@ class Scratch(Method):
         if self.phase_.redrawn:
             run.hold_masks()
             return
-        self.finder_ = self.finder_ or self._new_finder()
+        self.finder_ = getattr(self, "finder_", None) or self._new_finder()
         self.finder_.begin(run)
         run.searching = bool(run.shares)
 
-    def acts_on(self, hook):
+    def acts_on(self, hook: Literal["on_gradient", "on_step"]) -> bool:
         """Whether the search acts on it."""
         return not self.phase_.redrawn and self.finder_.acts_on(hook)
 
-    def on_gradient(self, run):
+    def on_gradient(self, run: Run) -> None:
         """Let the search act."""
         if not self.phase_.redrawn:
             self.finder_.on_gradient(run)
 
-    def on_step(self, run):
+    def on_step(self, run: Run) -> None:
         """Let the search act."""
         if not self.phase_.redrawn:
             self.finder_.on_step(run)
 
-    def on_epoch(self, run):
+    def on_epoch(self, run: Run) -> None:
         """Let the search act, and end it if it is time."""
         if self.phase_.redrawn:
             return
@@ -156,7 +175,7 @@ class Scratch(Method):
         if run.shares and run.done == len(run.shares):
             self._redraw_if_due(run)
 
-    def round(self, run, share):
+    def round(self, run: Run, share: float) -> None:
         """Let the search prune; if it is late, end it with its last round."""
         if self.phase_.redrawn:
             return
@@ -164,7 +183,7 @@ class Scratch(Method):
         if share == 1:
             self._redraw_if_due(run)
 
-    def _redraw_if_due(self, run):
+    def _redraw_if_due(self, run: Run) -> None:
         """End the search, and draw what it has found anew, if there is time to train that."""
         over = run.epoch >= run.max_epochs and not run.in_calls
         if run.epoch < run.horizon or over:
@@ -179,7 +198,7 @@ class Scratch(Method):
             run.moving = run.searching = False
             self.phase_.redrawn = True
 
-    def end(self, run):
+    def end(self, run: Run) -> None:
         """End the search if it is not over, and say so where it should be."""
         if self.phase_.redrawn:
             return
@@ -203,10 +222,10 @@ class Phase(Probe):
         What it is drawn by; -1 before there is a search.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.redrawn, self.seed = False, -1
 
-    def start(self, run):
+    def start(self, run: Run) -> None:
         """Hear that a search begins, or goes on."""
         if self.redrawn or self.seed < 0:
             # Before training, in which rows of more weight draw less than repeated ones; and of a
@@ -215,14 +234,14 @@ class Phase(Probe):
         self.redrawn = False
 
     @property
-    def reads_rows(self):
+    def reads_rows(self) -> bool:  # type: ignore[override]  # computed, not set
         """Whether the search, which may have looked at unlabelled rows, is over."""
         return self.redrawn
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """What `load` needs."""
         return {"redrawn": self.redrawn, "seed": self.seed}
 
-    def load(self, state):
+    def load(self, state: dict[str, Any]) -> None:
         """Go on where `state` was taken."""
         self.redrawn, self.seed = state["redrawn"], state["seed"]

@@ -1,14 +1,27 @@
 """Sparse low rank factors of trained layers (Swaminathan et al., Neurocomputing 2020)."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
 from skactprune._options import COUNT, SHARE, check_options
+from skactprune.methods.base import given
 from skactprune.nets.factors import Sparing
 from skactprune.pruning.method import Method, register
 from skactprune.pruning.schedules import cumulative_shares
 from skactprune.pruning.selection import number_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skactprune._types import ScheduleLike
+    from skactprune.nets.factors import SparseFactors
+    from skactprune.pruning.probes.factors import Factors
+    from skactprune.pruning.probes.outputs import Outputs
+    from skactprune.pruning.run import Run
 
 # Until factors are those of given weights.
 MOST_FITS = 200
@@ -62,32 +75,41 @@ class SLR(Method):
 
     removes = "ranks"
     keeps_factors = True
+    factors_: Factors
+    outputs_: Outputs
 
-    def __init__(self, significance="weight", low=0.5, keep=0.5, n_rows=2000, schedule="cubic"):
+    def __init__(
+        self,
+        significance: Literal["weight", "activation", "cost"] = "weight",
+        low: float = 0.5,
+        keep: float = 0.5,
+        n_rows: int = 2000,
+        schedule: ScheduleLike = "cubic",
+    ) -> None:
         self.significance = significance
         self.low = low
         self.keep = keep
         self.n_rows = n_rows
         self.schedule = schedule
 
-    def validated(self):
+    def validated(self) -> Self:
         """Return self after checking the options; see `Method.validated`."""
         cumulative_shares(self.schedule, 1)
         check_options(self, significance=SIGNIFICANCE, low=SHARE, keep=SHARE, n_rows=COUNT)
         return self
 
-    def plan(self, run):
+    def plan(self, run: Run) -> None:
         """Raise ValueError if the target cannot be reached."""
         n_original = run.masks.n_original
         highest = 1 - self._sparing.fewest(run.masks.shapes) / n_original
-        if run.target > highest + 1e-9:
+        if given("prune_fraction", run.target) > highest + 1e-9:
             raise ValueError(
                 f"prune_fraction={run.target!r} cannot be reached: two factors of rank 1 of hidden "
                 f"weights of shapes {run.masks.shapes} save {math.floor(highest * 1e4) / 1e4} of "
                 "them."
             )
 
-    def begin(self, run):
+    def begin(self, run: Run) -> None:
         """Go on with the factors that there are."""
         from skactprune.pruning.probes import Factors, Outputs
 
@@ -101,20 +123,21 @@ class SLR(Method):
             )
         self.factors_ = run.watch(Factors())
 
-    def round(self, run, share):
+    def round(self, run: Run, share: float) -> None:
         """Factor the weights anew, at lower ranks."""
         n_original = run.masks.n_original
-        n_left = n_original - number_of(share * run.target, n_original)
+        n_left = n_original - number_of(share * given("prune_fraction", run.target), n_original)
         weights = run.weights()[:-1]
         ranks = self._sparing.ranks([weight.shape for weight in weights], n_left)
         significances = getattr(self, f"_by_{self.significance}")(run)
         triples = zip(weights, ranks, significances, strict=True)
+        factors = self._sparing.factors
         self._put(
-            run, [rank and self._sparing.factors(weight, rank, *of) for weight, rank, of in triples]
+            run, [factors(weight, rank, *of) if rank else None for weight, rank, of in triples]
         )
         run.forget_optimizer()
 
-    def on_step(self, run):
+    def on_step(self, run: Run) -> None:
         """Bring the weights back to what is a product of such factors."""
         import torch
 
@@ -125,32 +148,34 @@ class SLR(Method):
                     product = torch.from_numpy(factors.product)
                     layer.weight.copy_(product.reshape(layer.weight.shape))
 
-    def end(self, run):
+    def end(self, run: Run) -> None:
         """Have factors of the weights of now, which may be those of an earlier epoch."""
         layers = self.factors_.layers
         if not any(layers):
             return
         for _ in range(MOST_FITS):
             before, layers = layers, self._fitted(run, layers)
-            pairs = zip(before, layers, strict=True)
-            if all(old is None or _are_near(old.product, new.product) for old, new in pairs):
+            if all(map(_are_near, before, layers)):
                 break
         self._put(run, layers)
 
     @property
-    def _sparing(self):
+    def _sparing(self) -> Sparing:
         return Sparing(float(self.low), float(self.keep))
 
-    def _fitted(self, run, layers=None):
+    def _fitted(
+        self, run: Run, layers: list[SparseFactors | None] | None = None
+    ) -> list[SparseFactors | None]:
         """Factors that are fitted to the weights of now, from these or those that there are."""
         pairs = zip(run.weights(), layers or self.factors_.layers, strict=False)
         return [factors and factors.fitted_to(weight) for weight, factors in pairs]
 
-    def _put(self, run, layers):
+    def _put(self, run: Run, layers: list[SparseFactors | None]) -> None:
         """Have weights that are the products of factors."""
         with run.transaction():
             self.factors_.layers = layers
-            run.masks = run.masks.factored([found and found.n_numbers for found in layers])
+            sizes = [None if found is None else found.n_numbers for found in layers]
+            run.masks = run.masks.factored(sizes)
             weights = run.copied_weights()
             for depth, factors in enumerate(layers):
                 if factors is not None:
@@ -158,19 +183,19 @@ class SLR(Method):
                     weights[depth] = factors.product.reshape(weight.shape), bias
             run.restore(weights)
 
-    def _by_weight(self, run):
+    def _by_weight(self, run: Run) -> list[tuple[NDArray[Any], NDArray[Any]]]:
         """Mean abs(w) of every output and input of the hidden layers."""
         sizes = [np.abs(weight) for weight in run.weights()[:-1]]
         return [(size.mean(axis=1), size.mean(axis=0)) for size in sizes]
 
-    def _by_cost(self, run):
+    def _by_cost(self, run: Run) -> list[tuple[NDArray[Any], NDArray[Any]]]:
         """What the loss changes to first order where an output, or input, has no weights."""
         n_training = len(run.rows.training)
         rows = run.random_state.choice(n_training, min(self.n_rows, n_training), replace=False)
         changes = [w * g for w, g in zip(run.weights(), run.gradients(rows), strict=False)]
         return [tuple(np.abs(change.sum(axis=axis)) for axis in (1, 0)) for change in changes]
 
-    def _by_activation(self, run):
+    def _by_activation(self, run: Run) -> list[tuple[NDArray[Any], NDArray[Any]]]:
         """Mean absolute activation of every output and input of the hidden layers."""
         batches, weight = self.outputs_.sample(run)
         features = self.outputs_.features(run, batches)
@@ -181,5 +206,9 @@ class SLR(Method):
         return list(zip(means[1:], means[:-1], strict=True))
 
 
-def _are_near(one, other):
-    return np.linalg.norm(one - other) <= 1e-9 * np.linalg.norm(one)
+def _are_near(one: SparseFactors | None, other: SparseFactors | None) -> bool:
+    """Whether products are the same but for rounding; nothing tells layers without them apart."""
+    if one is None or other is None:
+        return True
+    change = np.linalg.norm(one.product - other.product)
+    return bool(change <= 1e-9 * np.linalg.norm(one.product))

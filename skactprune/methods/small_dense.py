@@ -1,9 +1,19 @@
 """The small dense net that was never large, without which no pruning claim is honest."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from skactprune.methods.base import BeforeTraining
 from skactprune.pruning.method import register
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skactprune.pruning.masks import Masks
+    from skactprune.pruning.run import Run
 
 
 @register("small_dense")
@@ -26,19 +36,19 @@ class SmallDense(BeforeTraining):
     granularity = "neuron"
     scope = "layer"
 
-    def __init__(self):
+    def __init__(self) -> None:
         pass
 
-    def plan(self, run):
+    def plan(self, run: Run) -> None:
         """Raise ValueError for a net that cannot be drawn, or cannot be as small."""
         run.require_chain()
         super().plan(run)
 
-    def scores(self, run):
+    def scores(self, run: Run) -> list[NDArray[Any]]:
         """The same for all neurons, which are as good as each other before they are drawn."""
         return [np.zeros((len(mask), 1)) for mask in run.masks.current]
 
-    def remove(self, run, masks):
+    def remove(self, run: Run, masks: Masks) -> None:
         """Keep `masks`, and draw what is left anew."""
         super().remove(run, masks)
         run.redraw()

@@ -1,9 +1,19 @@
 """SNIP: pruning before training (Lee, Ajanthan & Torr, ICLR 2019)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from skactprune.methods.base import OnSample
 from skactprune.pruning.method import register
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skactprune._types import Granularity, Scope
+    from skactprune.pruning.run import Run
 
 
 @register("snip")
@@ -34,10 +44,12 @@ class SNIP(OnSample):
     ICLR 2019.
     """
 
-    def __init__(self, n_rows=100, granularity="weight", scope="global"):
+    def __init__(
+        self, n_rows: int | None = 100, granularity: Granularity = "weight", scope: Scope = "global"
+    ) -> None:
         super().__init__(n_rows, granularity, scope)
 
-    def scores(self, run):
+    def scores(self, run: Run) -> list[NDArray[Any]]:
         """abs(w * dL/dw)."""
         pairs = zip(run.weights(), run.gradients(self.sample(run)), strict=False)
         return [np.abs(weight * gradient) for weight, gradient in pairs]

@@ -1,12 +1,24 @@
 """Optimal Brain Surgeon on the outputs of neurons."""
 
+from __future__ import annotations
+
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skactprune.methods.base import CountingMethod
 from skactprune.pruning.gains import outgoing_of_chain
 from skactprune.pruning.method import register
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skactprune._types import Granularity, ScheduleLike, Scope
+    from skactprune.pruning.masks import Masks
+    from skactprune.pruning.probes.features import Features
+    from skactprune.pruning.probes.outputs import InputMoments, Moments, OutputMoments
+    from skactprune.pruning.run import Run
 
 # Rows whose outputs are looked at in a round.
 N_ROWS = 2000
@@ -79,19 +91,31 @@ class ActivationSurgeon(CountingMethod):
     """
 
     regrow = False
+    outputs_: OutputMoments
+    features_: Features
+    inputs_: InputMoments
+    moments_: list[Moments]
+    outgoing_: list[NDArray[np.float64]]
+    told_: tuple[NDArray[np.integer], NDArray[np.float64], Moments] | None
 
-    def __init__(self, granularity="auto", scope="global", schedule="cubic", reset_counts=False):
+    def __init__(
+        self,
+        granularity: Granularity = "auto",
+        scope: Scope = "global",
+        schedule: ScheduleLike = "cubic",
+        reset_counts: bool = False,
+    ) -> None:
         self.granularity = granularity
         self.scope = scope
         self.schedule = schedule
         self.reset_counts = reset_counts
 
     @property
-    def refits(self):
+    def refits(self) -> bool:
         """Whether neurons leave, so that others take over."""
         return self.granularity in ("auto", "neuron")
 
-    def begin(self, run):
+    def begin(self, run: Run) -> None:
         """Count who fires, and see how features and outputs vary."""
         from skactprune.pruning.probes import Features, InputMoments, OutputMoments
 
@@ -101,7 +125,7 @@ class ActivationSurgeon(CountingMethod):
             self.features_ = run.watch(Features())
             self.inputs_ = run.watch(InputMoments(N_ROWS))
 
-    def scores(self, run):
+    def scores(self, run: Run) -> list[NDArray[Any]]:
         """Costs of neurons, or scores of weights."""
         self.moments_ = self.outputs_.take(run)
         self.outgoing_ = run.outgoing(self.firing_.rates, N_SLOPES)
@@ -110,7 +134,7 @@ class ActivationSurgeon(CountingMethod):
         triples = zip(self.moments_, self.outgoing_, run.masks.current, strict=True)
         return [neuron_scores(of.covariance, out, mask) for of, out, mask in triples]
 
-    def weight_scores(self, run):
+    def weight_scores(self, run: Run) -> list[NDArray[Any]]:
         """Scores of single weights."""
         firing, look = self.firing_, partial(self.inputs_.deviations, run)
         inputs = run.layout.per_input(self.features_.deviation, firing.deviations, look)
@@ -118,7 +142,7 @@ class ActivationSurgeon(CountingMethod):
         return [weight_scores(*layer) for layer in layers]
 
     @np.errstate(over="ignore", invalid="ignore")
-    def feature_scores(self, run):
+    def feature_scores(self, run: Run) -> NDArray[Any]:
         """Costs of features."""
         features, told = run.probe("Features"), np.flatnonzero(run.telling_features())
         deviation, scores = features.deviation[told], np.zeros(len(features.deviation))
@@ -132,7 +156,7 @@ class ActivationSurgeon(CountingMethod):
         scores[told] = elimination_costs(moments.covariance, outgoing, whole=True)
         return scores
 
-    def remove_features(self, run, gone):
+    def remove_features(self, run: Run, gone: NDArray[np.bool_]) -> None:
         """Let the others take over from features, where these are not too many."""
         if self.told_ is None or not self.refits:
             super().remove_features(run, gone)
@@ -140,7 +164,9 @@ class ActivationSurgeon(CountingMethod):
         told, deviation, moments = self.told_
         mean, mask = run.probe("Features").mean, run.masks.current[0][:, told]
 
-        def refit(gone, weight):
+        def refit(
+            gone: NDArray[np.bool_], weight: NDArray[np.float64]
+        ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
             new, constant = np.where(gone, 0.0, weight), gone.copy()
             scaled, change = take_over(moments, gone[told], weight[:, told] * deviation, mask)
             new[:, told], constant[told] = scaled / deviation, False
@@ -148,17 +174,24 @@ class ActivationSurgeon(CountingMethod):
 
         run.drop_features(gone, refit)
 
-    def remove(self, run, masks):
+    def remove(self, run: Run, masks: Masks) -> None:
         """Let the others take over where whole neurons leave, and keep `masks`."""
         moments = self.moments_
 
-        def refit(depth, gone, outgoing, mask):
+        def refit(
+            depth: int,
+            gone: NDArray[np.bool_],
+            outgoing: NDArray[Any],
+            mask: NDArray[np.bool_] | None,
+        ) -> tuple[NDArray[Any], NDArray[Any]]:
             return take_over(moments[depth], gone, outgoing, mask)
 
         run.keep(masks, refit=refit if self.refits else None)
 
 
-def neuron_scores(covariance, outgoing, mask):
+def neuron_scores(
+    covariance: NDArray[Any], outgoing: NDArray[Any], mask: NDArray[np.bool_]
+) -> NDArray[np.float64]:
     """Error in the logits after the others have taken over, for each weight that leaves.
 
     Parameters
@@ -177,7 +210,12 @@ def neuron_scores(covariance, outgoing, mask):
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def weight_scores(weight, rate, outgoing, input_deviation):
+def weight_scores(
+    weight: NDArray[Any],
+    rate: NDArray[Any],
+    outgoing: NDArray[Any],
+    input_deviation: NDArray[Any] | None,
+) -> NDArray[Any]:
     """abs(w) times the root of the deviation of its input and of the gain of its neuron.
 
     Parameters
@@ -202,7 +240,7 @@ def weight_scores(weight, rate, outgoing, input_deviation):
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def input_weights(weights, rates):
+def input_weights(weights: list[NDArray[Any]], rates: list[NDArray[Any]]) -> NDArray[np.float64]:
     """Weights out of the features, each times the gain of its neuron; see `outgoing_of_chain`.
 
     Parameters
@@ -219,7 +257,9 @@ def input_weights(weights, rates):
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")
-def elimination_costs(covariance, outgoing, whole=False):
+def elimination_costs(
+    covariance: NDArray[Any], outgoing: NDArray[Any], whole: bool = False
+) -> NDArray[np.float64]:
     """Cost of removing neurons one after the other, always the one that costs least.
 
     A neuron that leaves is replaced by a linear function of those that stay, whose outgoing weights
@@ -289,7 +329,7 @@ class _Block:
         Which have left, in order.
     """
 
-    def __init__(self, system, ridge, whole):
+    def __init__(self, system: NDArray[np.float64], ridge: float, whole: bool) -> None:
         n, size = len(system), min(BLOCK, len(system))
         self._system, self._ridge, self._whole = system, ridge, whole
         self._outgoing = system[:, n:].copy()
@@ -299,9 +339,9 @@ class _Block:
         # Rows of those that left, and how much of these goes to each of the others.
         self._rows, self._shares = np.empty((size, system.shape[1])), np.empty((size, n))
         self._work, self._is_low = np.empty(n), np.empty(n, dtype=bool)
-        self.gone = []
+        self.gone: list[int] = []
 
-    def remove_next(self):
+    def remove_next(self) -> float:
         """Remove the neuron that costs least, and return the cost."""
         diagonal, ridge, n, k = self._diagonal, self._ridge, len(self._work), len(self.gone)
         cost = self._costs()
@@ -327,7 +367,7 @@ class _Block:
         self._renew_low_norms()
         return found
 
-    def _costs(self):
+    def _costs(self) -> NDArray[np.float64]:
         """Half of the costs, in a place that is written to again."""
         cost = self._work
         if self._whole:
@@ -338,7 +378,7 @@ class _Block:
         cost *= self._half_norms
         return cost
 
-    def _renew_low_norms(self):
+    def _renew_low_norms(self) -> None:
         """Compute those norms anew that are differences of much higher ones."""
         low = np.less(self._half_norms, self._least, out=self._is_low)
         if np.count_nonzero(low):
@@ -350,7 +390,7 @@ class _Block:
         least = np.multiply(self._half_norms, CANCELLED, out=self._work)
         np.maximum(self._least, least, out=self._least)
 
-    def rest(self):
+    def rest(self) -> tuple[NDArray[np.integer], NDArray[np.float64]]:
         """Which neurons stay, and their system."""
         n = len(self._system)
         stays = np.ones(self._system.shape[1], dtype=bool)
@@ -362,7 +402,7 @@ class _Block:
         return at, system
 
 
-def _precision(covariance, ridge):
+def _precision(covariance: NDArray[Any], ridge: float) -> NDArray[Any]:
     """Inverse of the covariance, the ridge included."""
     regular = covariance + ridge * np.eye(len(covariance))
     try:
@@ -373,7 +413,7 @@ def _precision(covariance, ridge):
         return vectors / np.maximum(values, ridge) @ vectors.T
 
 
-def _inverse(matrix):
+def _inverse(matrix: NDArray[Any]) -> NDArray[Any]:
     """Inverse of a positive definite matrix by halves, mostly products.
 
     That is three times as fast as `numpy.linalg.inv`. scipy brings a BLAS of its own, whose threads
@@ -395,7 +435,12 @@ def _inverse(matrix):
     return inverse
 
 
-def take_over(moments, gone, outgoing, mask=None):
+def take_over(
+    moments: Moments,
+    gone: NDArray[np.bool_],
+    outgoing: NDArray[Any],
+    mask: NDArray[np.bool_] | None = None,
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Let the neurons that stay stand in for those that leave, as well as they can on average.
 
     Parameters
@@ -427,6 +472,6 @@ def take_over(moments, gone, outgoing, mask=None):
     return weights, lost @ moments.mean[gone] - change @ moments.mean[stays]
 
 
-def _ridge(covariance):
+def _ridge(covariance: NDArray[Any]) -> float:
     variance = np.trace(covariance) / max(len(covariance), 1)
     return RIDGE * variance or 1.0

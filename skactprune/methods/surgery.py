@@ -1,12 +1,22 @@
 """Dynamic network surgery: pruning with splicing (Guo, Yao & Chen, NIPS 2016)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
 
 from skactprune._options import FINITE, NOT_NEGATIVE, check_options
-from skactprune.methods.base import ScoredMethod
+from skactprune.methods.base import ScoredMethod, given
 from skactprune.nets.matrices import cut
 from skactprune.pruning.method import register
 from skactprune.pruning.probes.base import Probe
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skactprune._types import ScheduleLike
+    from skactprune.pruning.run import Run
 
 # What is there goes below the first part of a threshold; what has gone comes above the second.
 PRUNE, SPLICE = 0.9, 1.1
@@ -59,45 +69,52 @@ class Surgery(ScoredMethod):
     granularity = "weight"
     scope = "global"
     regrow = False
+    outside_: Outside
 
-    def __init__(self, c=None, gamma=0.0001, power=1.0, schedule="cubic"):
+    def __init__(
+        self,
+        c: float | None = None,
+        gamma: float = 0.0001,
+        power: float = 1.0,
+        schedule: ScheduleLike = "cubic",
+    ) -> None:
         self.c = c
         self.gamma = gamma
         self.power = power
         self.schedule = schedule
 
     @property
-    def own_threshold(self):
+    def own_threshold(self) -> str | None:
         """The c, if there is one; see `Method.own_threshold`."""
         return None if self.c is None else f"c={self.c!r}"
 
-    def validated(self):
+    def validated(self) -> Self:
         """Return self after checking the options; see `Method.validated`."""
         check_options(self, c=(FINITE, None), gamma=NOT_NEGATIVE, power=NOT_NEGATIVE)
         return super().validated()
 
-    def plan_features(self, run):
+    def plan_features(self, run: Run) -> None:
         """Raise ValueError: weights that are spliced bring features back."""
         run.refuse_features("lets weights come back")
 
-    def begin(self, run):
+    def begin(self, run: Run) -> None:
         """Go on with masks that move, or let them rest where no round is to come."""
         super().begin(run)
         # Refuses layers that compute their weights.
         run.step_gradients()
         self.outside_ = run.watch(Outside())
-        run.moving = self.outside_.weights is not None
+        run.moving = bool(self.outside_.weights)
         if run.moving and run.done == len(run.shares):
             self._rest(run)
 
-    def on_gradient(self, run):
+    def on_gradient(self, run: Run) -> None:
         """Let the step be done with all weights."""
         if run.moving:
             for layer, weight in zip(run.hidden, self.outside_.weights, strict=True):
                 more = layer.weight.new_tensor(weight).reshape(layer.weight.shape)
                 layer.weight.data.add_(more, alpha=run.shrinkage)
 
-    def on_step(self, run):
+    def on_step(self, run: Run) -> None:
         """Let masks move, and keep what is outside of them; it is taken out after this."""
         if not run.moving:
             return
@@ -118,13 +135,13 @@ class Surgery(ScoredMethod):
             run.masks = run.masks.replaced(masks)
             run.hold_masks()
 
-    def on_epoch(self, run):
+    def on_epoch(self, run: Run) -> None:
         """Prune as much as is asked for by now."""
         if run.moving and run.done:
             with run.transaction():
                 self._choose(run, run.shares[run.done - 1])
 
-    def round(self, run, share):
+    def round(self, run: Run, share: float) -> None:
         """Let masks move from the first round on, and rest after the last."""
         if not run.moving:
             self.outside_.start(run)
@@ -133,7 +150,7 @@ class Surgery(ScoredMethod):
         if run.coming == len(run.shares):
             self._hold(run)
 
-    def scores(self, run):
+    def scores(self, run: Run) -> list[NDArray[Any]]:
         """How many deviations weights are from the mean, with those of the mask ahead."""
         outside = self.outside_
         pairs = zip(self._all_weights(run), run.masks.current, strict=True)
@@ -141,27 +158,28 @@ class Surgery(ScoredMethod):
         layers = zip(ranked, outside.means, outside.deviations, strict=True)
         return [(rank - mean) / std for rank, mean, std in layers]
 
-    def cutoffs(self, run, share):
+    def cutoffs(self, run: Run, share: float) -> list[float]:
         """The c of the round."""
         outside = self.outside_
         layers = zip(self._thresholds(share), outside.means, outside.deviations, strict=True)
         return [(threshold - mean) / std for threshold, mean, std in layers]
 
-    def end(self, run):
+    def end(self, run: Run) -> None:
         """Let masks rest, unless training may go on."""
         if run.moving and not run.goes_on:
             self._rest(run)
 
-    def _thresholds(self, share):
+    def _thresholds(self, share: float) -> list[float]:
+        c = float(given("c", self.c))
         layers = zip(self.outside_.means, self.outside_.deviations, strict=True)
-        return [share * max(mean + float(self.c) * std, 0.0) for mean, std in layers]
+        return [share * max(mean + c * std, 0.0) for mean, std in layers]
 
-    def _all_weights(self, run):
+    def _all_weights(self, run: Run) -> list[NDArray[Any]]:
         """The hidden weights, those outside of the masks too."""
         pairs = zip(run.weights()[:-1], self.outside_.weights, strict=True)
         return [weight + outside for weight, outside in pairs]
 
-    def _choose(self, run, share):
+    def _choose(self, run: Run, share: float) -> None:
         """Set masks, and the thresholds from which they move on."""
         weights, current = self._all_weights(run), run.masks.current
         frozen = run.layout.frozen(run.net.module_)
@@ -187,14 +205,14 @@ class Surgery(ScoredMethod):
         run.masks = run.masks.replaced(masks)
         run.hold_masks()
 
-    def _rest(self, run):
+    def _rest(self, run: Run) -> None:
         """Prune as much as is asked for by now, and let masks rest."""
         with run.transaction():
             if run.done:
                 self._choose(run, run.shares[run.done - 1])
             self._hold(run)
 
-    def _hold(self, run):
+    def _hold(self, run: Run) -> None:
         """Let the masks of now be the last, and neurons without weights leave."""
         run.keep(run.masks)
         self.outside_.stop()
@@ -206,8 +224,8 @@ class Outside(Probe):
 
     Attributes
     ----------
-    weights : list of ndarray of shape (n_out, n_in) or None
-        Those weights, zero where a weight is part of the net; None where masks rest.
+    weights : list of ndarray of shape (n_out, n_in)
+        Those weights, zero where a weight is part of the net; empty where masks rest.
     means, deviations : list of float
         Mean and standard deviation of abs(w) of every layer when masks began to move.
     limits : list of float
@@ -218,10 +236,17 @@ class Outside(Probe):
         Steps since masks began to move.
     """
 
-    def __init__(self):
+    weights: list[NDArray[Any]]
+    means: list[float]
+    deviations: list[float]
+    limits: list[float]
+    musts: list[NDArray[np.bool_]]
+    step: int
+
+    def __init__(self) -> None:
         self.stop()
 
-    def start(self, run):
+    def start(self, run: Run) -> None:
         """Begin with the weights of now."""
         pairs = list(zip(run.weights()[:-1], run.masks.current, strict=True))
         left = [np.abs(weight[mask]).astype(np.float64) for weight, mask in pairs]
@@ -230,26 +255,26 @@ class Outside(Probe):
         self.deviations = [float(some.std()) or 1.0 for some in left]
         self.step = 0
 
-    def stop(self):
+    def stop(self) -> None:
         """Forget all."""
-        self.weights = None
-        self.means, self.deviations, self.limits, self.musts, self.step = [], [], [], [], 0
+        self.weights, self.means, self.deviations = [], [], []
+        self.limits, self.musts, self.step = [], [], 0
 
-    def cut(self, keep):
+    def cut(self, keep: list[NDArray[np.bool_]]) -> None:
         """Forget the weights of neurons that have left."""
-        if self.weights is not None:
+        if self.weights:
             self.weights, self.musts = cut(self.weights, keep), cut(self.musts, keep)
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """What `load` needs."""
-        return {} if self.weights is None else dict(vars(self))
+        return dict(vars(self)) if self.weights else {}
 
-    def load(self, state):
+    def load(self, state: dict[str, Any]) -> None:
         """Go on where `state` was taken."""
         vars(self).update(state)
 
 
-def relative(weight, mask):
+def relative(weight: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     """abs(w) over the part of the threshold that is its own.
 
     Parameters

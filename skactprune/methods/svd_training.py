@@ -1,14 +1,27 @@
 """SVD training: singular values are trained to vanish (Yang et al., CVPR workshops 2020)."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
 from skactprune._options import FRACTION, NOT_NEGATIVE, check_options
+from skactprune.methods.base import given
 from skactprune.nets.factors import Sparing, SparseFactors, halves_of_svd
 from skactprune.pruning.method import Method, register
 from skactprune.pruning.schedules import cumulative_shares
 from skactprune.pruning.selection import number_of
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+
+    from skactprune._types import ScheduleLike
+    from skactprune.pruning.probes.factors import Factors
+    from skactprune.pruning.probes.singular import Singular
+    from skactprune.pruning.run import Run
 
 SPARSITIES = ("hoyer", "l1")
 # Two full factors of a layer.
@@ -62,10 +75,17 @@ class SVDTraining(Method):
 
     removes = "ranks"
     keeps_factors = True
+    factors_: Factors
+    trained_: Singular
 
     def __init__(
-        self, sparsity="hoyer", strength=0.1, orthogonality=1.0, energy=None, schedule="last"
-    ):
+        self,
+        sparsity: Literal["hoyer", "l1"] = "hoyer",
+        strength: float = 0.1,
+        orthogonality: float = 1.0,
+        energy: float | None = None,
+        schedule: ScheduleLike = "last",
+    ) -> None:
         self.sparsity = sparsity
         self.strength = strength
         self.orthogonality = orthogonality
@@ -73,18 +93,18 @@ class SVDTraining(Method):
         self.schedule = schedule
 
     @property
-    def own_threshold(self):
+    def own_threshold(self) -> str | None:
         """The energy, if there is one; see `Method.own_threshold`."""
         return None if self.energy is None else f"energy={self.energy!r}"
 
-    def validated(self):
+    def validated(self) -> Self:
         """Return self after checking the options; see `Method.validated`."""
         cumulative_shares(self.schedule, 1)
         check_options(self, sparsity=SPARSITIES, energy=(FRACTION, None))
         check_options(self, strength=NOT_NEGATIVE, orthogonality=NOT_NEGATIVE)
         return self
 
-    def plan(self, run):
+    def plan(self, run: Run) -> None:
         """Raise ValueError if the target cannot be reached."""
         if run.target is None:
             return
@@ -96,7 +116,7 @@ class SVDTraining(Method):
                 "them."
             )
 
-    def begin(self, run):
+    def begin(self, run: Run) -> None:
         """Train factors from now on, or go on with those that there are."""
         from skactprune.pruning.probes import Factors, Singular
 
@@ -108,48 +128,49 @@ class SVDTraining(Method):
         self.factors_ = run.watch(Factors())
         self.trained_ = run.watch(Singular())
         if run.shares and not (self.trained_.active and self.trained_.are_factors()):
-            known = [found and len(found.right) for found in self.factors_.layers]
-            pairs = zip(run.weights(), known, strict=False)
-            self.trained_.start([part for pair in pairs for part in triple_of(*pair)])
+            pairs = zip(run.weights(), self.factors_.layers, strict=False)
+            ranks = ((w, None if found is None else len(found.right)) for w, found in pairs)
+            self.trained_.start([part for pair in ranks for part in triple_of(*pair)])
 
-    def acts_on(self, hook):
+    def acts_on(self, hook: Literal["on_gradient", "on_step"]) -> bool:
         """Whether factors are trained."""
         return self.trained_.active and super().acts_on(hook)
 
-    def on_gradient(self, run):
+    def on_gradient(self, run: Run) -> None:
         """Hand the gradients on to the factors, with those of the penalties."""
         self.trained_.take_gradients()
         if not self.is_over(run):
-            sum(self.penalty(*triple) for triple in self.trained_.triples()).backward()
+            for triple in self.trained_.triples():
+                self.penalty(*triple).backward()
 
-    def penalty(self, U, s, V):
+    def penalty(self, U: torch.Tensor, s: torch.Tensor, V: torch.Tensor) -> torch.Tensor:
         """What a layer adds to the loss."""
-        total = 0.0
-        for vectors in (U, V):
-            gram = vectors.T @ vectors
-            total += (gram - gram.new_ones(len(s)).diag()).square().sum()
+        grams = (vectors.T @ vectors for vectors in (U, V))
+        left, right = ((gram - gram.new_ones(len(s)).diag()).square().sum() for gram in grams)
         sparsity = s.abs().sum()
         if self.sparsity == "hoyer":
             sparsity = sparsity / s.norm().clamp_min(1e-12)
-        return float(self.orthogonality) * total / len(s) ** 2 + float(self.strength) * sparsity
+        apart = float(self.orthogonality) * (left + right) / len(s) ** 2
+        return apart + float(self.strength) * sparsity
 
     @staticmethod
-    def is_over(run):
+    def is_over(run: Run) -> bool:
         """Whether all is saved that is asked for."""
         return bool(run.done) and run.shares[run.done - 1] == 1
 
-    def on_epoch(self, run):
+    def on_epoch(self, run: Run) -> None:
         """Do not let a round come early."""
         if not self.is_over(run):
             run.idle = 0
 
-    def round(self, run, share):
+    def round(self, run: Run, share: float) -> None:
         """Drop the smallest singular values."""
         triples = [[part.detach() for part in triple] for triple in self.trained_.triples()]
         order = [np.argsort(-s.abs().cpu().numpy(), kind="stable") for _, s, _ in triples]
         values = [np.abs(s.cpu().numpy())[at] for (_, s, _), at in zip(triples, order, strict=True)]
         if run.target is None:
-            ranks = [max(int((tails_of(s) > share * self.energy).sum()), 1) for s in values]
+            lost = share * given("energy", self.energy)
+            ranks = [max(int((tails_of(s) > lost).sum()), 1) for s in values]
         else:
             n_original = run.masks.n_original
             n_left = n_original - number_of(share * run.target, n_original)
@@ -163,7 +184,7 @@ class SVDTraining(Method):
         self.trained_.put()
         self.show(run, ranks)
 
-    def show(self, run, ranks):
+    def show(self, run: Run, ranks: list[int]) -> None:
         """Let it be known what the factors of the weights are, where they are fewer numbers."""
         layers = []
         for weight, rank in zip(run.weights(), ranks, strict=False):
@@ -174,27 +195,28 @@ class SVDTraining(Method):
                 SparseFactors(*halves_of_svd(weight, rank), *low, rank) if fewer else None
             )
         self.factors_.layers = layers
-        run.masks = run.masks.factored([found and found.n_numbers for found in layers])
+        sizes = [None if found is None else found.n_numbers for found in layers]
+        run.masks = run.masks.factored(sizes)
 
-    def end(self, run):
+    def end(self, run: Run) -> None:
         """Have factors of the weights of now, which may be those of an earlier epoch."""
         if any(self.factors_.layers):
             self.show(run, [len(s) for _, s, _ in self.trained_.triples()])
 
 
-def triple_of(weight, rank):
+def triple_of(weight: NDArray[Any], rank: int | None) -> list[NDArray[np.float64]]:
     """U, s and V of a matrix by its SVD, of a rank or of the full one."""
     U, s, Vt = np.linalg.svd(weight.astype(np.float64), full_matrices=False)
     return [np.ascontiguousarray(part) for part in (U[:, :rank], s[:rank], Vt[:rank].T)]
 
 
-def tails_of(values):
+def tails_of(values: NDArray[Any]) -> NDArray[np.float64]:
     """Share of the squares of descending values that goes with each and those behind it."""
     squares = np.square(values.astype(np.float64))
     return np.cumsum(squares[::-1])[::-1] / (squares.sum() or 1.0)
 
 
-def ranks_of(values, shapes, n_left):
+def ranks_of(values: list[NDArray[Any]], shapes: list[tuple[int, int]], n_left: int) -> list[int]:
     """Ranks of layers that keep the same share of their squared singular values.
 
     Parameters
@@ -217,7 +239,7 @@ def ranks_of(values, shapes, n_left):
         key=lambda entry: (entry[0], entry[1], -entry[2]),
     )
 
-    def n_numbers():
+    def n_numbers() -> int:
         pairs = zip(shapes, ranks, strict=True)
         return sum(min(math.prod(shape), FULL.n_numbers(shape, rank)) for shape, rank in pairs)
 

@@ -1,8 +1,18 @@
 """SynFlow: pruning before training, without data (Tanaka, Kunin, Yamins & Ganguli, 2020)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
 from skactprune._options import COUNT, check_options
-from skactprune.methods.base import BeforeTraining
+from skactprune.methods.base import BeforeTraining, given
 from skactprune.pruning.method import register
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skactprune._types import Granularity, Scope
+    from skactprune.pruning.run import Run
 
 
 @register("synflow")
@@ -47,22 +57,25 @@ class SynFlow(BeforeTraining):
     conserving synaptic flow", NeurIPS 2020, algorithm 1.
     """
 
-    def __init__(self, n_rounds=100, granularity="weight", scope="global"):
+    def __init__(
+        self, n_rounds: int = 100, granularity: Granularity = "weight", scope: Scope = "global"
+    ) -> None:
         super().__init__(granularity, scope)
         self.n_rounds = n_rounds
 
-    def validated(self):
+    def validated(self) -> Self:
         """Return self after checking the options; see `Method.validated`."""
         check_options(self, n_rounds=COUNT)
         return super().validated()
 
-    def round(self, run, share):
+    def round(self, run: Run, share: float) -> None:
         """Remove the lowest scores in rounds, until `share` of the target is gone."""
-        dense, sparse = 1 - run.fraction_done, 1 - share * run.target
+        target = given("prune_fraction", run.target)
+        dense, sparse = 1 - run.fraction_done, 1 - share * target
         for done in range(1, self.n_rounds + 1):
             density = dense * (sparse / dense) ** (done / self.n_rounds)
-            super().round(run, share if done == self.n_rounds else (1 - density) / run.target)
+            super().round(run, share if done == self.n_rounds else (1 - density) / target)
 
-    def scores(self, run):
+    def scores(self, run: Run) -> list[NDArray[Any]]:
         """Flow through every weight."""
         return run.flows()

@@ -1,12 +1,21 @@
 """Pruning below a threshold for each layer (Han et al., NIPS 2015)."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from skactprune._options import POSITIVE, check_options
-from skactprune.methods.base import ScoredMethod
+from skactprune.methods.base import ScoredMethod, given
 from skactprune.pruning.method import register
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skactprune._types import Granularity, ScheduleLike
+    from skactprune.pruning.run import Run
 
 
 @register("threshold")
@@ -43,32 +52,37 @@ class Threshold(ScoredMethod):
     scope = "global"
     regrow = False
 
-    def __init__(self, quality=None, granularity="weight", schedule="cubic"):
+    def __init__(
+        self,
+        quality: float | None = None,
+        granularity: Granularity = "weight",
+        schedule: ScheduleLike = "cubic",
+    ) -> None:
         self.quality = quality
         self.granularity = granularity
         self.schedule = schedule
 
     @property
-    def own_threshold(self):
+    def own_threshold(self) -> str | None:
         """The quality, if there is one; see `Method.own_threshold`."""
         return None if self.quality is None else f"quality={self.quality!r}"
 
-    def validated(self):
+    def validated(self) -> Self:
         """Return self after checking the options; see `Method.validated`."""
         check_options(self, quality=(POSITIVE, None))
         return super().validated()
 
-    def scores(self, run):
+    def scores(self, run: Run) -> list[NDArray[Any]]:
         """abs(w) over the standard deviation of the weights of its layer."""
         pairs = zip(run.weights(), run.layout.shapes, strict=False)
         return [np.abs(weight) / deviation(weight, math.prod(shape)) for weight, shape in pairs]
 
-    def cutoffs(self, run, share):
+    def cutoffs(self, run: Run, share: float) -> list[float]:
         """The same number of standard deviations for all layers."""
-        return [share * float(self.quality)] * len(run.hidden)
+        return [share * float(given("quality", self.quality))] * len(run.hidden)
 
 
-def deviation(weight, n_original):
+def deviation(weight: NDArray[Any], n_original: int) -> float:
     """Standard deviation of the weights of a layer, those that have left it taken as zero.
 
     Parameters

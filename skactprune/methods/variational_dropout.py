@@ -1,10 +1,25 @@
 """Sparse variational dropout (Molchanov, Ashukha & Vetrov, ICML 2017)."""
 
+from __future__ import annotations
+
+from functools import reduce
+from operator import add
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
 
 from skactprune._options import FINITE, NOT_NEGATIVE, POSITIVE, check_options
+from skactprune.methods.base import given
 from skactprune.methods.trained import TrainedMethod, annealing, n_rows
 from skactprune.pruning.method import register
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+
+    from skactprune._types import Granularity, ScheduleLike, Scope
+    from skactprune.pruning.probes.noise import Noise
+    from skactprune.pruning.run import Run
 
 K1, K2, K3 = 0.63576, 1.87320, 1.48695
 # Of log alpha, beyond which the authors' code has no slope.
@@ -59,14 +74,14 @@ class VariationalDropout(TrainedMethod):
 
     def __init__(
         self,
-        log_variance=-8.0,
-        rate=0.05,
-        strength=1.0,
-        threshold=None,
-        granularity="weight",
-        scope="global",
-        schedule="last",
-    ):
+        log_variance: float = -8.0,
+        rate: float = 0.05,
+        strength: float = 1.0,
+        threshold: float | None = None,
+        granularity: Granularity = "weight",
+        scope: Scope = "global",
+        schedule: ScheduleLike = "last",
+    ) -> None:
         self.log_variance = log_variance
         self.rate = rate
         self.strength = strength
@@ -76,37 +91,37 @@ class VariationalDropout(TrainedMethod):
         self.schedule = schedule
 
     @property
-    def own_threshold(self):
+    def own_threshold(self) -> str | None:
         """The threshold, if there is one; see `Method.own_threshold`."""
         return self.own("threshold")
 
-    def validated(self):
+    def validated(self) -> Self:
         """Return self after checking the options; see `Method.validated`."""
         check_options(self, log_variance=FINITE, rate=POSITIVE, strength=NOT_NEGATIVE)
         check_options(self, threshold=(POSITIVE, None))
         return super().validated()
 
-    def probe(self):
+    def probe(self) -> Noise:
         """Noise of the weights."""
         from skactprune.pruning.probes import Noise
 
         return Noise(self.rate)
 
-    def first_values(self, run):
+    def first_values(self, run: Run) -> list[NDArray[Any]]:
         """The same log sigma^2 for all weights."""
         return [np.full(mask.shape, float(self.log_variance)) for mask in run.masks.current]
 
-    def penalty(self, run):
+    def penalty(self, run: Run) -> torch.Tensor:
         """Divergence from the prior, of the weights that are left."""
-        total = sum(
+        parts = (
             divergence(log_alpha(value, layer.weight.reshape(value.shape)))[mask].sum()
             for layer, value, mask in zip(
                 run.hidden, self.trained_.values, run.masks.current, strict=True
             )
         )
-        return total * (float(self.strength) * annealing(run) / n_rows(run))
+        return reduce(add, parts) * (float(self.strength) * annealing(run) / n_rows(run))
 
-    def scores(self, run):
+    def scores(self, run: Run) -> list[NDArray[Any]]:
         """-log alpha."""
         weights = (weight.astype(np.float64) for weight in run.weights()[:-1])
         return [
@@ -114,18 +129,18 @@ class VariationalDropout(TrainedMethod):
             for weight, log_variance in zip(weights, self.trained_.arrays(), strict=True)
         ]
 
-    def cutoffs(self, run, share):
+    def cutoffs(self, run: Run, share: float) -> list[float]:
         """The same log alpha for all layers."""
-        cutoff = -float(self.threshold) / share if share else -np.inf
+        cutoff = -float(given("threshold", self.threshold)) / share if share else -np.inf
         return [cutoff] * len(run.hidden)
 
 
-def log_alpha(log_variance, weight):
+def log_alpha(log_variance: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Log sigma^2 - log w^2, a tensor within the limits."""
     return (log_variance - (weight.square() + SMALL).log()).clamp(-LIMIT, LIMIT)
 
 
-def divergence(log_alpha):
+def divergence(log_alpha: torch.Tensor) -> torch.Tensor:
     """Divergence of a weight from a log-uniform prior, approximately, without its constant.
 
     Parameters

@@ -1,9 +1,20 @@
 """Wanda: pruning by weights and activations (Sun et al., ICLR 2024)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from skactprune.methods.base import ScoredMethod
 from skactprune.pruning.method import register
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skactprune._types import ScheduleLike
+    from skactprune.pruning.probes.outputs import InputMoments
+    from skactprune.pruning.run import Run
 
 # Rows that inputs are looked at in, at each round.
 N_ROWS = 2000
@@ -39,19 +50,20 @@ class Wanda(ScoredMethod):
 
     granularity = "weight"
     scope = "layer"
+    inputs_: InputMoments
 
-    def __init__(self, schedule="cubic", regrow=False):
+    def __init__(self, schedule: ScheduleLike = "cubic", regrow: bool = False) -> None:
         self.schedule = schedule
         self.regrow = regrow
 
-    def begin(self, run):
+    def begin(self, run: Run) -> None:
         """Have a look at the inputs of the layers at each round."""
         from skactprune.pruning.probes import InputMoments
 
         super().begin(run)
         self.inputs_ = run.watch(InputMoments(N_ROWS))
 
-    def scores(self, run):
+    def scores(self, run: Run) -> list[NDArray[Any]]:
         """Rank of a weight among those of its neuron, by abs(w) times the norm of its input."""
         return [
             within_rows(np.where(weight == 0, -1.0, np.abs(weight) * norm))
@@ -59,7 +71,7 @@ class Wanda(ScoredMethod):
         ]
 
 
-def within_rows(importance):
+def within_rows(importance: NDArray[Any]) -> NDArray[np.int64]:
     """Ranks within each row: 0 for the lowest; of equals, the first comes first."""
     order = np.argsort(importance, axis=1, kind="stable")
     return np.argsort(order, axis=1)
