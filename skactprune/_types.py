@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 MatrixLike: TypeAlias = ArrayLike | Any
 # Weights of a layer, of shape (n_in, n_out): as they are, or two factors of them.
 Kernel: TypeAlias = NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]
+# What checks make of it: an ndarray, a CSR matrix or `FiledRows`; Any, as there.
+CheckedRows: TypeAlias = Any
 # As scikit-learn's cross_validate takes it.
 ScoringLike: TypeAlias = (
     str | Callable[..., Any] | list[str] | tuple[str, ...] | set[str] | dict[str, Any]

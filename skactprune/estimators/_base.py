@@ -1,7 +1,10 @@
 """What the estimators share: checks, the net they build, their fitted state."""
 
+from __future__ import annotations
+
 from copy import deepcopy
 from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from scipy.sparse import issparse
@@ -42,6 +45,20 @@ from skactprune.nets.inference import logits_of
 from skactprune.pruning.method import know_methods, outside_methods
 from skactprune.spectra import numerical_rank
 
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable, Sequence
+
+    from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+    from skactprune._types import CheckedRows, MatrixLike
+    from skactprune.deploy.weights import CompactWeights
+    from skactprune.estimators._progress import Progress
+    from skactprune.estimators._task import LabelledRows, Net, Task
+    from skactprune.estimators._training import TrainingControl
+    from skactprune.nets.batches import TrainingData
+    from skactprune.pruning.pruner import Pruner
+
 
 class BasePrunedMLP(
     CallbackSupportMixin, ShowsSummary, FeatureSupport, HiddenTransformer, MLPParameters
@@ -49,21 +66,26 @@ class BasePrunedMLP(
     """Base class of the pruned multi-layer perceptrons; not for direct use."""
 
     # What `validate_data` is told of the targets.
-    _targets_allowed: dict = {}
+    _targets_allowed: dict[str, bool] = {}
     # Name of scikit-learn's class whose weights `init_estimator` may have, and what it knows.
     _starts_from, _of_targets = "MLPClassifier", ("classes_",)
+    _progress: Progress
+    _rng: np.random.RandomState
+    # What training goes on from; see `skactprune.estimators._state`.
+    _state: dict[str, Any]
+    _weight_decay: float
 
     @property
-    def _activations(self):
+    def _activations(self) -> str | tuple[str, ...]:
         """Activation of all hidden layers, or a tuple of those of each."""
         return self.activation
 
     @property
-    def _sizes(self):
+    def _sizes(self) -> str:
         """What says how wide the hidden layers are, for messages."""
         return f"hidden_layer_sizes={self.hidden_layer_sizes!r}"
 
-    def _floors(self, sizes):
+    def _floors(self, sizes: list[int]) -> list[int]:
         """Neurons that hidden layers of these sizes keep at least."""
         from skactprune.pruning.chain import floors_of
 
@@ -72,12 +94,12 @@ class BasePrunedMLP(
     # -- fit --------------------------------------------------------------------------------
 
     @property
-    def _task(self):
+    def _task(self) -> Task:
         """What is learned, a `skactprune.estimators._task.Task`."""
         raise NotImplementedError(f"{type(self).__name__} must define _task.")
 
     @classmethod
-    def _from_sklearn(cls, mlp, kind, params):
+    def _from_sklearn(cls, mlp: Any, kind: type[Any], params: dict[str, Any]) -> Self:
         """Estimator with the weights and parameters of one of scikit-learn's."""
         if not isinstance(mlp, kind):
             raise TypeError(f"mlp must be a fitted {kind.__name__}, not {type(mlp).__name__}.")
@@ -96,19 +118,34 @@ class BasePrunedMLP(
         est._load_weights(mlp.coefs_[0].dtype)
         return est
 
-    def _take_targets(self, mlp):
+    def _take_targets(self, mlp: Any) -> None:
         """Take over what a fitted estimator of scikit-learn knows of its targets."""
         raise NotImplementedError(f"{type(self).__name__} must define _take_targets.")
 
-    def _check_targets(self, X, y, sample_weight, resume, incremental):
+    def _check_targets(
+        self,
+        X: CheckedRows,
+        y: Any,
+        sample_weight: NDArray[Any] | None,
+        resume: bool,
+        incremental: bool,
+    ) -> tuple[Any, NDArray[Any] | None]:
         """Return targets and weights (or None) of rows that are checked; set what `_task` needs."""
         raise NotImplementedError(f"{type(self).__name__} must define _check_targets.")
 
-    def _compacted(self, weights, *, output_prefix, feature_names):
-        """Compact model around `CompactWeights`."""
+    def _compacted(self, weights: CompactWeights, **about: Any) -> Any:
+        """Compact model around weights, that knows `output_prefix` and `feature_names`."""
         raise NotImplementedError(f"{type(self).__name__} must define _compacted.")
 
-    def _fit(self, X, y, sample_weight, X_unlabeled, incremental, validation=(None, None, None)):
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        X_unlabeled: Any,
+        incremental: bool,
+        validation: Sequence[Any] = (None, None, None),
+    ) -> Self:
         """Check what was passed, and train.
 
         Parameters
@@ -148,12 +185,13 @@ class BasePrunedMLP(
         held_out = None
         if any(further[1:]):
             held_out = self._checked_validation(validation, y, X.dtype, n_rows)
-        how = {"incremental": incremental, "resume": resume, "held_out": held_out}
-        return self._train(X, y, weight, X_unlabeled, **how)
+        return self._train((X, y, weight), held_out, X_unlabeled, incremental, resume)
 
-    def _check_fit_input(self, X, y, sample_weight, resume, incremental):
+    def _check_fit_input(
+        self, X: Any, y: Any, sample_weight: Any, resume: bool, incremental: bool
+    ) -> LabelledRows:
         """Return X, y and the weights (or None) of the rows that count."""
-        dtype = (np.float64, np.float32) if self.dtype == "auto" else self.dtype
+        dtype: Any = (np.float64, np.float32) if self.dtype == "auto" else self.dtype
         if resume and self.dtype == "auto":
             dtype = self.coefs_[0].dtype
         if isinstance(X, Chunks):
@@ -175,7 +213,14 @@ class BasePrunedMLP(
             return _some((X, y, weight), np.flatnonzero(weight))
         return X, y, weight
 
-    def _train(self, X, y, sample_weight, X_unlabeled, *, incremental, resume, held_out=None):
+    def _train(
+        self,
+        rows: LabelledRows,
+        held_out: LabelledRows | None,
+        X_unlabeled: TrainingData | None,
+        incremental: bool,
+        resume: bool,
+    ) -> Self:
         """Train on checked rows, and set what `fit` sets."""
         from skactprune.estimators._building import check_device
         from skactprune.estimators._validation_score import check_scorer
@@ -185,11 +230,11 @@ class BasePrunedMLP(
         if not resume:
             self._rng = _new_random_state(self.random_state)
             self._progress = new_progress()
-        self._train_net((X, y, sample_weight), held_out, X_unlabeled, incremental, resume)
+        self._train_net(rows, held_out, X_unlabeled, incremental, resume)
         if not incremental:
-            of_task = self._task
+            of_task, (X, y, sample_weight) = self._task, rows
 
-            def score():
+            def score() -> float:
                 return of_task.score(y, of_task.outcome(self._predicted, X), sample_weight)
 
             warn_of_collapse(
@@ -201,7 +246,14 @@ class BasePrunedMLP(
             self._callback_fit_ctx.call_on_fit_task_end(**told, reconstruction_attributes={})
         return self
 
-    def _train_net(self, rows, held_out, X_unlabeled, incremental, resume):
+    def _train_net(
+        self,
+        rows: LabelledRows,
+        held_out: LabelledRows | None,
+        X_unlabeled: TrainingData | None,
+        incremental: bool,
+        resume: bool,
+    ) -> None:
         from skorch.helper import predefined_split
 
         from skactprune.estimators._training import RoundControl, TrainingControl, train
@@ -257,7 +309,14 @@ class BasePrunedMLP(
 
     # -- nets -------------------------------------------------------------------------------
 
-    def _pretrained_net(self, pruner, X, sample_weight, X_unlabeled, incremental):
+    def _pretrained_net(
+        self,
+        pruner: Pruner,
+        X: CheckedRows,
+        sample_weight: NDArray[Any] | None,
+        X_unlabeled: TrainingData | None,
+        incremental: bool,
+    ) -> Net:
         """New net, whose first layers begin as `pretrain` has learned them, if it is there."""
         if self.pretrain is None:
             return self._new_net(pruner, X.dtype)
@@ -267,7 +326,12 @@ class BasePrunedMLP(
         pruner.run_.unlabeled_served = not isinstance(self.pretrain, FrozenEstimator)
         return net
 
-    def _new_net(self, pruner, dtype, first_layers=None):
+    def _new_net(
+        self,
+        pruner: Pruner,
+        dtype: DTypeLike,
+        first_layers: Callable[[], tuple[list[NDArray[Any]], list[NDArray[Any]]]] | None = None,
+    ) -> Net:
         """Net with random weights, or those of `init_estimator`, or first ones of somebody's."""
         from skactprune.estimators._state import load_weights
 
@@ -282,16 +346,16 @@ class BasePrunedMLP(
         pruner.prepare(net)
         return net
 
-    def _made_net(self, sizes, dtype, pruner, draw):
+    def _made_net(self, sizes: list[int], dtype: DTypeLike, pruner: Pruner, draw: bool) -> Net:
         from skactprune.estimators._building import new_net
 
         params, name = self._plain(), type(self).__name__
         params.activation, params.sizes = self._activations, self._sizes
         callbacks = [("pruner", pruner)]
-        how = {"draw": draw, "weight_decay": vars(self).get("_weight_decay", 0.0)}
-        return new_net(params, name, self._task, sizes, dtype, callbacks, self._rng, **how)
+        about = params, name, self._task, sizes, dtype, callbacks, self._rng
+        return new_net(*about, draw=draw, weight_decay=vars(self).get("_weight_decay", 0.0))
 
-    def _rebuilt_net(self, pruner, dtype, with_optimizer):
+    def _rebuilt_net(self, pruner: Pruner, dtype: DTypeLike, with_optimizer: bool) -> Net:
         """Net with the weights of the fitted one, that goes on where it was."""
         from skactprune.estimators._state import load_state, load_weights
 
@@ -303,7 +367,7 @@ class BasePrunedMLP(
         return net
 
     @property
-    def net_(self):
+    def net_(self) -> Net:
         """The trained skorch net, in its compact size; made on first use after unpickling."""
         if not hasattr(self, "_state"):
             raise AttributeError(f"This {type(self).__name__} has no net_: it is not fitted.")
@@ -323,7 +387,7 @@ class BasePrunedMLP(
             self._net = net, ours
         return net
 
-    def _check_goes_on(self):
+    def _check_goes_on(self) -> None:
         """Refuse parameters, changed since the last fit, that the fitted net cannot follow."""
         sizes = [mask.shape[1] for mask in self.masks_]
         if hidden_sizes(self) != sizes:
@@ -340,7 +404,7 @@ class BasePrunedMLP(
         left = [coef.shape[1] for coef in self.coefs_[:-1]]
         check_n_components(self, left, "neurons that are left")
 
-    def _new_pruner(self, X_unlabeled=None):
+    def _new_pruner(self, X_unlabeled: TrainingData | None = None) -> Pruner:
         sizes = hidden_sizes(self)
         from skactprune.nets.batches import batch_weight
         from skactprune.pruning.pruner import Pruner
@@ -359,7 +423,9 @@ class BasePrunedMLP(
             unlabeled=X_unlabeled,
         )
 
-    def _split(self, rows, held_out, incremental):
+    def _split(
+        self, rows: LabelledRows, held_out: LabelledRows | None, incremental: bool
+    ) -> tuple[LabelledRows, LabelledRows | None]:
         """Rows, targets and weights to train on, and to validate on: None without early stopping.
 
         Those that were given to validate on, if any, are these.
@@ -370,37 +436,41 @@ class BasePrunedMLP(
             raise ValueError("partial_fit does not support early_stopping=True")
         if held_out is not None:
             return rows, held_out
-        parts = self._task.split(rows[1], float(self.validation_fraction), self._rng)
+        left, aside = self._task.split(rows[1], float(self.validation_fraction), self._rng)
         # In the order in which they can be read from a file.
-        parts[1].sort()
-        return tuple(_some(rows, part) for part in parts)
+        aside.sort()
+        return _some(rows, left), _some(rows, aside)
 
-    def _told_of_tasks(self, X, y, sample_weight):
+    def _told_of_tasks(
+        self, X: CheckedRows, y: Any, sample_weight: NDArray[Any] | None
+    ) -> dict[str, Any]:
         """What scikit-learn's callbacks are told of a task."""
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         return {"estimator": self, "X": X, "y": None if y is X else y, "metadata": metadata}
 
-    def _tasks(self, rows, fitted):
+    def _tasks(self, rows: LabelledRows, fitted: Callable[[], dict[str, Any]]) -> FitTasks:
         """Tasks of a fit to the rows; for `fitted` see there."""
         told = self._told_of_tasks(*rows)
 
-        def begin(most_rounds):
+        def begin(most_rounds: int) -> Any:
             context = self._init_callback_context(max_subtasks=most_rounds)
             return context.call_on_fit_task_begin(**told)
 
         return FitTasks(begin, told, fitted)
 
-    def _fitted_attributes(self, net, control, rows):
+    def _fitted_attributes(
+        self, net: Net, control: TrainingControl, rows: LabelledRows
+    ) -> dict[str, Any]:
         """Those that there were if training ended now."""
         told = {"n_iter_": control.n_iter_} | self._pruned_attributes(control.pruner)
         told |= self._progress_attributes(copied(control.settled()))
         told |= self._reconstruction_attributes(net)
         with Context(attributes_of(self)):
-            vars(self).update(told)
+            self.__dict__.update(told)
             self._fit_components(*rows)
             return {name: getattr(self, name) for name in told}
 
-    def _reconstruction_attributes(self, net):
+    def _reconstruction_attributes(self, net: Net) -> dict[str, Any]:
         """Enough to predict and transform with the net as it is now."""
         coefs, intercepts = net.module_.numpy_parameters()
         hidden = coefs[:-1]
@@ -414,23 +484,28 @@ class BasePrunedMLP(
         }
 
     @property
-    def _predictor(self):
+    def _predictor(self) -> type[BasePrunedMLP]:
         """Class whose objects predict what the net tells."""
         return type(self)
 
-    def _as_of_now(self, net):
+    def _as_of_now(self, net: Net) -> BasePrunedMLP:
         """Estimator that predicts with the net as it is now."""
         # Not by copy.copy, which takes the state of a pickle.
         now = object.__new__(self._predictor)
         # Rows are arrays here, which have no names.
         others = ("_state", "_net", "feature_names_in_")
-        vars(now).update({name: v for name, v in vars(self).items() if name not in others})
-        vars(now).update(self._reconstruction_attributes(net))
+        now.__dict__.update({name: v for name, v in vars(self).items() if name not in others})
+        now.__dict__.update(self._reconstruction_attributes(net))
         return now
 
     # -- deployment -------------------------------------------------------------------------
 
-    def compact(self, dtype=None, *, features="all"):
+    def compact(
+        self,
+        dtype: Literal["float64", "float32", "float16", "int8", "codebook"] | None = None,
+        *,
+        features: Literal["all", "used"] = "all",
+    ) -> Any:
         """Small, frozen model without torch that predicts the same.
 
         Parameters
@@ -471,7 +546,12 @@ class BasePrunedMLP(
             model = model.with_features(self.get_support(indices=True))
         return model.set_output(**getattr(self, "_sklearn_output_config", {}))
 
-    def to_onnx(self, path=None, *, input_dtype=None):
+    def to_onnx(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        input_dtype: Literal["float32", "float64"] | None = None,
+    ) -> Any:
         """Convert to ONNX; see :func:`skactprune.to_onnx`.
 
         Parameters
@@ -492,7 +572,7 @@ class BasePrunedMLP(
 
     # -- fitted state -----------------------------------------------------------------------
 
-    def _store(self, net, pruner):
+    def _store(self, net: Net, pruner: Pruner) -> None:
         """Set the fitted attributes from the net."""
         from skactprune.estimators._state import state_of
 
@@ -510,11 +590,11 @@ class BasePrunedMLP(
         self._state = state_of(net, pruner)
         self._net = net, [*self.coefs_, *self.intercepts_]
         self.n_layers_ = len(self.coefs_) + 1
-        vars(self).update(self._progress_attributes(self._progress))
-        vars(self).update(self._pruned_attributes(pruner))
+        self.__dict__.update(self._progress_attributes(self._progress))
+        self.__dict__.update(self._pruned_attributes(pruner))
         self.factors_ = _oriented(pruner.run_.factors, self.coefs_)
 
-    def _progress_attributes(self, progress):
+    def _progress_attributes(self, progress: Progress) -> dict[str, Any]:
         """What training has come to."""
         curve, validates = progress["loss_curve"], self.early_stopping
         # Without an epoch after the last round, both are still infinite.
@@ -529,7 +609,7 @@ class BasePrunedMLP(
             "best_validation_score_": best_score if validates and np.isfinite(best_score) else None,
         }
 
-    def _pruned_attributes(self, pruner):
+    def _pruned_attributes(self, pruner: Pruner) -> dict[str, Any]:
         """What a pruner has done to a net."""
         masks = [mask.T for mask in pruner.masks_.full()]
         used = masks[0].any(axis=1) if masks else np.ones(self.n_features_in_, bool)
@@ -545,7 +625,7 @@ class BasePrunedMLP(
         }
 
     @property
-    def hidden_ranks_(self):
+    def hidden_ranks_(self) -> list[int]:
         """Numerical rank of every hidden weight matrix, computed on first use."""
         check_is_fitted(self)
         arrays, ranks = vars(self).get("_hidden_ranks", ([], []))
@@ -555,11 +635,11 @@ class BasePrunedMLP(
             self._hidden_ranks = ours, ranks
         return ranks
 
-    def __sklearn_is_fitted__(self):
+    def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "coefs_")
 
-    def __getstate__(self):
-        state = super().__getstate__().copy()
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__().copy()
         for derived in ("_net", "_hidden_ranks"):
             state.pop(derived, None)
         if "loss_curve_" in state:
@@ -573,12 +653,12 @@ class BasePrunedMLP(
             state["outside_methods"] = outside
         return state
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: dict[str, Any]) -> None:
         # Where this goes on in another process, or searches there, names must be known there.
         know_methods(state.get("outside_methods", {}))
         super().__setstate__({k: v for k, v in state.items() if k != "outside_methods"})
 
-    def _load_weights(self, dtype):
+    def _load_weights(self, dtype: DTypeLike) -> None:
         """Become fitted, untrained, with the weights of `init_estimator`."""
         self._rng = _new_random_state(self.random_state)
         self._progress = new_progress()
@@ -588,44 +668,50 @@ class BasePrunedMLP(
         self._store(net, pruner)
         self._show(len(self.masks_))
 
-    def _of_rows(self, function, X):
+    def _of_rows(
+        self, function: Callable[[CheckedRows], NDArray[Any]], X: MatrixLike | Chunks
+    ) -> NDArray[Any]:
         """What `function` returns for rows, which are checked; nor is it called before `fit`."""
         check_fitted(self)
         return map_checked_rows(function, self, X, self.coefs_[0].dtype)
 
-    def _logits(self, X):
+    def _logits(self, X: CheckedRows) -> NDArray[Any]:
         """Logits of rows that are known to be valid."""
         return logits_of(X, self.coefs_, self.intercepts_, self._activations)
 
-    def _predicted(self, X):
+    def _predicted(self, X: CheckedRows) -> NDArray[Any]:
         """Predictions for rows that are known to be valid."""
         return self._task.predict(self._logits(X))
 
-    def _resumes(self, incremental):
+    def _resumes(self, incremental: bool) -> bool:
         """Whether training is to go on with the fitted net."""
         return hasattr(self, "_state") and (incremental or self.warm_start)
 
-    def _checked_validation(self, given, y, dtype, n_rows):
+    def _checked_validation(
+        self, given: Sequence[Any], y: NDArray[Any], dtype: DTypeLike, n_rows: int | None
+    ) -> LabelledRows:
         """Rows, targets and weights to validate on."""
         from skactprune.estimators._further_rows import check_validation
 
         return check_validation(self, given, partial(self._targets_like, y), dtype, n_rows)
 
-    def _targets_like(self, y, y_val):
+    def _targets_like(self, y: NDArray[Any], y_val: ArrayLike) -> NDArray[Any]:
         """Targets of further rows, checked to be like those of training."""
-        y_val = self._as_targets(_check_y(y_val, **self._targets_allowed, estimator=self))
-        if y_val.shape[1:] != y.shape[1:]:
-            raise ValueError(f"It has the shape {y_val.shape}, which must be like that of y.")
-        self._task.check(y_val, "y_val")
-        return y_val.astype(y.dtype) if y.dtype.kind == "f" else y_val
+        found = self._as_targets(_check_y(y_val, **self._targets_allowed, estimator=self))
+        if found.shape[1:] != y.shape[1:]:
+            raise ValueError(f"It has the shape {found.shape}, which must be like that of y.")
+        self._task.check(found, "y_val")
+        return found.astype(y.dtype) if y.dtype.kind == "f" else found
 
     @staticmethod
-    def _as_targets(y):
+    def _as_targets(y: Any) -> NDArray[Any]:
         """Checked targets as an ndarray, of shape (n_samples,) where there is one a row."""
         y = y.toarray() if issparse(y) else y
         return column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
-    def _checked_unlabeled(self, X_unlabeled, dtype, n_rows):
+    def _checked_unlabeled(
+        self, X_unlabeled: MatrixLike | None, dtype: DTypeLike, n_rows: int | None
+    ) -> TrainingData | None:
         """Rows without labels as the net takes them, or None."""
         if X_unlabeled is None:
             return None
@@ -633,7 +719,7 @@ class BasePrunedMLP(
 
         return check_unlabeled(self, X_unlabeled, dtype, n_rows)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = (
@@ -642,19 +728,21 @@ class BasePrunedMLP(
         return tags
 
 
-def _some(data, rows):
+def _some(data: LabelledRows, rows: NDArray[np.integer]) -> LabelledRows:
     """Rows, targets and weights, or None, of some rows; targets may be the rows themselves."""
     X, y, weight = data
     some = some_rows(X, rows)
     return some, some if y is X else y[rows], None if weight is None else weight[rows]
 
 
-def _new_random_state(seed):
+def _new_random_state(seed: int | np.random.RandomState | None) -> np.random.RandomState:
     """Generator of a fit; unlike ``check_random_state(None)`` it is never the global one."""
     return seed if isinstance(seed, np.random.RandomState) else np.random.RandomState(seed)
 
 
-def _oriented(factors, coefs):
+def _oriented(
+    factors: Iterable[tuple[NDArray[Any], NDArray[Any]] | None], coefs: list[NDArray[Any]]
+) -> list[tuple[NDArray[Any], NDArray[Any]] | None]:
     """Factors of weights (n_out, n_in) as those of ``coefs_``, in their type."""
     return [
         pair and tuple(factor.T.astype(coef.dtype) for factor in reversed(pair))

@@ -1,6 +1,9 @@
 """From the parameters of an estimator to the skorch net that it trains."""
 
+from __future__ import annotations
+
 import itertools
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -11,19 +14,39 @@ from skactprune.estimators._net_params import check_net_params
 from skactprune.nets.batches import BatchIterator, TrainingData
 from skactprune.nets.mlp import MLP
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import SimpleNamespace
+
+    from numpy.typing import ArrayLike, DTypeLike
+    from skorch.callbacks import Callback
+
+    from skactprune.estimators._task import Net, Task
+
 TORCH_DTYPES = {np.dtype(np.float32): torch.float32, np.dtype(np.float64): torch.float64}
 # What torch can count.
 MOST_WEIGHTS = 2**60
 OF_PARAMS = (AttributeError, LookupError, TypeError, ValueError)
 
 
-def new_net(params, name, task, layer_sizes, dtype, callbacks, random_state, *, draw, weight_decay):
+def new_net(
+    params: SimpleNamespace,
+    name: str,
+    task: Task,
+    layer_sizes: list[int],
+    dtype: DTypeLike,
+    callbacks: list[tuple[str, Callback]],
+    random_state: np.random.RandomState,
+    *,
+    draw: bool,
+    weight_decay: float,
+) -> Net:
     """Initialized net.
 
     Parameters
     ----------
     params : types.SimpleNamespace
-        Parameters of the estimator, from `plain_parameters`.
+        Parameters of the estimator, as Python's own numbers.
     name : str
         Of the estimator, for messages.
     task : Task
@@ -90,7 +113,7 @@ def new_net(params, name, task, layer_sizes, dtype, callbacks, random_state, *, 
         raise ValueError(reason) from error
 
 
-def _reason_of(error, params, layer_sizes):
+def _reason_of(error: Exception, params: SimpleNamespace, layer_sizes: list[int]) -> str | None:
     """What of the parameters it is that no net can be made with, or None."""
     n_weights = sum(a * b for a, b in itertools.pairwise(layer_sizes))
     if isinstance(error, MemoryError) or "alloc" in str(error) or n_weights >= MOST_WEIGHTS:
@@ -104,7 +127,7 @@ def _reason_of(error, params, layer_sizes):
     return None
 
 
-def _batches_in_order(dataset, batch_size, **kwargs):
+def _batches_in_order(dataset: Dataset, batch_size: int, **kwargs: Any) -> Iterable[Any]:
     """Batches to validate and predict on: whole tensors of our own rows, skorch's of others."""
     if isinstance(dataset, TrainingData):
         size = len(dataset) if batch_size < 0 else batch_size
@@ -112,13 +135,13 @@ def _batches_in_order(dataset, batch_size, **kwargs):
     return torch.utils.data.DataLoader(dataset, batch_size=batch_size, **kwargs)
 
 
-def _dataset(X, y=None):
+def _dataset(X: Any, y: Any = None) -> Dataset:
     """What skorch makes of rows that go to the net itself; `BatchIterator` wants tensors."""
     arrays = isinstance(y, np.ndarray) and not torch.is_tensor(X)
     return TrainingData(X, y) if arrays else Dataset(X, y)
 
 
-def _optimizer(params):
+def _optimizer(params: SimpleNamespace) -> dict[str, Any]:
     if params.solver == "adam":
         return {
             "optimizer": torch.optim.Adam,
@@ -134,7 +157,7 @@ def _optimizer(params):
     }
 
 
-def _dropout_rates(dropout, n_hidden):
+def _dropout_rates(dropout: float | ArrayLike, n_hidden: int) -> tuple[float, ...]:
     """Rates of the input and of every hidden layer."""
     try:
         rates = np.asarray(dropout, dtype=np.float64)
@@ -150,7 +173,7 @@ def _dropout_rates(dropout, n_hidden):
     return tuple(rates.tolist())
 
 
-def check_device(device):
+def check_device(device: str) -> None:
     """Raise ValueError for ``device="cuda"`` where there is none.
 
     Only `fit` insists on it: what was fitted there and pickled can be loaded anywhere.
@@ -159,5 +182,5 @@ def check_device(device):
         raise ValueError("device='cuda' needs a CUDA device; use 'cpu' or 'auto' here.")
 
 
-def _torch_device(device):
+def _torch_device(device: str) -> str:
     return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"

@@ -1,16 +1,26 @@
 """Checks of parameters that a single constraint cannot state."""
 
-from numbers import Integral, Real
-from types import SimpleNamespace
+from __future__ import annotations
+
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from sklearn.utils._param_validation import Interval
+
+from skactprune._options import COUNT
+
+if TYPE_CHECKING:
+    from types import SimpleNamespace
+
+    from numpy.typing import DTypeLike
+
+    from skactprune.estimators._parameters import MLPParameters
 
 # The automatic weight decay is the first, or the second over the rows, whichever is less.
 MOST_DECAY, DECAY_OF_ROWS = 0.5, 1000
 
 
-def hidden_sizes(params):
+def hidden_sizes(params: MLPParameters) -> list[int]:
     """Sizes of the hidden layers before pruning, as a list of int.
 
     Parameters
@@ -28,7 +38,7 @@ def hidden_sizes(params):
     return layer_sizes(params, "hidden_layer_sizes")
 
 
-def layer_sizes(params, name):
+def layer_sizes(params: MLPParameters, name: str) -> list[int]:
     """Sizes of layers, as a list of int, from a parameter that is one of them or a sequence.
 
     Parameters
@@ -45,12 +55,12 @@ def layer_sizes(params, name):
     """
     given = getattr(params, name)
     sizes = [given] if isinstance(given, Integral) else list(given)
-    if not all(isinstance(size, Integral) and size > 0 for size in sizes):
+    if not all(map(COUNT.is_satisfied_by, sizes)):
         raise ValueError(f"{name}={given!r} must be integers > 0.")
     return [int(size) for size in sizes]
 
 
-def shown_layer(params, n_layers):
+def shown_layer(params: MLPParameters, n_layers: int) -> int | Literal["all"]:
     """Index of the hidden layer that `transform` shows, or "all".
 
     Parameters
@@ -67,7 +77,7 @@ def shown_layer(params, n_layers):
     """
     layer = params.transform_layer
     if isinstance(layer, str):
-        return str(layer)
+        return "all"
     if not -n_layers <= layer < n_layers:
         raise ValueError(
             f"transform_layer={layer!r} must be in [{-n_layers}, {n_layers - 1}] with {n_layers} "
@@ -76,7 +86,7 @@ def shown_layer(params, n_layers):
     return int(layer) % n_layers
 
 
-def check_n_components(params, sizes, sizes_are):
+def check_n_components(params: MLPParameters, sizes: list[int], sizes_are: str) -> list[int]:
     """Neurons that each hidden layer must have for the components that are asked for.
 
     Parameters
@@ -125,7 +135,7 @@ def check_n_components(params, sizes, sizes_are):
     return least_of
 
 
-def check_init_estimator(init_estimator, kind, needed):
+def check_init_estimator(init_estimator: Any, kind: str, needed: tuple[str, ...]) -> None:
     """Raise ValueError for an `init_estimator` that is not fitted, or not of the kind.
 
     Parameters
@@ -146,39 +156,13 @@ def check_init_estimator(init_estimator, kind, needed):
         )
 
 
-def plain_parameters(estimator, constraints):
-    """Parameters of an estimator as Python's own numbers: torch and JSON know no others.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Where they are read; not changed.
-    constraints : dict of str to list
-        Constraints of scikit-learn; where a real number is allowed, an integer becomes one.
-
-    Returns
-    -------
-    types.SimpleNamespace
-        One attribute for each parameter.
-    """
-    values = {name: getattr(estimator, name) for name in constraints}
-    for name, value in values.items():
-        if isinstance(value, (bool, np.bool_)):
-            values[name] = bool(value)
-        elif isinstance(value, Real):
-            real = any(isinstance(c, Interval) and c.type is Real for c in constraints[name])
-            whole = isinstance(value, Integral) and not real
-            values[name] = int(value) if whole else float(value)
-    return SimpleNamespace(**values)
-
-
-def weight_decay_of(params, n_rows):
+def weight_decay_of(params: SimpleNamespace, n_rows: int) -> float:
     """Decoupled weight decay.
 
     Parameters
     ----------
     params : types.SimpleNamespace
-        Parameters of the estimator, from `plain_parameters`.
+        Parameters of the estimator, as Python's own numbers.
     n_rows : int
         Rows to learn from: the more there are, the less a net can learn single ones by heart.
 
@@ -193,12 +177,12 @@ def weight_decay_of(params, n_rows):
     return min(MOST_DECAY, DECAY_OF_ROWS / n_rows) if prunes(params) and by_adam else 0.0
 
 
-def prunes(params):
+def prunes(params: MLPParameters | SimpleNamespace) -> bool:
     """Whether parameters, of an estimator or plain ones, ask for a net to be pruned."""
     return bool((params.prune_fraction != 0 or params.prune_features) and params.n_prune_rounds)
 
 
-def check_in_range_of(dtype, params):
+def check_in_range_of(dtype: DTypeLike, params: SimpleNamespace) -> None:
     """Raise ValueError for a number that the type of the weights cannot hold."""
     largest = float(np.finfo(dtype).max)
     for name, value in vars(params).items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -20,6 +19,7 @@ from sklearn.utils.multiclass import (
 
 from skactprune._array_api import as_numpy
 from skactprune._docs import shares_docs
+from skactprune._options import NOT_NEGATIVE
 from skactprune.estimators._base import BasePrunedMLP
 from skactprune.estimators._parameters import CONSTRAINTS
 from skactprune.estimators._task import Classification, MultilabelClassification
@@ -29,9 +29,9 @@ from skactprune.nets.outputs import is_multilabel_net
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
-    from skactprune._types import MatrixLike
+    from skactprune._types import CheckedRows, MatrixLike
     from skactprune.chunks import Chunks
     from skactprune.pruning.method import Method
 
@@ -80,10 +80,13 @@ class LearnsClasses(BasePrunedMLP):
     """
 
     _targets_allowed = {"multi_output": True}
-    _parameter_constraints: dict = {
+    _parameter_constraints: dict[str, list[Any]] = {
         **CONSTRAINTS,
         "class_weight": [None, dict, list, StrOptions({"balanced"})],
     }
+    classes_: NDArray[Any]
+    multilabel_: bool
+    _sparse_labels: bool
 
     def __init__(
         self,
@@ -250,17 +253,24 @@ class LearnsClasses(BasePrunedMLP):
             self.__dict__.pop("_state", None)
         return self._fit(X, y, sample_weight, X_unlabeled, incremental=True)
 
-    def _classes_to_come(self, classes, y):
+    def _classes_to_come(self, classes: Any, y: MatrixLike) -> Any:
         """What `partial_fit` takes for all classes; None where they are known, or missing."""
         return classes
 
     @property
-    def _task(self):
+    def _task(self) -> Classification | MultilabelClassification:
         if self.multilabel_:
             return MultilabelClassification(len(self.classes_))
         return Classification(self.classes_)
 
-    def _check_targets(self, X, y, sample_weight, resume, incremental):
+    def _check_targets(
+        self,
+        X: CheckedRows,
+        y: Any,
+        sample_weight: NDArray[Any] | None,
+        resume: bool,
+        incremental: bool,
+    ) -> tuple[NDArray[Any], NDArray[Any] | None]:
         kind = type_of_target(y, input_name="y")
         if kind == "multiclass-multioutput":
             raise ValueError(
@@ -280,7 +290,7 @@ class LearnsClasses(BasePrunedMLP):
             )
         return y, weight
 
-    def _set_classes(self, y, resume, incremental):
+    def _set_classes(self, y: NDArray[Any], resume: bool, incremental: bool) -> None:
         known, present = self if resume else self.init_estimator, unique_labels(y)
         if known is not None and is_multilabel_net(known) != (y.ndim == 2):
             which = "labels" if y.ndim == 1 else "classes"
@@ -304,7 +314,13 @@ class LearnsClasses(BasePrunedMLP):
                 f"; it has {present}."
             )
 
-    def _row_weights(self, X, y, sample_weight, incremental):
+    def _row_weights(
+        self,
+        X: CheckedRows,
+        y: NDArray[Any],
+        sample_weight: NDArray[Any] | None,
+        incremental: bool,
+    ) -> NDArray[Any] | None:
         """Weights of the rows times those of their classes: of labels, of all of them."""
         if self.class_weight is None:
             return sample_weight
@@ -322,7 +338,7 @@ class LearnsClasses(BasePrunedMLP):
             weights *= _class_weights(of_classes, column, classes, sample_weight)[encoded]
         return weights if sample_weight is None else weights * sample_weight
 
-    def _class_weights(self):
+    def _class_weights(self) -> Sequence[dict[Any, float] | Literal["balanced"]]:
         """One `class_weight` for classes, or one for each label."""
         given, n_labels = self.class_weight, len(self.classes_)
         if isinstance(given, str):
@@ -330,14 +346,13 @@ class LearnsClasses(BasePrunedMLP):
         if isinstance(given, list) != self.multilabel_:
             needed = "a list of a dict for each label" if self.multilabel_ else "one dict"
             raise ValueError(f"class_weight={given!r} must be {needed}, or 'balanced', for this y.")
-        dicts = given if self.multilabel_ else [given]
+        dicts: Sequence[Any] = given if isinstance(given, list) else [given]
         if len(dicts) != (n_labels if self.multilabel_ else 1):
             raise ValueError(
                 f"class_weight={given!r} must have {n_labels} dicts, one for each label."
             )
         if not all(
-            isinstance(weights, dict)
-            and all(isinstance(w, Real) and 0 <= w < np.inf for w in weights.values())
+            isinstance(weights, dict) and all(map(NOT_NEGATIVE.is_satisfied_by, weights.values()))
             for weights in dicts
         ):
             raise ValueError(
@@ -345,12 +360,17 @@ class LearnsClasses(BasePrunedMLP):
             )
         return dicts
 
-    def _take_targets(self, mlp):
+    def _take_targets(self, mlp: Any) -> None:
         self.classes_ = np.asarray(mlp.classes_)
         self.multilabel_, self._sparse_labels = is_multilabel_net(mlp), False
 
 
-def _class_weights(class_weight, y, classes, sample_weight):
+def _class_weights(
+    class_weight: dict[Any, float] | Literal["balanced"],
+    y: NDArray[Any],
+    classes: NDArray[Any],
+    sample_weight: NDArray[Any] | None,
+) -> NDArray[Any]:
     """Weights of classes; 0 for those that are not there to be balanced."""
     counted = slice(None) if sample_weight is None else sample_weight > 0
     present = classes if isinstance(class_weight, dict) else np.unique(y[counted])

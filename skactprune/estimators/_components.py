@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from scipy import linalg
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from skactprune._types import MatrixLike
+    from skactprune._types import CheckedRows, MatrixLike
     from skactprune.chunks import Chunks
 
 EPSILON = np.finfo(np.float64).tiny
@@ -31,7 +31,7 @@ def learn_components(
     sample_weight: NDArray[Any] | None,
     n_components: float,
     *,
-    predictive: Callable[..., Any] | None = None,
+    predictive: Callable[..., NDArray[Any]] | None = None,
     whiten: bool = False,
 ) -> HiddenComponents:
     """Learn components of a hidden representation from rows.
@@ -146,11 +146,17 @@ def learn_inverse(
     )
 
 
-def _weights(sample_weight, n_rows):
+def _weights(sample_weight: NDArray[Any] | None, n_rows: int) -> NDArray[Any]:
     return np.ones(n_rows) if sample_weight is None else sample_weight.astype(np.float64)
 
 
-def _directions(centred, weight, covariance, k, predictive):
+def _directions(
+    centred: NDArray[Any],
+    weight: NDArray[Any],
+    covariance: NDArray[Any],
+    k: int,
+    predictive: Callable[..., NDArray[Any]] | None,
+) -> NDArray[Any]:
     """Directions of length 1, an ndarray of shape (k, n_neurons)."""
     first = np.empty((len(covariance), 0))
     if predictive is not None:
@@ -168,27 +174,27 @@ def _directions(centred, weight, covariance, k, predictive):
     return components
 
 
-def _regression(covariance, directions):
+def _regression(covariance: NDArray[Any], directions: NDArray[Any]) -> NDArray[Any]:
     """Coefficients of shape (m, n) of all neurons on the values along m directions."""
     crossed = covariance @ directions
     return np.linalg.pinv(directions.T @ crossed, hermitian=True) @ crossed.T
 
 
-def _rounding(variance, mean, dtype):
+def _rounding(variance: float, mean: NDArray[Any], dtype: np.dtype[Any]) -> float:
     """What rounding may leave of no variance, of rows of a type or of their covariance."""
     squared = np.finfo(dtype).eps ** 2
     of_mean, of_variance = 64 * squared, max(np.finfo(np.float64).eps, squared)
     return max(len(mean) * (of_mean * np.square(mean).max() + of_variance * variance), EPSILON)
 
 
-def _n_needed(ratio, share):
+def _n_needed(ratio: NDArray[Any], share: float) -> int:
     """How many are needed to explain more than a share; 1 where there is nothing to explain."""
     if not ratio.any():
         return 1
     return min(int(np.searchsorted(np.cumsum(ratio), share, side="right")) + 1, len(ratio))
 
 
-def _unbiased(weight):
+def _unbiased(weight: NDArray[Any]) -> float:
     """What makes of a mean square a variance, with the degrees of freedom of ``numpy.cov``.
 
     Whole numbers are counts of rows, others tell how much a row counts beside others.
@@ -202,8 +208,10 @@ def _unbiased(weight):
 class HiddenTransformer(ShowsComponents, ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     """Mixin of the estimators: `transform` shows hidden layers, or components of them."""
 
+    _shown_depth: int | Literal["all"] | None
+
     @property
-    def _n_features_out(self):
+    def _n_features_out(self) -> int:
         try:
             self._check_transforms()
         except ValueError as error:
@@ -211,7 +219,7 @@ class HiddenTransformer(ShowsComponents, ClassNamePrefixFeaturesOutMixin, Transf
         if self._components is not None:
             return self._components.projection.shape[1]
         widths = [coef.shape[1] for coef in self.coefs_[:-1]]
-        return sum(widths) if self._shown_depth == "all" else widths[self._shown_depth]
+        return widths[self._shown_depth] if isinstance(self._shown_depth, int) else sum(widths)
 
     def transform(self, X: MatrixLike | Chunks) -> NDArray[Any]:
         """Hidden representation of the rows.
@@ -246,7 +254,7 @@ class HiddenTransformer(ShowsComponents, ClassNamePrefixFeaturesOutMixin, Transf
         self._check_transforms()
         return super().get_feature_names_out(input_features)
 
-    def _check_transforms(self):
+    def _check_transforms(self) -> None:
         check_fitted(self)
         if self._shown_depth is None:
             raise ValueError(
@@ -259,32 +267,35 @@ class HiddenTransformer(ShowsComponents, ClassNamePrefixFeaturesOutMixin, Transf
             )
 
     @property
-    def _lacks_components(self):
+    def _lacks_components(self) -> bool:
         """Whether components were asked for and have not been learned."""
         return self._components is None and self.n_components is not None
 
-    def _shown(self, X):
+    def _shown(self, X: CheckedRows) -> NDArray[Any]:
         hidden = self._hidden(X)
         return hidden if self._components is None else self._components.project(hidden)
 
-    def _hidden(self, X):
-        return shown_representation(
-            X, self.coefs_[:-1], self.intercepts_[:-1], self._activations, self._shown_depth
-        )
+    def _hidden(self, X: CheckedRows) -> NDArray[Any]:
+        # That there is a layer has been checked.
+        depth = cast("int | Literal['all']", self._shown_depth)
+        coefs, intercepts = self.coefs_[:-1], self.intercepts_[:-1]
+        return shown_representation(X, coefs, intercepts, self._activations, depth)
 
-    def _show(self, n_layers):
+    def _show(self, n_layers: int) -> None:
         """Show the neurons of so many hidden layers, as `transform_layer` says."""
         self._shown_depth = shown_layer(self, n_layers) if n_layers else None
         self._components = self._inverse = None
 
-    def _fit_components(self, X, y, sample_weight):
+    def _fit_components(
+        self, X: CheckedRows, y: NDArray[Any], sample_weight: NDArray[Any] | None
+    ) -> None:
         self._show(len(self.masks_))
         if self.n_components is None and not self.fit_inverse_transform:
             return
         shown = map_rows(self._hidden, X)
         if self.n_components is not None:
 
-            def predictive(hidden, weight, k):
+            def predictive(hidden: NDArray[Any], weight: NDArray[Any], k: int) -> NDArray[Any]:
                 return self._task.directions(hidden, y, weight, map_rows(self._logits, X), k)
 
             how = {"whiten": self.whiten}

@@ -1,5 +1,9 @@
 """Checks of rows that come besides the training rows: without labels, and to validate on."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from sklearn.utils.validation import (
     _check_feature_names,
@@ -11,8 +15,24 @@ from sklearn.utils.validation import (
 from skactprune._warnings import warn
 from skactprune.nets.batches import TrainingData
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
-def check_further_rows(estimator, name, rows, dtype, n_rows, least=1):
+    from numpy.typing import DTypeLike, NDArray
+
+    from skactprune._types import CheckedRows, MatrixLike
+    from skactprune.estimators._parameters import MLPParameters
+    from skactprune.estimators._task import LabelledRows
+
+
+def check_further_rows(
+    estimator: MLPParameters,
+    name: str,
+    rows: MatrixLike,
+    dtype: DTypeLike,
+    n_rows: int | None,
+    least: int = 1,
+) -> CheckedRows:
     """Rows that are to be like the training rows, as an array.
 
     Parameters
@@ -67,7 +87,9 @@ def check_further_rows(estimator, name, rows, dtype, n_rows, least=1):
     return rows
 
 
-def check_unlabeled(estimator, X_unlabeled, dtype, n_rows):
+def check_unlabeled(
+    estimator: MLPParameters, X_unlabeled: MatrixLike, dtype: DTypeLike, n_rows: int | None
+) -> TrainingData:
     """Rows without labels, as the net takes them; parameters and errors as above.
 
     Returns
@@ -79,7 +101,13 @@ def check_unlabeled(estimator, X_unlabeled, dtype, n_rows):
     return TrainingData(rows, np.zeros(rows.shape[0]))
 
 
-def check_validation(estimator, given, check_targets, dtype, n_rows):
+def check_validation(
+    estimator: MLPParameters,
+    given: Sequence[Any],
+    check_targets: Callable[[Any], NDArray[Any]],
+    dtype: DTypeLike,
+    n_rows: int | None,
+) -> LabelledRows:
     """Rows to validate on.
 
     Parameters

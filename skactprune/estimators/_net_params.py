@@ -1,10 +1,16 @@
 """Checks of ``net_params``: what of a skorch net is the user's to set, and how."""
 
+from __future__ import annotations
+
 import inspect
 from collections import Counter
+from typing import TYPE_CHECKING, Any
 
 import torch
 from skorch import NeuralNet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
 SET_BY_ESTIMATOR = (
     "module",
@@ -36,7 +42,9 @@ REFUSED_OPTIMIZERS = {
 }
 
 
-def check_net_params(net_params, name, defaults, validates):
+def check_net_params(
+    net_params: dict[str, Any] | None, name: str, defaults: dict[str, Any], validates: bool
+) -> tuple[dict[str, Any], list[Any]]:
     """Check further parameters of the net, and take the callbacks from them.
 
     Parameters
@@ -94,12 +102,12 @@ def check_net_params(net_params, name, defaults, validates):
     return net_params, list(callbacks)
 
 
-def _check_key(key, parts, callbacks, name):
+def _check_key(key: str, parts: dict[str, Any], callbacks: dict[str, Any], name: str) -> None:
     """Raise ValueError for a key that nothing in the net would read."""
     first, separator, rest = key.partition("__")
     if not separator:
-        allowed = [*_parameters(NeuralNet) - {*SET_BY_ESTIMATOR, "compile"}]
-        _require(key, key in (*allowed, "compile"), "the net", allowed)
+        allowed = _parameters(NeuralNet) - {*SET_BY_ESTIMATOR, "compile"}
+        _require(key, key in {*allowed, "compile"}, "the net", allowed)
     elif first == "callbacks":
         called, _, parameter = rest.partition("__")
         if called in RESERVED_CALLBACKS:
@@ -119,18 +127,18 @@ def _check_key(key, parts, callbacks, name):
         _require(key, _takes(parts[first], rest, allowed), f"{first!r}", allowed)
 
 
-def _require(key, known, what, allowed):
+def _require(key: str, known: bool, what: str, allowed: Collection[str]) -> None:
     if not known:
         found = ", ".join(sorted(allowed)) or "none"
         raise ValueError(f"net_params[{key!r}] is unknown; of {what}, these can be set: {found}.")
 
 
-def _takes(function, name, names):
+def _takes(function: Callable[..., Any], name: str, names: Collection[str]) -> bool:
     kinds = {parameter.kind for parameter in _signature(function).values()}
     return name in names or (bool(name) and inspect.Parameter.VAR_KEYWORD in kinds)
 
 
-def _parameters(called):
+def _parameters(called: Any) -> set[str]:
     """Names that a class, a function, or the class of a callback takes."""
     return {
         name
@@ -139,13 +147,13 @@ def _parameters(called):
     }
 
 
-def _signature(called):
+def _signature(called: Any) -> Mapping[str, inspect.Parameter]:
     if hasattr(called, "get_params") and not isinstance(called, type):
         called = type(called)
     return inspect.signature(called).parameters
 
 
-def _check_optimizer(optimizer):
+def _check_optimizer(optimizer: Any) -> None:
     if not callable(optimizer):
         raise ValueError(
             f"net_params['optimizer']={optimizer!r} must be a class of torch.optim, or a function "
@@ -159,7 +167,7 @@ def _check_optimizer(optimizer):
             )
 
 
-def _callback_names(callbacks):
+def _callback_names(callbacks: Sequence[Any]) -> dict[str, Any]:
     """Callbacks by the names that they have in the net, as skorch gives them.
 
     Raises
@@ -173,7 +181,8 @@ def _callback_names(callbacks):
     ]
     counts = Counter(name for name, _ in pairs)
     given = {c[0] for c in callbacks if isinstance(c, tuple)}
-    seen, named = Counter(), {}
+    seen: Counter[str] = Counter()
+    named: dict[str, Any] = {}
     for name, callback in pairs:
         seen[name] += 1
         unique = name if counts[name] == 1 else f"{name}_{seen[name]}"
@@ -186,7 +195,7 @@ def _callback_names(callbacks):
     return named
 
 
-def _check_callback(callback, name, validates):
+def _check_callback(callback: Any, name: str, validates: bool) -> None:
     named = isinstance(callback, tuple) and len(callback) == 2
     if named and (not isinstance(callback[0], str) or callback[0] in RESERVED_CALLBACKS):
         raise ValueError(
@@ -213,7 +222,7 @@ def _check_callback(callback, name, validates):
         )
 
 
-def _needs_validation(callback, kinds):
+def _needs_validation(callback: Any, kinds: list[str]) -> bool:
     """Whether one of skorch's callbacks can do nothing without validation rows."""
     monitor = _value_of(callback, "monitor")
     if isinstance(monitor, str) and monitor.startswith("valid_"):
@@ -222,7 +231,7 @@ def _needs_validation(callback, kinds):
     return bool(scores) and not _value_of(callback, "on_train")
 
 
-def _value_of(callback, name):
+def _value_of(callback: Any, name: str) -> Any:
     """Value of a parameter; that of a class is its default."""
     if not isinstance(callback, type):
         return getattr(callback, name, None)

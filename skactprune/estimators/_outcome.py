@@ -1,15 +1,25 @@
 """Whether pruning went further than the net could bear."""
 
+from __future__ import annotations
+
 import itertools
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from skactprune._warnings import warn
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from skactprune.estimators._parameters import MLPParameters
+
 FEW, ENOUGH = 2, 4
 
 
-def warn_of_collapse(estimator, name, score, chance):
+def warn_of_collapse(
+    estimator: MLPParameters, name: str, score: Callable[[], float], chance: Callable[[], float]
+) -> None:
     """Warn where a fit has left a layer hardly any neuron, or has lost what it had learned.
 
     Parameters
@@ -56,7 +66,7 @@ def warn_of_collapse(estimator, name, score, chance):
         )
 
 
-def _even_share(sizes, fraction):
+def _even_share(sizes: list[int], fraction: float) -> float:
     """Share of its neurons that each hidden layer keeps where all lose the same share."""
     first, *others = (a * b for a, b in itertools.pairwise(sizes))
     # Weights between two hidden layers go with the square: first * s + others * s ** 2.

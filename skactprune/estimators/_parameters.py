@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -11,16 +12,15 @@ from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOp
 
 from skactprune._html import LinksToDocs
 from skactprune._register import TakesNames
-from skactprune.estimators._checks import plain_parameters
 from skactprune.pruning.method import METHODS, Method
 from skactprune.pruning.triggers import TRIGGERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
-CONSTRAINTS = {
+CONSTRAINTS: dict[str, list[Any]] = {
     "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
     "activation": [StrOptions({"identity", "logistic", "tanh", "relu"})],
     "method": [str, Method],
@@ -289,8 +289,22 @@ class MLPParameters(TakesNames, LinksToDocs, BaseEstimator):
         Names of the features, where `X` has names that are all strings.
     """
 
-    _parameter_constraints: dict = CONSTRAINTS
+    _parameter_constraints: dict[str, list[Any]] = CONSTRAINTS
     registers = {"method": METHODS, "trigger": TRIGGERS}
+    coefs_: list[NDArray[Any]]
+    intercepts_: list[NDArray[Any]]
+    masks_: list[NDArray[np.bool_]]
+    live_neurons_: list[NDArray[np.integer]]
+    unused_features_: NDArray[np.integer]
+    factors_: list[tuple[NDArray[Any], NDArray[Any]] | None]
+    sparsity_: float
+    pruning_history_: list[dict[str, Any]]
+    n_iter_: int
+    n_layers_: int
+    n_outputs_: int
+    out_activation_: str
+    n_features_in_: int
+    feature_names_in_: NDArray[np.object_]
 
     def __init__(
         self,
@@ -381,6 +395,17 @@ class MLPParameters(TakesNames, LinksToDocs, BaseEstimator):
         self.init_estimator = init_estimator
         self.pretrain = pretrain
 
-    def _plain(self):
-        """The parameters, as Python's own numbers."""
-        return plain_parameters(self, self._parameter_constraints)
+    def _plain(self) -> SimpleNamespace:
+        """The parameters as Python's own numbers: torch and JSON know no others."""
+        constraints = self._parameter_constraints
+        values = {name: getattr(self, name) for name in constraints}
+        for name, value in values.items():
+            if isinstance(value, (bool, np.bool_)):
+                values[name] = bool(value)
+            elif isinstance(value, Real):
+                # Where a real number is allowed, an integer becomes one.
+                real = any(isinstance(c, Interval) and c.type is Real for c in constraints[name])
+                values[name] = (
+                    int(value) if isinstance(value, Integral) and not real else float(value)
+                )
+        return SimpleNamespace(**values)

@@ -1,5 +1,9 @@
 """First hidden layers that an autoencoder has learned without labels."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from scipy import sparse
 from sklearn import config_context
@@ -10,8 +14,14 @@ from sklearn.utils.validation import check_is_fitted
 from skactprune.chunks import FiledRows
 from skactprune.estimators._checks import hidden_sizes, layer_sizes, prunes
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
-def check_pretrain(estimator, X, incremental):
+    from skactprune._types import CheckedRows
+    from skactprune.estimators._parameters import MLPParameters
+
+
+def check_pretrain(estimator: MLPParameters, X: CheckedRows, incremental: bool) -> None:
     """Raise ValueError for a `pretrain` that cannot start the net of an estimator.
 
     Parameters
@@ -58,7 +68,13 @@ def check_pretrain(estimator, X, incremental):
         )
 
 
-def pretrained(pretrain, X, sample_weight, X_unlabeled, random_state):
+def pretrained(
+    pretrain: Any,
+    X: CheckedRows,
+    sample_weight: NDArray[Any] | None,
+    X_unlabeled: CheckedRows | None,
+    random_state: np.random.RandomState,
+) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
     """Weights of the hidden layers of an encoder, that is fitted first unless it is frozen.
 
     Parameters
@@ -99,7 +115,7 @@ def pretrained(pretrain, X, sample_weight, X_unlabeled, random_state):
     return encoder.coefs_[:depth], encoder.intercepts_[:depth]
 
 
-def _check_fitted(estimator, pretrain):
+def _check_fitted(estimator: MLPParameters, pretrain: Any) -> list[int]:
     """Sizes of the hidden layers that a fitted encoder has."""
     check_is_fitted(pretrain, msg=f"pretrain={pretrain!r} is not fitted, and so cannot be frozen.")
     if pretrain.n_features_in_ != estimator.n_features_in_:
@@ -116,7 +132,7 @@ def _check_fitted(estimator, pretrain):
     return [coef.shape[1] for coef in pretrain.coefs_[: pretrain.transform_layer]]
 
 
-def _check_to_be_fitted(pretrain, X, incremental):
+def _check_to_be_fitted(pretrain: Any, X: CheckedRows, incremental: bool) -> list[int]:
     """Sizes of the hidden layers that an encoder will have."""
     if incremental or isinstance(X, FiledRows):
         where = "for partial_fit" if incremental else "where X is read from files"

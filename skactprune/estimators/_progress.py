@@ -1,9 +1,29 @@
 """How far the training of an estimator is."""
 
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias, TypedDict, get_args
+
 import numpy as np
 
+Curve: TypeAlias = Literal["loss_curve", "validation_scores", "validation_loss_curve"]
+CURVES: tuple[Curve, ...] = get_args(Curve)
 
-def new_progress():
+
+class Progress(TypedDict):
+    """What is known of the epochs so far, of all calls together."""
+
+    t: int
+    loss_curve: list[float]
+    validation_scores: list[float]
+    validation_loss_curve: list[float]
+    scoring: Any
+    best_loss: float
+    best_validation_score: float
+    no_improvement: int
+
+
+def new_progress() -> Progress:
     """Progress of a net that has not been trained."""
     return {
         "t": 0,
@@ -17,12 +37,17 @@ def new_progress():
     }
 
 
-def without_best(progress):
+def without_best(progress: Progress) -> Progress:
     """Progress of a net of which nothing is the best so far; its lists are the same."""
-    kept = ("t", "loss_curve", "validation_scores", "validation_loss_curve")
-    return new_progress() | {name: progress[name] for name in kept}
+    new = new_progress() | {"t": progress["t"]}
+    for name in CURVES:
+        new[name] = progress[name]
+    return new
 
 
-def copied(progress):
+def copied(progress: Progress) -> Progress:
     """Progress whose lists are others."""
-    return {k: list(v) if isinstance(v, list) else v for k, v in progress.items()}
+    new = progress.copy()
+    for name in CURVES:
+        new[name] = progress[name].copy()
+    return new

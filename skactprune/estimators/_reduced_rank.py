@@ -1,8 +1,15 @@
 """Directions through which a regression, logistic or linear, predicts best."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import logsumexp
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 # That of LogisticRegression(C=10), on standardized features.
 RIDGE = 0.1
@@ -12,7 +19,9 @@ MAX_ROWS = 10_000
 TINY = np.finfo(np.float64).tiny
 
 
-def class_directions(X, y, weight, logits, k):
+def class_directions(
+    X: NDArray[Any], y: NDArray[np.integer], weight: NDArray[Any], logits: NDArray[Any], k: int
+) -> NDArray[Any]:
     """Directions through which a reduced-rank logistic regression tells classes apart.
 
     Its logits are ``(X A) B + b`` with A of shape (n_features, m): all that it knows of a row is m
@@ -55,7 +64,9 @@ def class_directions(X, y, weight, logits, k):
     return principal_axes(X, share, fitted)[0][:, :m]
 
 
-def target_directions(X, targets, weight, k):
+def target_directions(
+    X: NDArray[Any], targets: NDArray[Any], weight: NDArray[Any], k: int
+) -> NDArray[Any]:
     """Directions of a reduced-rank regression: it predicts targets from m numbers of a row.
 
     Parameters
@@ -87,7 +98,9 @@ def target_directions(X, targets, weight, k):
     return output_directions(X, weight, targets / np.maximum(scale, TINY), k, ridge)
 
 
-def output_directions(X, weight, outputs, k, ridge=0.0):
+def output_directions(
+    X: NDArray[Any], weight: NDArray[Any], outputs: NDArray[Any], k: int, ridge: float = 0.0
+) -> NDArray[Any]:
     """Directions along which a linear function of rows tells most of their outputs.
 
     Parameters
@@ -114,7 +127,9 @@ def output_directions(X, weight, outputs, k, ridge=0.0):
     return axes[:, : min(k, (variances > 1e-10 * max(variances[0], TINY)).sum())]
 
 
-def principal_axes(X, weight, outputs):
+def principal_axes(
+    X: NDArray[Any], weight: NDArray[Any], outputs: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Directions of centred rows whose values are the principal components of their outputs.
 
     Parameters
@@ -138,7 +153,9 @@ def principal_axes(X, weight, outputs):
     return outputs @ axes[:, ::-1], np.maximum(variances[::-1], 0.0)
 
 
-def _regressed(X, targets, weight, ridge=0.0):
+def _regressed(
+    X: NDArray[Any], targets: NDArray[Any], weight: NDArray[Any], ridge: float = 0.0
+) -> NDArray[Any]:
     """Ridge regression on standardized features, with as much more as rounding needs."""
     weighted = X.T * weight
     gram = weighted @ X
@@ -147,7 +164,13 @@ def _regressed(X, targets, weight, ridge=0.0):
     return np.linalg.solve(gram + penalty, weighted @ targets)
 
 
-def _fit(X, y, weight, A, B):
+def _fit(
+    X: NDArray[Any],
+    y: NDArray[np.integer],
+    weight: NDArray[Any],
+    A: NDArray[Any],
+    B: NDArray[Any],
+) -> NDArray[Any]:
     """``A B`` that has the smallest penalized loss nearby, with centred rows."""
     ridge, weight = RIDGE / weight.sum(), weight / weight.sum()
     scale = np.sqrt(weight @ np.square(X))
@@ -158,10 +181,10 @@ def _fit(X, y, weight, A, B):
     A, B = A / sizes, B * sizes[:, None]
     rows, n, m = np.arange(len(X)), A.size, A.shape[1]
 
-    def parts(theta):
+    def parts(theta: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         return theta[:n].reshape(-1, m), theta[n : n + B.size].reshape(m, -1), theta[n + B.size :]
 
-    def loss(theta):
+    def loss(theta: NDArray[Any]) -> tuple[float, NDArray[Any]]:
         A, B, b = parts(theta)
         told = X @ A
         logits = told @ B + b

@@ -1,13 +1,23 @@
 """Fitted state: what a net and its pruner hold, besides weights, as numpy arrays; and back."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import torch
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skactprune.estimators._task import Net
+    from skactprune.pruning.pruner import Pruner
 
 # Epochs of earlier calls that a net that goes on remembers in its history.
 KEPT_EPOCHS = 1000
 
 
-def state_of(net, pruner):
+def state_of(net: Net, pruner: Pruner) -> dict[str, Any]:
     """What training goes on from, besides the weights, without any torch object.
 
     Parameters
@@ -44,7 +54,7 @@ def state_of(net, pruner):
     }
 
 
-def load_state(net, state, *, with_optimizer):
+def load_state(net: Net, state: dict[str, Any], *, with_optimizer: bool) -> None:
     """Let a net that has its weights go on where `state` was taken.
 
     Parameters
@@ -77,7 +87,7 @@ def load_state(net, state, *, with_optimizer):
 
 
 @torch.no_grad()
-def load_weights(net, coefs, intercepts):
+def load_weights(net: Net, coefs: list[NDArray[Any]], intercepts: list[NDArray[Any]]) -> None:
     """Put weights of shape (n_in, n_out) and biases into a net of these sizes.
 
     Parameters
@@ -101,16 +111,16 @@ def load_weights(net, coefs, intercepts):
         layer.bias.copy_(torch.tensor(intercept))
 
 
-def _parameters(net):
+def _parameters(net: Net) -> list[torch.Tensor]:
     """Weights and biases in order; a weight that is computed from others is no parameter."""
     return [parameter for layer in net.module_.layers for parameter in (layer.weight, layer.bias)]
 
 
-def _array(value):
+def _array(value: Any) -> Any:
     return value.detach().cpu().numpy().copy() if torch.is_tensor(value) else value
 
 
-def _tensor(value, parameter, fused):
+def _tensor(value: Any, parameter: torch.Tensor, fused: bool | None) -> Any:
     """Value of an optimizer's state: moments as the parameter, of fused ones all on its device."""
     if not isinstance(value, np.ndarray):
         return value

@@ -1,9 +1,31 @@
 """What a fitted net tells of itself in one line."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
 from sklearn.utils.metaestimators import available_if
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
-def sizes_before_and_after(net):
+
+class Summarized(Protocol):
+    """What a summary needs of a fitted net."""
+
+    coefs_: list[NDArray[Any]]
+    masks_: list[NDArray[Any]]
+    live_neurons_: list[NDArray[Any]]
+    unused_features_: NDArray[Any]
+    n_features_in_: int
+    sparsity_: float
+    n_iter_: int
+
+    @property
+    def hidden_ranks_(self) -> list[int]: ...
+
+
+def sizes_before_and_after(net: Summarized) -> tuple[list[int], list[int]]:
     """Sizes of the layers, input and output included, before pruning and now.
 
     Parameters
@@ -22,7 +44,7 @@ def sizes_before_and_after(net):
     return before, [used, *(len(live) for live in net.live_neurons_), n_outputs]
 
 
-def summary(net):
+def summary(net: Summarized) -> str:
     """Sizes, sparsity, ranks and epochs.
 
     Parameters
@@ -45,7 +67,7 @@ class ShowsSummary:
     """Mixin: once it is fitted, its HTML representation has the summary below its name."""
 
     @available_if(lambda net: net.__sklearn_is_fitted__())
-    def _sk_visual_block_(self):
+    def _sk_visual_block_(self: Summarized) -> Any:
         # If this moves, scikit-learn shows what it shows of any estimator.
         from sklearn.utils._repr_html.estimator import _VisualBlock
 

@@ -1,5 +1,12 @@
 """What scikit-learn's callbacks are told of: a fit, its rounds, the epochs of each."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 class FitTasks:
     """Tasks of a fit, each a context of ``sklearn.callback``: "fit", "round", "epoch".
@@ -19,17 +26,23 @@ class FitTasks:
         Returns the attributes of an estimator that predicts and transforms with the net of now.
     """
 
-    def __init__(self, begin=None, told=None, fitted=None):
-        self._begin, self._told, self._fitted = begin, told, fitted
+    def __init__(
+        self,
+        begin: Callable[[int], Any] | None = None,
+        told: dict[str, Any] | None = None,
+        fitted: Callable[[], dict[str, Any]] | None = None,
+    ) -> None:
+        self._begin, self._told, self._fitted = begin, told or {}, fitted
         # The fit and what is under way in it, outermost first.
-        self._open, self._n_rounds = [], 0
+        self._open: list[Any] = []
+        self._n_rounds = self._n_left = 0
 
-    def begin_fit(self, most_rounds):
+    def begin_fit(self, most_rounds: int) -> None:
         """Tell of the fit; there may be fewer rounds."""
         if self._begin is not None:
             self._open = [self._begin(most_rounds)]
 
-    def begin_epoch(self, most, most_of_round):
+    def begin_epoch(self, most: int, most_of_round: Callable[[int], int]) -> None:
         """Tell of an epoch, and of the round that it is the first of.
 
         Parameters
@@ -46,14 +59,14 @@ class FitTasks:
         if self._open:
             self._subtask("epoch")
 
-    def end_epoch(self):
+    def end_epoch(self) -> bool:
         """Tell of the end of an epoch; True asks to end training."""
         if len(self._open) < 3:
             return False
         self._n_left -= 1
         return self._end(self._fitted)
 
-    def end_round(self, done, most):
+    def end_round(self, done: bool, most: int) -> bool:
         """Tell of the end of a round, where there is one.
 
         Parameters
@@ -74,21 +87,21 @@ class FitTasks:
         return False
 
     @property
-    def _is_last(self):
+    def _is_last(self) -> bool:
         """Whether this round is to be the last, however many come."""
         return self._n_rounds == self._open[0].max_subtasks
 
-    def end_training(self):
+    def end_training(self) -> None:
         """Tell of the end of what is still under way in the fit."""
         if len(self._open) == 3:
             self._end(None)
         if len(self._open) == 2:
             self._end(self._fitted)
 
-    def _subtask(self, name, most=0):
+    def _subtask(self, name: str, most: int = 0) -> None:
         task = self._open[-1].subcontext(task_name=name, max_subtasks=most)
         self._open.append(task)
         task.call_on_fit_task_begin(**self._told)
 
-    def _end(self, fitted):
+    def _end(self, fitted: Callable[[], dict[str, Any]] | None) -> bool:
         return self._open.pop().call_on_fit_task_end(**self._told, reconstruction_attributes=fitted)

@@ -1,6 +1,9 @@
 """One epoch after the other: loss curve, learning rate, early stopping, interruption."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -8,8 +11,18 @@ from skorch.callbacks import Callback
 
 from skactprune._transaction import insist
 from skactprune._warnings import warn
+from skactprune.estimators._progress import CURVES, Curve, Progress
 
-CURVES = ("loss_curve", "validation_scores", "validation_loss_curve")
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+
+    from skactprune.estimators._task import Net
+    from skactprune.estimators._tasks import FitTasks
+    from skactprune.nets.batches import TrainingData
+    from skactprune.pruning.pruner import Pruner
+
 ASKED = "A callback of scikit-learn asked for it."
 
 
@@ -28,8 +41,8 @@ class Reached:
     """
 
     n_iter: int
-    progress: dict
-    best: list | None = None
+    progress: Progress
+    best: list[torch.Tensor] | None = None
 
 
 class TrainingControl(Callback):
@@ -52,25 +65,35 @@ class TrainingControl(Callback):
         Told of the end of every epoch, before pruning; training ends where it asks for that.
     """
 
-    def __init__(self, params, pruner, progress, validate, tasks):
+    reached_: Reached
+    begun_at_: dict[Curve, int]
+
+    def __init__(
+        self,
+        params: dict[str, Any],
+        pruner: Pruner,
+        progress: Progress,
+        validate: Callable[[Net], tuple[float, float]] | None,
+        tasks: FitTasks,
+    ) -> None:
         self.params = params
         self.pruner = pruner
         self.progress = progress
         self.validate = validate
         self.tasks = tasks
 
-    def initialize(self):
+    def initialize(self) -> Self:
         """Start counting epochs."""
         self.reached_ = Reached(0, self.progress)
         self.begun_at_ = {name: len(self.progress[name]) for name in CURVES}
         return self
 
     @property
-    def n_iter_(self):
+    def n_iter_(self) -> int:
         """Epochs that have ended."""
         return self.reached_.n_iter
 
-    def on_epoch_end(self, net, dataset_train=None, **kwargs):
+    def on_epoch_end(self, net: Net, dataset_train: TrainingData, **kwargs: Any) -> None:
         params = self.params
         before = self.reached_.progress
         progress = before | {"t": before["t"] + len(dataset_train)}
@@ -90,14 +113,14 @@ class TrainingControl(Callback):
         if self.tasks.end_epoch():
             net.stopping_ = ASKED
 
-    def settled(self):
+    def settled(self) -> Progress:
         """Progress of the epochs that have ended; an interrupted one leaves the curves."""
         progress = self.reached_.progress
         for name, n_before in self.begun_at_.items():
             del progress[name][n_before + self.n_iter_ :]
         return progress
 
-    def on_train_end(self, net, X=None, y=None, **kwargs):
+    def on_train_end(self, net: Net, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         """Go back to the weights that did best on the validation rows."""
         reached = self.reached_
         if reached.best is not None:
@@ -105,7 +128,7 @@ class TrainingControl(Callback):
                 parameter.data = best
             self.reached_ = Reached(reached.n_iter, reached.progress)
 
-    def _improved(self, net, progress):
+    def _improved(self, net: Net, progress: Progress) -> list[torch.Tensor] | None:
         """Count epochs without improvement by `tol`; return the best validated weights."""
         tol, best = self.params["tol"], self.reached_.best
         if self.validate is None:
@@ -121,12 +144,12 @@ class TrainingControl(Callback):
         progress["no_improvement"] = 0 if improved else progress["no_improvement"] + 1
         return best
 
-    def _update_learning_rate(self, net, t):
+    def _update_learning_rate(self, net: Net, t: int) -> None:
         if self.params["solver"] == "sgd" and self.params["learning_rate"] == "invscaling":
             rate = self.params["learning_rate_init"] / (t + 1) ** self.params["power_t"]
             _set_rate(net, rate)
 
-    def _react_to_no_improvement(self, net):
+    def _react_to_no_improvement(self, net: Net) -> None:
         """Divide an adaptive learning rate by 5; stop where it is none or too small."""
         what = "Training loss" if self.validate is None else "Validation score"
         message = (
@@ -143,7 +166,7 @@ class TrainingControl(Callback):
         self.say(f"{message} Stopping.")
         net.stopping_ = message
 
-    def _told_of_epoch(self, progress):
+    def _told_of_epoch(self, progress: Progress) -> str:
         told = f"Iteration {self.n_iter_}, loss = {progress['loss_curve'][-1]:.8f}"
         if np.isfinite(self.pruner.train_score):
             told += f", train score = {self.pruner.train_score:.6f}"
@@ -151,7 +174,7 @@ class TrainingControl(Callback):
             told += f", validation score = {progress['validation_scores'][-1]:.6f}"
         return told
 
-    def say(self, message):
+    def say(self, message: str) -> None:
         """Print a line, where the estimator is to be verbose."""
         if self.params["verbose"]:
             print(message)
@@ -166,29 +189,31 @@ class RoundControl(Callback):
         Knows what it tells of.
     """
 
-    def __init__(self, control):
+    n_told_: int
+
+    def __init__(self, control: TrainingControl) -> None:
         self.control = control
 
-    def initialize(self):
+    def initialize(self) -> Self:
         """Start with the rounds to come."""
         self.n_told_ = len(self.control.pruner.history_)
         return self
 
-    def on_epoch_begin(self, net, **kwargs):
+    def on_epoch_begin(self, net: Net, **kwargs: Any) -> None:
         # There are methods that prune before training.
         self._tell()
         self.control.tasks.begin_epoch(self._most, self.control.pruner.epochs_until_round)
 
-    def on_epoch_end(self, net, **kwargs):
+    def on_epoch_end(self, net: Net, **kwargs: Any) -> None:
         if self.control.tasks.end_round(self._tell(), self._most):
             net.stopping_ = ASKED
 
     @property
-    def _most(self):
+    def _most(self) -> int:
         """Epochs that may still come."""
         return self.control.params["max_iter"] - self.control.n_iter_
 
-    def _tell(self):
+    def _tell(self) -> bool:
         """Print what is new; return whether there is something."""
         pruner, n_told = self.control.pruner, self.n_told_
         self.n_told_ = len(pruner.history_)
@@ -201,7 +226,7 @@ class RoundControl(Callback):
         return self.n_told_ > n_told
 
 
-def _set_rate(net, rate):
+def _set_rate(net: Net, rate: float) -> None:
     """Change the learning rate; MLPClassifier's velocities hold the old one, torch's do not."""
     optimizer, changed = net.optimizer_, []
     for group in optimizer.param_groups:
@@ -210,7 +235,7 @@ def _set_rate(net, rate):
             if velocity is not None:
                 changed.append((velocity, velocity * (group["lr"] / rate)))
 
-    def change():
+    def change() -> None:
         for velocity, scaled in changed:
             velocity.copy_(scaled)
         for group in optimizer.param_groups:
@@ -219,7 +244,7 @@ def _set_rate(net, rate):
     insist(change)
 
 
-def train(net, data, pruner, epochs, complete):
+def train(net: Net, data: TrainingData, pruner: Pruner, epochs: int, complete: bool) -> None:
     """Train `net` for at most `epochs` epochs; it is consistent afterwards, come what may.
 
     Parameters

@@ -1,7 +1,10 @@
 """How well a net in training does on rows that it does not learn from."""
 
+from __future__ import annotations
+
 from inspect import signature
 from numbers import Real
+from typing import TYPE_CHECKING, Any
 
 import torch
 from sklearn.metrics import check_scoring, get_scorer_names
@@ -11,6 +14,14 @@ from skactprune._validation import ROWS
 from skactprune.chunks import Chunks, FiledRows
 from skactprune.nets.batches import TrainingData
 from skactprune.nets.inference import logits_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from skactprune.estimators._parameters import MLPParameters
+    from skactprune.estimators._task import LabelledRows, Net, Task
 
 
 class Validation:
@@ -35,7 +46,16 @@ class Validation:
         The rows.
     """
 
-    def __init__(self, estimator, task, as_of_now, activations, rows):
+    _score: Callable[[Net, NDArray[Any]], Any]
+
+    def __init__(
+        self,
+        estimator: MLPParameters,
+        task: Task,
+        as_of_now: Callable[[Net], MLPParameters],
+        activations: str | tuple[str, ...],
+        rows: LabelledRows,
+    ) -> None:
         X, y, sample_weight = rows
         self.data = TrainingData(X, task.encode(y), sample_weight)
         self._task, self._rows = task, rows
@@ -49,7 +69,7 @@ class Validation:
             X = _in_chunks(X) if isinstance(X, FiledRows) else X
             self._score = lambda net, outcome: scorer(as_of_now(net), X, y, **how)
 
-    def __call__(self, net):
+    def __call__(self, net: Net) -> tuple[float, float]:
         """Loss, without penalties, and score of a net as it is now, two floats.
 
         Raises
@@ -73,7 +93,9 @@ class Validation:
         return loss, float(score)
 
 
-def _loss(net, logits, y, sample_weight):
+def _loss(
+    net: Net, logits: NDArray[Any], y: NDArray[Any], sample_weight: NDArray[Any] | None
+) -> float:
     """Loss of the net for what it has put out."""
     arrays = (logits, y) if sample_weight is None else (logits, y, sample_weight)
     outputs, *target = (torch.from_numpy(array) for array in arrays)
@@ -83,7 +105,7 @@ def _loss(net, logits, y, sample_weight):
         return float(net.criterion_(outputs, target[0] if len(target) == 1 else target))
 
 
-def check_scorer(scoring):
+def check_scorer(scoring: str | Callable[..., Any] | None) -> None:
     """Raise ValueError for the name of a scorer that scikit-learn does not know."""
     names = get_scorer_names()
     if isinstance(scoring, str) and scoring not in ("loss", *names):
@@ -93,12 +115,12 @@ def check_scorer(scoring):
         )
 
 
-def _in_chunks(rows):
+def _in_chunks(rows: FiledRows) -> Chunks:
     """Rows that are not in memory, as estimators take them."""
     starts = range(0, len(rows), ROWS)
     return Chunks(rows.__getitem__, [slice(start, start + ROWS) for start in starts])
 
 
-def _takes_weights(scorer):
+def _takes_weights(scorer: Callable[..., Any]) -> bool:
     """Whether a scorer, or the metric that it is made of, takes the weights of rows."""
     return "sample_weight" in signature(getattr(scorer, "_score_func", scorer)).parameters

@@ -1,11 +1,19 @@
 """Fits that are done entirely or not at all."""
 
+from __future__ import annotations
+
 from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from skactprune._transaction import attributes_of, interrupt_behind
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-def all_or_nothing(method):
+    T = TypeVar("T")
+
+
+def all_or_nothing(method: Callable[..., T]) -> Callable[..., T]:
     """Decorator of a method that, where it raises, leaves its object as it was.
 
     The thread is left as it was in any case. An interrupt stays one, whatever is raised by those
@@ -13,7 +21,7 @@ def all_or_nothing(method):
     """
 
     @wraps(method)
-    def method_or_undo(self, *args, **kwargs):
+    def method_or_undo(self: object, *args: Any, **kwargs: Any) -> T:
         from skactprune.nets.world import same_world
 
         undo, world = attributes_of(self), same_world()

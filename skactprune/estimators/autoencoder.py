@@ -22,13 +22,17 @@ from skactprune.estimators._whole import all_or_nothing
 from skactprune.nets.inference import logits_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-    from skactprune._types import MatrixLike
+    from skactprune._types import CheckedRows, MatrixLike
+    from skactprune.deploy.autoencoder import CompactAutoencoder
+    from skactprune.deploy.weights import CompactWeights
+    from skactprune.estimators._task import LabelledRows, Net
     from skactprune.pruning.method import Method
+    from skactprune.pruning.pruner import Pruner
 
 # What is asked of hidden layers that are no code, and of nets that others have trained.
 OF_OTHERS = {
@@ -134,7 +138,7 @@ class PrunedAutoencoder(BasePrunedMLP):
     True
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints: dict[str, list[Any]] = {
         **{name: known for name, known in CONSTRAINTS.items() if name not in OF_OTHERS},
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "encoder_layer_sizes": CONSTRAINTS["hidden_layer_sizes"],
@@ -144,7 +148,9 @@ class PrunedAutoencoder(BasePrunedMLP):
     whiten, fit_inverse_transform = False, False
     _lacks_components = False
     # Those of the net that was made last; parameters may have been changed since.
-    _activations = None
+    _activations: tuple[str, ...] = ()
+    _shown_depth: int
+    n_components: int
 
     def __init__(
         self,
@@ -279,7 +285,7 @@ class PrunedAutoencoder(BasePrunedMLP):
         first, dtype = self._shown_depth + 1, self.coefs_[0].dtype
         coefs, intercepts = self.coefs_[first:], self.intercepts_[first:]
 
-        def decode(codes):
+        def decode(codes: NDArray[Any]) -> NDArray[Any]:
             return logits_of(codes, coefs, intercepts, self._activations[first:])
 
         return self._decoded(decode, X, len(coefs[0]), dtype)
@@ -310,41 +316,49 @@ class PrunedAutoencoder(BasePrunedMLP):
         dtype = self.coefs_[0].dtype
         X, sample_weight = as_numpy(X, sample_weight)
         X = validate_data(self, X, accept_sparse="csr", dtype=dtype, reset=False)
+        weight: NDArray[Any] | None = None
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
-        return self._task.score(X, self._task.outcome(self._predicted, X), sample_weight)
+            weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+        return self._task.score(X, self._task.outcome(self._predicted, X), weight)
 
     @property
-    def _task(self):
+    def _task(self) -> Reconstruction:
         return Reconstruction(self.n_features_in_)
 
-    def _new_net(self, pruner, dtype, first_layers=None):
+    def _new_net(
+        self,
+        pruner: Pruner,
+        dtype: DTypeLike,
+        first_layers: Callable[[], tuple[list[NDArray[Any]], list[NDArray[Any]]]] | None = None,
+    ) -> Net:
         self._set_activations()
         return super()._new_net(pruner, dtype, first_layers)
 
-    def _check_goes_on(self):
+    def _check_goes_on(self) -> None:
         super()._check_goes_on()
         self._set_activations()
 
-    def _set_activations(self):
-        layers = [self.activation] * len(self.hidden_layer_sizes)
+    def _set_activations(self) -> None:
+        layers: list[str] = [self.activation] * len(self.hidden_layer_sizes)
         layers[self.transform_layer] = "identity"
         self._activations = tuple(layers)
 
-    def _reconstruction_attributes(self, net):
+    def _reconstruction_attributes(self, net: Net) -> dict[str, Any]:
         return super()._reconstruction_attributes(net) | {"_activations": self._activations}
 
     @property
-    def _sizes(self):
+    def _sizes(self) -> str:
         names = ("n_components", "encoder_layer_sizes", "decoder_layer_sizes")
         return ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
 
-    def _floors(self, sizes):
+    def _floors(self, sizes: list[int]) -> list[int]:
         code = self.transform_layer
         floors = super()._floors([*sizes[:code], *sizes[code + 1 :]])
         return [*floors[:code], sizes[code], *floors[code:]]
 
-    def _check_fit_input(self, X, y, sample_weight, resume, incremental):
+    def _check_fit_input(
+        self, X: Any, y: Any, sample_weight: Any, resume: bool, incremental: bool
+    ) -> LabelledRows:
         if isinstance(X, Chunks):
             raise TypeError(
                 f"X={X!r} must be an array, mapped from a file or not, or a sparse matrix; "
@@ -352,13 +366,22 @@ class PrunedAutoencoder(BasePrunedMLP):
             )
         return super()._check_fit_input(X, y, sample_weight, resume, incremental)
 
-    def _check_targets(self, X, y, sample_weight, resume, incremental):
+    def _check_targets(
+        self,
+        X: CheckedRows,
+        y: Any,
+        sample_weight: NDArray[Any] | None,
+        resume: bool,
+        incremental: bool,
+    ) -> tuple[Any, NDArray[Any] | None]:
         return y, sample_weight
 
-    def _fit_components(self, X, y, sample_weight):
+    def _fit_components(
+        self, X: CheckedRows, y: NDArray[Any], sample_weight: NDArray[Any] | None
+    ) -> None:
         self._show(len(self.masks_))
 
-    def _compacted(self, weights, **about):
+    def _compacted(self, weights: CompactWeights, **about: Any) -> CompactAutoencoder:
         from skactprune.deploy.autoencoder import CompactAutoencoder
 
         return CompactAutoencoder.of(weights, **about)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from skactprune._types import MatrixLike
     from skactprune.chunks import Chunks
+    from skactprune.deploy.classifier import CompactMLPClassifier
+    from skactprune.deploy.weights import CompactWeights
 
 
 @shares_docs
@@ -114,7 +116,7 @@ class PrunedMLPClassifier(ClassifierMixin, LearnsClasses):
         """
         return self._of_rows(lambda rows: self._task.output.log_link(self._logits(rows)), X)
 
-    def _compacted(self, weights, **about):
+    def _compacted(self, weights: CompactWeights, **about: Any) -> CompactMLPClassifier:
         from skactprune.deploy.classifier import CompactMLPClassifier
 
         about |= {"multilabel": self.multilabel_}

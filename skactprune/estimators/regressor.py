@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from skactprune._types import MatrixLike
+    from skactprune._types import CheckedRows, MatrixLike
     from skactprune.chunks import Chunks
+    from skactprune.deploy.regressor import CompactMLPRegressor
+    from skactprune.deploy.weights import CompactWeights
     from skactprune.pruning.method import Method
 
 
@@ -109,13 +111,16 @@ class PrunedMLPRegressor(RegressorMixin, BasePrunedMLP):
     True
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints: dict[str, list[Any]] = {
         **CONSTRAINTS,
         "loss": [StrOptions({"squared_error", "absolute_error", "quantile", "poisson"})],
         "quantile": [None, Interval(Real, 0, 1, closed="neither")],
     }
     _targets_allowed = {"multi_output": True, "y_numeric": True}
     _starts_from, _of_targets = "MLPRegressor", ("out_activation_",)
+    # What of the parameters says what is minimised, as of the last fit.
+    _learned: dict[str, Any]
+    out_activation_: Literal["identity", "exp"]
 
     def __init__(
         self,
@@ -292,10 +297,17 @@ class PrunedMLPRegressor(RegressorMixin, BasePrunedMLP):
         return self._of_rows(self._predicted, X)
 
     @property
-    def _task(self):
+    def _task(self) -> Regression:
         return Regression(self.n_outputs_, **self._learned)
 
-    def _check_targets(self, X, y, sample_weight, resume, incremental):
+    def _check_targets(
+        self,
+        X: CheckedRows,
+        y: Any,
+        sample_weight: NDArray[Any] | None,
+        resume: bool,
+        incremental: bool,
+    ) -> tuple[NDArray[Any], NDArray[Any] | None]:
         y = self._as_targets(y)
         if y.dtype.kind not in "biuf":
             raise ValueError(f"y must be numbers; its dtype is {y.dtype}.")
@@ -317,7 +329,7 @@ class PrunedMLPRegressor(RegressorMixin, BasePrunedMLP):
         self._task.check(y, "y")
         return y, sample_weight
 
-    def _set_learned(self, known):
+    def _set_learned(self, known: Any) -> None:
         """Take on what is to be minimised; `known` has weights to go on from, or is None."""
         if (self.loss == "quantile") != (self.quantile is not None):
             raise ValueError(
@@ -334,11 +346,11 @@ class PrunedMLPRegressor(RegressorMixin, BasePrunedMLP):
             )
         self._learned = learned
 
-    def _take_targets(self, mlp):
+    def _take_targets(self, mlp: Any) -> None:
         self.n_outputs_ = mlp.n_outputs_
         self._set_learned(mlp)
 
-    def _compacted(self, weights, **about):
+    def _compacted(self, weights: CompactWeights, **about: Any) -> CompactMLPRegressor:
         from skactprune.deploy.regressor import CompactMLPRegressor
 
         return CompactMLPRegressor.of(weights, self.out_activation_, **about)

@@ -1,11 +1,19 @@
 """PrunedMLPTransformer."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from sklearn.utils.multiclass import unique_labels
 
 from skactprune._docs import shares_docs
 from skactprune.estimators._classes import LearnsClasses
+
+if TYPE_CHECKING:
+    from skactprune._types import MatrixLike
+    from skactprune.deploy.transformer import CompactMLPTransformer
+    from skactprune.deploy.weights import CompactWeights
+    from skactprune.estimators.classifier import PrunedMLPClassifier
 
 
 @shares_docs
@@ -58,16 +66,16 @@ class PrunedMLPTransformer(LearnsClasses):
     """
 
     @property
-    def _predictor(self):
+    def _predictor(self) -> type[PrunedMLPClassifier]:
         from skactprune.estimators.classifier import PrunedMLPClassifier
 
         return PrunedMLPClassifier
 
-    def _classes_to_come(self, classes, y):
+    def _classes_to_come(self, classes: Any, y: MatrixLike) -> Any:
         is_first = classes is None and not hasattr(self, "classes_")
         return unique_labels(y) if is_first else classes
 
-    def _compacted(self, weights, **about):
+    def _compacted(self, weights: CompactWeights, **about: Any) -> CompactMLPTransformer:
         from skactprune.deploy.transformer import CompactMLPTransformer
 
         return CompactMLPTransformer.of(weights, **about)
