@@ -1,16 +1,22 @@
 """``python -m skactprune``."""
 
+from __future__ import annotations
+
 import importlib.util
 import sys
+from typing import TYPE_CHECKING
 
 from skactprune._cli.arguments import parse
 from skactprune._cli.errors import UserError
 from skactprune._cli.text import shown, silence
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 EXTRAS = ("matplotlib", "pandas", "rich")
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Parameters

@@ -1,11 +1,17 @@
 """What the command line takes."""
 
+from __future__ import annotations
+
 import argparse
 import io
+from typing import TYPE_CHECKING, NoReturn
 
 from skactprune import __version__
 from skactprune._cli.text import shown
 from skactprune.datasets import DATASETS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 CURVE_FRACTIONS = (0.5, 0.8, 0.9, 0.95)
 """Shares pruned in the figure, besides the one asked for."""
@@ -16,11 +22,11 @@ OF_TABLES = ("sep", "decimal", "na", "encoding")
 class Parser(argparse.ArgumentParser):
     """Tells of an error in one line."""
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         self.exit(2, shown(f"{self.prog}: error: {message}") + "\n")
 
 
-def parse(argv):
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse the arguments, or end the program with exit code 2.
 
     Parameters
@@ -55,7 +61,7 @@ def parse(argv):
     return args
 
 
-def _add_compare(parser):
+def _add_compare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "table", nargs="?", type=_not_empty, help="CSV file with a header, or Parquet"
     )
@@ -112,7 +118,7 @@ def _add_compare(parser):
     )
 
 
-def _add_reading(parser):
+def _add_reading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sep",
         type=_separator,
@@ -142,7 +148,7 @@ def _add_reading(parser):
     )
 
 
-def _separator(text):
+def _separator(text: str) -> str:
     char = "\t" if text == r"\t" else text
     # Any other would have pandas read by its slow parser.
     if len(char) != 1 or not char.isascii() or char in '"\r\n\0':
@@ -150,7 +156,7 @@ def _separator(text):
     return char
 
 
-def _encoding(text):
+def _encoding(text: str) -> str:
     try:
         io.TextIOWrapper(io.BytesIO(), encoding=text)
     except (LookupError, ValueError) as error:
@@ -158,15 +164,15 @@ def _encoding(text):
     return text
 
 
-def _not_empty(text):
+def _not_empty(text: str) -> str:
     # An unset variable of the shell must not mean the default.
     if not text:
         raise argparse.ArgumentTypeError(f"must be a path, got {text!r}")
     return text
 
 
-def _at_least(lowest):
-    def number(text):
+def _at_least(lowest: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
         if not text.isdecimal() or int(text) < lowest:
             raise argparse.ArgumentTypeError(f"must be an integer >= {lowest}, got {text!r}")
         return int(text)
@@ -174,7 +180,7 @@ def _at_least(lowest):
     return number
 
 
-def _fraction(text):
+def _fraction(text: str) -> float:
     try:
         value = float(text)
     except ValueError:

@@ -1,14 +1,22 @@
 """What the columns of a table are: numbers, categories, or nothing to learn from."""
 
+from __future__ import annotations
+
 import math
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
 
 from skactprune._cli.errors import UserError
 from skactprune._cli.text import listed, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from numpy.typing import NDArray
 
 # What people write where they have no number. In a column of words these may be words.
 PLACEHOLDERS = frozenset(
@@ -20,7 +28,7 @@ DATE = "date"
 GROUPING = " '\u2019\u00a0\u202f"
 
 
-def _number_pattern(decimal, grouping):
+def _number_pattern(decimal: str, grouping: str) -> re.Pattern[str]:
     mark = re.escape(decimal)
     plain = rf"(?:[0-9]+{mark}?[0-9]*|{mark}[0-9]+)(?:[eE][+-]?[0-9]+)?"
     grouped = rf"[1-9][0-9]{{0,2}}([{grouping}])[0-9]{{3}}(?:\1[0-9]{{3}})*(?:{mark}[0-9]*)?"
@@ -43,11 +51,11 @@ class Cells:
         Texts that occur.
     """
 
-    codes: np.ndarray
+    codes: NDArray[np.integer]
     texts: list[str]
 
     @classmethod
-    def of(cls, column, na):
+    def of(cls, column: NDArray[np.object_], na: Collection[str]) -> Self:
         """From strings and None; blanks around a text are no part of it."""
         codes, written = pd.factorize(column)
         stripped = [text.strip() for text in written]
@@ -56,22 +64,22 @@ class Cells:
         merged, texts = pd.factorize(np.array([*kept, None], dtype=object))
         return cls(merged[codes], list(texts))
 
-    def at(self, rows):
+    def at(self, rows: NDArray[np.integer]) -> Cells:
         """The cells of some rows."""
         codes, used = pd.factorize(np.where(self.codes[rows] < 0, np.nan, self.codes[rows]))
         return Cells(codes, [self.texts[int(i)] for i in used])
 
     @property
-    def n_missing(self):
+    def n_missing(self) -> int:
         """Number of rows without a text."""
         return int((self.codes < 0).sum())
 
-    def rows_of(self, chosen):
+    def rows_of(self, chosen: Sequence[bool]) -> int:
         """Number of rows that hold one of the chosen texts, a boolean for each."""
         counts = np.bincount(self.codes[self.codes >= 0], minlength=len(self.texts))
         return int(counts[np.asarray(chosen, dtype=bool)].sum())
 
-    def rows(self, values, missing):
+    def rows(self, values: NDArray[Any], missing: Any) -> NDArray[Any]:
         """Value of every row, from one for each text."""
         return np.append(values, missing)[self.codes]
 
@@ -92,18 +100,18 @@ class Numbers:
         Texts that are neither; the column is one of numbers if there are none.
     """
 
-    values: np.ndarray
+    values: NDArray[np.float64]
     decimal: str
     placeholders: list[str]
     others: list[str]
 
     @property
-    def fit(self):
+    def fit(self) -> bool:
         """Whether this is a column of numbers."""
         return not self.others and not np.isnan(self.values).all()
 
 
-def as_numbers(texts, decimal):
+def as_numbers(texts: list[str], decimal: str) -> Numbers:
     """Read texts as numbers.
 
     Parameters
@@ -121,7 +129,7 @@ def as_numbers(texts, decimal):
     candidates = [t for t, other in zip(texts, is_placeholder, strict=True) if not other]
     # 5 and 5 % are not the same: in one column, one of them is a slip.
     percent = bool(candidates) and all(text.endswith("%") for text in candidates)
-    values = np.array([_number(text, decimal, percent) for text in texts], dtype=float)
+    values = np.array([_number(text, decimal, percent) for text in texts], dtype=np.float64)
     unread = np.isnan(values)
     return Numbers(
         values,
@@ -131,7 +139,7 @@ def as_numbers(texts, decimal):
     )
 
 
-def _number(text, decimal, percent):
+def _number(text: str, decimal: str, percent: bool) -> float:
     text = text.replace("\u2212", "-")
     if percent:
         text = text.removesuffix("%").rstrip()
@@ -143,7 +151,7 @@ def _number(text, decimal, percent):
     return float(text.replace(decimal, "."))
 
 
-def as_dates(texts):
+def as_dates(texts: list[str]) -> Numbers | None:
     """Read texts as days, if all are dates as ISO 8601 has them; else None.
 
     Other ways to write dates leave open what is the day and what is the month.
@@ -163,7 +171,7 @@ def as_dates(texts):
     )
 
 
-def decimal_mark(columns, sep):
+def decimal_mark(columns: Iterable[list[str]], sep: str | None) -> str | None:
     """How to read the numbers that can be read in two ways, such as 1,234.
 
     Parameters
@@ -191,7 +199,7 @@ def decimal_mark(columns, sep):
     return found.pop() if len(found) == 1 else usual
 
 
-def read_numbers(texts, given, mark):
+def read_numbers(texts: list[str], given: str | None, mark: str | None) -> tuple[Numbers, bool]:
     """Read a column's texts as numbers, in the way that fits.
 
     Parameters
@@ -239,17 +247,17 @@ class Column:
     """
 
     name: str
-    values: np.ndarray | None
+    values: NDArray[Any] | None
     said: str
     plain: bool
 
     @property
-    def numeric(self):
+    def numeric(self) -> bool:
         """Whether it holds numbers."""
         return self.values is not None and self.values.dtype.kind == "f"
 
 
-def read_column(name, cells, given, mark):
+def read_column(name: str, cells: Cells, given: str | None, mark: str | None) -> Column:
     """Decide what a column is.
 
     Parameters
@@ -280,12 +288,12 @@ def read_column(name, cells, given, mark):
     return _categorical(name, cells, numbers, given)
 
 
-def _nothing_to_learn(cells, numbers):
+def _nothing_to_learn(cells: Cells, numbers: Numbers) -> str | None:
     """Why a column tells nothing, or None."""
     if not cells.texts:
         return "empty"
-    known = numbers.values[~np.isnan(numbers.values)] if numbers.fit else cells.texts
-    if len(known) == 1:
+    known = numbers.values[~np.isnan(numbers.values)]
+    if len(known if numbers.fit else cells.texts) == 1:
         return "one value only"
     if numbers.fit and known.min() == known.max():
         # Such as long IDs, or 1 and 1.0.
@@ -293,7 +301,7 @@ def _nothing_to_learn(cells, numbers):
     return None
 
 
-def _numeric(name, cells, numbers, doubtful):
+def _numeric(name: str, cells: Cells, numbers: Numbers, doubtful: bool) -> Column:
     if np.isinf(numbers.values).any():
         raise UserError(f"column {quoted(name)} holds infinite values.")
     values = cells.rows(numbers.values, np.nan)
@@ -310,7 +318,7 @@ def _numeric(name, cells, numbers, doubtful):
     return Column(name, values, "; ".join([kind, *notes]), not notes)
 
 
-def _style(texts, numbers, doubtful):
+def _style(texts: list[str], numbers: Numbers, doubtful: bool) -> str:
     """How numbers are written, where it is not the plain way."""
     if numbers.decimal == DATE:
         return ""
@@ -328,7 +336,7 @@ def _style(texts, numbers, doubtful):
     return ", ".join(found)
 
 
-def _categorical(name, cells, numbers, given):
+def _categorical(name: str, cells: Cells, numbers: Numbers, given: str | None) -> Column:
     notes = []
     n_rows = len(cells.codes) - cells.n_missing
     others = set(numbers.others)
@@ -343,8 +351,8 @@ def _categorical(name, cells, numbers, given):
     elif words := [text for text in cells.texts if text.lower() in PLACEHOLDERS]:
         notes.append(f"{listed(words, 5)} among them (--na makes texts missing)")
     if len(cells.texts) == n_rows:
-        said = ["left out, all values differ, as names and IDs do", *notes]
-        return Column(name, None, "; ".join(said), False)
+        said = "; ".join(["left out, all values differ, as names and IDs do", *notes])
+        return Column(name, None, said, False)
     if cells.n_missing:
         notes.append(f"{cells.n_missing} missing: filled with the most frequent")
     if len(cells.texts) > MANY_CATEGORIES:
@@ -354,7 +362,9 @@ def _categorical(name, cells, numbers, given):
     return Column(name, values, said, not notes)
 
 
-def read_labels(name, cells, given, mark):
+def read_labels(
+    name: str, cells: Cells, given: str | None, mark: str | None
+) -> tuple[NDArray[np.object_], str]:
     """Class label of every row.
 
     Parameters
@@ -379,10 +389,11 @@ def read_labels(name, cells, given, mark):
         If the target holds numbers that are no integers.
     """
     numbers, _ = read_numbers(cells.texts, given, mark)
-    texts, notes = cells.texts, []
+    texts: list[str | None] = [*cells.texts]
+    notes = []
     if numbers.fit:
-        texts = [_whole(*pair, name) for pair in zip(texts, numbers.values, strict=True)]
-    elif words := [text for text in texts if text.lower() in PLACEHOLDERS]:
+        texts = [_whole(*pair, name) for pair in zip(cells.texts, numbers.values, strict=True)]
+    elif words := [text for text in cells.texts if text.lower() in PLACEHOLDERS]:
         notes.append(f"{listed(words, 5)} among them (--na makes texts missing)")
     labels = cells.rows(np.array(texts, dtype=object), None)
     n_classes = len({text for text in texts if text is not None})
@@ -394,7 +405,7 @@ def read_labels(name, cells, given, mark):
     return labels, "; ".join([f"target, {n_classes} classes", *notes])
 
 
-def _whole(text, number, name):
+def _whole(text: str, number: float, name: str) -> str | None:
     """Label of a number: the same however it is written, and exact however large."""
     if math.isnan(number):
         return None

@@ -1,11 +1,14 @@
 """``python -m skactprune compare``: everything between arguments and files."""
 
+from __future__ import annotations
+
 import sys
 from contextlib import contextmanager, suppress
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryFile
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
@@ -27,12 +30,18 @@ from skactprune._cli.table import Reading
 from skactprune._cli.text import shown, silence, write
 from skactprune.deploy.atomic import write_atomically
 
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable, Iterator
+
+    from skactprune._cli.data import Data
+
 PAGE, FIGURE = "comparison.md", "comparison.png"
 # Where nobody looks at the width, as in a file, lines need not be broken at 80 columns.
 PLAIN_WIDTH = 140
 
 
-def compare(args):
+def compare(args: Namespace) -> None:
     """Run the comparison that the parsed arguments ask for.
 
     Parameters
@@ -78,17 +87,18 @@ def compare(args):
         _print(f"\nWritten: {names}\n")
 
 
-def _data(args):
+def _data(args: Namespace) -> Data:
     if not args.table:
         return named_data(args.dataset)
     reading = Reading(args.sep, args.decimal, tuple(args.na), args.encoding)
     return table_data(args.table, args.target, args.seeds, reading)
 
 
-def _print_table(data, settings, rows):
+def _print_table(data: Data, settings: Settings, rows: list[tuple[str, ...]]) -> None:
     terminal = sys.stdout.isatty()
+    text = StringIO()
     console = Console(
-        file=StringIO(),
+        file=text,
         force_terminal=terminal or None,
         width=None if terminal else PLAIN_WIDTH,
         highlight=False,
@@ -100,10 +110,10 @@ def _print_table(data, settings, rows):
     console.print(heading(data, settings, shown))
     console.print(*rich_tables(rows, console.width) or [listing(rows)], sep="\n")
     console.print(*(f"- {remark}" for remark in remarks), sep="\n")
-    _print(console.file.getvalue())
+    _print(text.getvalue())
 
 
-def _print(text):
+def _print(text: str) -> None:
     try:
         write(sys.stdout, text)
     except BrokenPipeError:
@@ -114,7 +124,7 @@ def _print(text):
 
 
 @contextmanager
-def _folder(output):
+def _folder(output: str | None) -> Iterator[Path | None]:
     """The folder for the files, or None; what had to be made for it goes if nothing comes of it."""
     if output is None:
         yield None
@@ -132,7 +142,7 @@ def _folder(output):
         raise
 
 
-def _make(folder, output):
+def _make(folder: Path, output: str) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
@@ -151,11 +161,11 @@ def _make(folder, output):
             )
 
 
-def _not_written(output, error):
+def _not_written(output: str, error: OSError) -> UserError:
     return UserError(f"--output {output!r} cannot be written to: {error.strerror or error}.")
 
 
-def _write_both(folder, page, figure):
+def _write_both(folder: Path, page: bytes, figure: bytes) -> None:
     """Write both files or none: the smaller one last, and the other one back if that fails."""
     path = folder / FIGURE
     before = path.read_bytes() if path.exists() else None
@@ -171,7 +181,7 @@ def _write_both(folder, page, figure):
 
 
 @contextmanager
-def _progress():
+def _progress() -> Iterator[Callable[[float], None]]:
     """Function that is told the share done; a bar on a terminal, else a line every fifth."""
     console = Console(stderr=True)
     if console.is_terminal:
@@ -182,7 +192,7 @@ def _progress():
         return
     start, told = perf_counter(), 0.0
 
-    def tell(share):
+    def tell(share: float) -> None:
         nonlocal told
         if share >= told + 0.2 or share == 1:
             told = share

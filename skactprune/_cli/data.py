@@ -1,18 +1,22 @@
 """Training and test rows, from a named data set or from a table of the user's own."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from sklearn.impute import SimpleImputer
 from sklearn.model_selection import train_test_split
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from skactprune._cli.columns import (
     MANY_CATEGORIES,
     Cells,
+    Column,
     decimal_mark,
     read_column,
     read_labels,
@@ -21,6 +25,9 @@ from skactprune._cli.errors import UserError
 from skactprune._cli.table import Reading, read_table
 from skactprune._cli.text import listed, quoted
 from skactprune.datasets import Dataset, load_dataset
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike, NDArray
 
 # A stratified quarter of fewer rows may hold none of a class.
 MIN_ROWS_PER_CLASS = 4
@@ -49,12 +56,12 @@ class Data:
     said: tuple[str, ...] = ()
     code: str = "train_test_split(X, y, test_size=0.25, stratify=y, random_state=seed)"
 
-    def split(self, seed):
+    def split(self, seed: int) -> Dataset:
         """Rows for a seed."""
         return self.splits[seed % len(self.splits)]
 
 
-def named_data(name):
+def named_data(name: str) -> Data:
     """One of the package's data sets in its customary split.
 
     Raises
@@ -68,7 +75,7 @@ def named_data(name):
         raise UserError(str(error)) from error
 
 
-def table_data(path, target, n_splits, reading=None):
+def table_data(path: str, target: str, n_splits: int, reading: Reading | None = None) -> Data:
     """The user's table, split and preprocessed once for every seed.
 
     Parameters
@@ -109,11 +116,13 @@ def table_data(path, target, n_splits, reading=None):
     return Data(Path(path).name, _splits(path, columns, y, n_splits), (*table.remarks, *said))
 
 
-def _labels(target, cells, sep, reading):
+def _labels(
+    target: str, cells: Cells, sep: str | None, reading: Reading
+) -> tuple[NDArray[np.object_], str]:
     return read_labels(target, cells, reading.decimal, decimal_mark([cells.texts], sep))
 
 
-def _check_classes(target, y):
+def _check_classes(target: str, y: NDArray[np.str_]) -> None:
     classes, counts = np.unique(y, return_counts=True)
     if len(classes) < 2:
         found = f"only {quoted(classes[0])}" if len(classes) else "no label at all"
@@ -126,7 +135,9 @@ def _check_classes(target, y):
         )
 
 
-def _features(path, target, cells, sep, reading):
+def _features(
+    path: str, target: str, cells: dict[str, Cells], sep: str | None, reading: Reading
+) -> list[Column]:
     if not any(column.texts for column in cells.values()):
         raise UserError(f"{path!r} has no column with values besides the target {target!r}.")
     mark = decimal_mark([column.texts for column in cells.values()], sep)
@@ -141,7 +152,7 @@ def _features(path, target, cells, sep, reading):
     return columns
 
 
-def _lines(columns, label_line):
+def _lines(columns: list[Column], label_line: str) -> list[str]:
     """A line for every column; of a wide table, the plain ones are counted instead."""
     remarkable = [column for column in columns if not column.plain]
     single = columns if len(columns) <= MAX_LINES else remarkable[:MAX_LINES]
@@ -159,7 +170,7 @@ def _lines(columns, label_line):
     return [label_line, *lines]
 
 
-def _splits(path, columns, y, n_splits):
+def _splits(path: str, columns: list[Column], y: NDArray[np.str_], n_splits: int) -> list[Dataset]:
     numeric = [column for column in columns if column.numeric]
     numbers = _matrix(numeric, len(y), float)
     others = [column for column in columns if column.values is not None and not column.numeric]
@@ -176,10 +187,10 @@ def _splits(path, columns, y, n_splits):
                     *_prepared(_for_categories(), categories, train, test),
                 ]
         except FloatingPointError as error:
-            largest = max(numeric, key=lambda column: np.nanmax(np.abs(column.values)))
+            largest = np.nanmax(np.abs(numbers), axis=0)
             raise UserError(
-                f"column {quoted(largest.name)} of {path!r} holds values as large as "
-                f"{np.nanmax(np.abs(largest.values)):.3g}, too large to compute with."
+                f"column {quoted(numeric[largest.argmax()].name)} of {path!r} holds values as "
+                f"large as {largest.max():.3g}, too large to compute with."
             ) from error
         X_train, X_test = (
             np.hstack(parts, dtype=np.float32) for parts in zip(*blocks, strict=True)
@@ -188,14 +199,19 @@ def _splits(path, columns, y, n_splits):
     return splits
 
 
-def _matrix(columns, n_rows, dtype):
+def _matrix(columns: list[Column], n_rows: int, dtype: DTypeLike) -> NDArray[Any]:
     matrix = np.empty((n_rows, len(columns)), dtype=dtype)
     for i, column in enumerate(columns):
         matrix[:, i] = column.values
     return matrix
 
 
-def _prepared(preprocessing, block, train, test):
+def _prepared(
+    preprocessing: Pipeline,
+    block: NDArray[Any],
+    train: NDArray[np.integer],
+    test: NDArray[np.integer],
+) -> list[list[NDArray[Any]]]:
     """Training and test part of some columns, as a pair in a list; no pair without columns."""
     if block.shape[1] == 0:
         return []
@@ -203,11 +219,11 @@ def _prepared(preprocessing, block, train, test):
     return [[preprocessing.transform(block[rows]) for rows in (train, test)]]
 
 
-def _for_numbers():
+def _for_numbers() -> Pipeline:
     return make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler())
 
 
-def _for_categories():
+def _for_categories() -> Pipeline:
     # A column of names must not become as many features as there are rows.
     return make_pipeline(
         SimpleImputer(strategy="most_frequent", keep_empty_features=True),

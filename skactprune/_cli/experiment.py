@@ -1,9 +1,11 @@
 """The comparison itself: fits of nets and of PCA, spread over the CPU's cores."""
 
+from __future__ import annotations
+
 import math
 import warnings
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from joblib import Parallel, cpu_count, delayed
 from sklearn.exceptions import ConvergenceWarning
@@ -16,6 +18,12 @@ from skactprune.estimators import PrunedMLPClassifier
 from skactprune.inspection import LowRankNet, model_row, timed_fit
 from skactprune.inspection.rivals import component_classifiers, plain_classifiers, small_net
 from skactprune.pruning.chain import Chain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from skactprune._cli.data import Data
+    from skactprune.datasets import Dataset
 
 DENSE = "dense MLP"
 ACTIVATION = "activation"
@@ -95,25 +103,30 @@ class Fit(NamedTuple):
     model: Any
 
     @property
-    def ranks(self):
+    def ranks(self) -> list[int]:
         """Ranks of the hidden layers, or what PCA and the like have instead: components."""
-        first = self.model[0] if isinstance(self.model, Pipeline) else None
+        first: Any = self.model[0] if isinstance(self.model, Pipeline) else None
         components = [first.n_components] if hasattr(first, "n_components") else []
         return self.row["ranks"] or components
 
 
-def batch_size(n_rows):
+# Method, fraction and seed or split of a fit; of all seeds, the fits by the first two.
+Key: TypeAlias = tuple[str, float | None, int]
+Fits: TypeAlias = dict[tuple[str, float | None], list[Fit]]
+
+
+def batch_size(n_rows: int) -> int:
     """A tenth of the rows, from 16 to 200: a small table needs its steps, too."""
     return min(max(n_rows // 10, 16), 200, n_rows)
 
 
-def default_epochs(n_rows):
+def default_epochs(n_rows: int) -> int:
     """Epochs for about 1500 steps of the optimizer, between 20 and 200."""
     steps = math.ceil(n_rows / batch_size(n_rows))
     return min(max(math.ceil(1500 / steps), 20), 200)
 
 
-def fractions(settings, n_features):
+def fractions(settings: Settings, n_features: int) -> list[float]:
     """Fractions for the figure, that of the table among them.
 
     Raises
@@ -132,13 +145,15 @@ def fractions(settings, n_features):
     return sorted(fraction for fraction in wanted if fraction <= highest)
 
 
-def _highest_fraction(sizes):
+def _highest_fraction(sizes: Sequence[int]) -> float:
     chain = Chain(list(zip(sizes[1:], sizes[:-1], strict=True)))
     fewest = chain.fewest_weights("neuron", [1] * len(chain.shapes))
     return 1 - fewest / sum(n_out * n_in for n_out, n_in in chain.shapes)
 
 
-def run(data, settings, jobs, advance):
+def run(
+    data: Data, settings: Settings, jobs: int | None, advance: Callable[[float], object]
+) -> Fits:
     """Fit everything.
 
     Parameters
@@ -167,9 +182,9 @@ def run(data, settings, jobs, advance):
     others += [(name, one) for name in COMPONENTS_AT_ONE_FRACTION]
     seeds, splits = range(settings.seeds), range(len(data.splits))
     total = len(seeds) * (len(nets) + len(small)) + len(splits) * len(others)
-    done = {}
+    done: dict[Key, Fit] = {}
 
-    def fit(parallel, keys, make):
+    def fit(parallel: Parallel, keys: list[Key], make: Callable[[Key], Any]) -> None:
         tasks = (delayed(_fit)(key, make(key), data.split(key[-1])) for key in keys)
         for key, fitted in parallel(tasks):
             done[key] = fitted
@@ -192,7 +207,7 @@ def run(data, settings, jobs, advance):
     return fits
 
 
-def net_parameters(settings, n_rows):
+def net_parameters(settings: Settings, n_rows: int) -> dict[str, Any]:
     """Parameters that all nets share, for so many training rows."""
     defaults = PrunedMLPClassifier()
     return {
@@ -208,15 +223,24 @@ def net_parameters(settings, n_rows):
     }
 
 
-def _net(name, fraction, seed, data, settings):
-    pruning = {"prune_fraction": 0}
+def _net(
+    name: str, fraction: float | None, seed: int, data: Data, settings: Settings
+) -> PrunedMLPClassifier:
+    pruning: dict[str, Any] = {"prune_fraction": 0}
     if name != DENSE:
         pruning = {"method": name, "prune_fraction": fraction}
     shared = net_parameters(settings, len(data.split(seed).X_train))
     return PrunedMLPClassifier(**pruning, **shared, random_state=seed)
 
 
-def _beside(done, name, fraction, index, fraction_of_table, data):
+def _beside(
+    done: dict[Key, Fit],
+    name: str,
+    fraction: float | None,
+    index: int,
+    fraction_of_table: float,
+    data: Data,
+) -> Any:
     """A small net, or no net, beside a net of the default method."""
     pruned = done[DEFAULT, fraction or fraction_of_table, index]
     if name == SMALL:
@@ -228,7 +252,7 @@ def _beside(done, name, fraction, index, fraction_of_table, data):
     return (rivals | plain_classifiers(X))[name]
 
 
-def _fit(key, model, split):
+def _fit(key: Key, model: Any, split: Dataset) -> tuple[Key, Fit]:
     # One thread a fit: the cores are taken by other fits, and seconds can be compared.
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -236,11 +260,14 @@ def _fit(key, model, split):
     return key, Fit(_row(model, split, seconds), model)
 
 
-def _row(model, split, seconds):
-    splits = {"train": (split.X_train, split.y_train), "test": (split.X_test, split.y_test)}
-    return model_row(model, splits, scoring=None, seconds=seconds)
+def _row(model: Any, split: Dataset, seconds: float) -> dict[str, Any]:
+    rows: dict[str, tuple[Any, ...] | None] = {
+        "train": (split.X_train, split.y_train),
+        "test": (split.X_test, split.y_test),
+    }
+    return model_row(model, rows, scoring=None, seconds=seconds)
 
 
-def _reconstructed(dense, pruned, split):
+def _reconstructed(dense: Fit, pruned: Fit, split: Dataset) -> Fit:
     net = LowRankNet(dense.model, pruned.row["ranks"], "pca")
     return Fit(_row(net, split, dense.row["fit_seconds"] + net.seconds_), net)

@@ -1,8 +1,11 @@
 """The figure: accuracy against rank, singular values before and after pruning."""
 
+from __future__ import annotations
+
 import io
 import warnings
 from textwrap import fill
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -30,7 +33,15 @@ from skactprune._cli.text import shown
 from skactprune.inspection import SpectrumDisplay
 from skactprune.inspection.display import COLORS, curve_with_band, spread
 
-STYLE = {
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from skactprune._cli.experiment import Fit, Fits, Settings
+
+STYLE: dict[str, dict[str, Any]] = {
     DENSE: {"color": COLORS["black"], "linestyle": "--"},
     DEFAULT: {"color": COLORS["vermilion"], "marker": "o", "zorder": 4},
     ACTIVATION: {"color": COLORS["orange"], "marker": "P"},
@@ -48,7 +59,7 @@ STYLE = {
 CURVES = (DEFAULT, RANDOM, SMALL, KERNEL_PCA, PCA_CLASSIFIER)
 
 
-def draw(fits, settings, title):
+def draw(fits: Fits, settings: Settings, title: str) -> bytes:
     """Draw the figure.
 
     Parameters
@@ -90,9 +101,9 @@ def draw(fits, settings, title):
     return file.getvalue()
 
 
-def _accuracy(ax, fits, settings):
+def _accuracy(ax: Axes, fits: Fits, settings: Settings) -> None:
     for name in CURVES:
-        fractions = sorted(f for method, f in fits if method == name)
+        fractions = sorted(f for method, f in fits if method == name and f is not None)
         # A reconstruction stands beside the pruned net whose ranks it was given.
         beside = DEFAULT if name == KERNEL_PCA else name
         x = [_mean_rank(fits[beside, f]) for f in fractions]
@@ -121,17 +132,17 @@ def _accuracy(ax, fits, settings):
     ax.grid(alpha=0.3)
 
 
-def _accuracies(points):
+def _accuracies(points: Iterable[list[Fit]]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Mean test accuracy of the fits of each point, and its standard deviation."""
     scores = [[100 * fit.row["test_accuracy"] for fit in fits] for fits in points]
     return spread(scores, "deviation")
 
 
-def _mean_rank(fits):
-    return np.mean([fit.ranks[-1] for fit in fits])
+def _mean_rank(fits: list[Fit]) -> float:
+    return float(np.mean([fit.ranks[-1] for fit in fits]))
 
 
-def _write_fractions(ax, x, means, fractions):
+def _write_fractions(ax: Axes, x: list[float], means: NDArray[Any], fractions: list[float]) -> None:
     for rank, mean, fraction in zip(x, means, fractions, strict=True):
         ax.annotate(
             f"{fraction:.0%}",

@@ -1,5 +1,9 @@
 """The table, for the terminal and as Markdown."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from rich import box
 from rich.table import Table
@@ -12,6 +16,18 @@ from skactprune._cli.experiment import (
     net_parameters,
 )
 from skactprune._cli.text import markdown_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import TypeAlias
+
+    from numpy.typing import NDArray
+    from rich.console import RenderableType
+
+    from skactprune._cli.data import Data
+    from skactprune._cli.experiment import Fit, Fits, Settings
+
+    Cells: TypeAlias = tuple[str, ...]
 
 HEADER = (
     "method",
@@ -32,7 +48,7 @@ NAME_WIDTH = 10
 """Fewer characters of a method's name in a line would not be readable."""
 
 
-def heading(data, settings, escape):
+def heading(data: Data, settings: Settings, escape: Callable[[str], str]) -> str:
     """What was compared, in one sentence; `escape` is for the user's own text."""
     X_train, X_test, y_train, _ = data.splits[0]
     n_classes = len(np.unique(y_train))
@@ -47,7 +63,7 @@ def heading(data, settings, escape):
     )
 
 
-def notes(data, settings):
+def notes(data: Data, settings: Settings) -> list[str]:
     """How to read the table, and how to repeat a row of it."""
     shared = net_parameters(settings, len(data.splits[0].X_train))
     given = ", ".join(f"{name}={value!r}" for name, value in shared.items())
@@ -76,7 +92,7 @@ def notes(data, settings):
     ]
 
 
-def _accuracy_note(data, settings):
+def _accuracy_note(data: Data, settings: Settings) -> str:
     if settings.seeds == 1:
         return "accuracy: of one fit, seed 0."
     split = "the same split" if len(data.splits) == 1 else "another split each time"
@@ -86,19 +102,19 @@ def _accuracy_note(data, settings):
     )
 
 
-def descriptions(rows):
+def descriptions(rows: Sequence[Cells]) -> str:
     """What the rows are, in one line."""
     return "method: " + ", ".join(f"{name} ({DESCRIPTIONS[name]})" for name, *_ in rows) + "."
 
 
-def table_rows(fits, settings):
+def table_rows(fits: Fits, settings: Settings) -> list[Cells]:
     """Cells of the table, a tuple of strings for every method."""
     at = settings.prune_fraction
     order = [(name, None if name in WITHOUT_FRACTION else at) for name in DESCRIPTIONS]
     return [(key[0], *_cells(fits[key])) for key in order]
 
 
-def _cells(fits):
+def _cells(fits: list[Fit]) -> Cells:
     columns = {name: [fit.row[name] for fit in fits] for name in fits[0].row}
     percent = {name: 100 * np.array(columns[name]) for name in PERCENT}
     return (
@@ -112,20 +128,20 @@ def _cells(fits):
     )
 
 
-def _mean(numbers, digits):
+def _mean(numbers: list[float], digits: str) -> str:
     return "-" if np.isnan(numbers).any() else format(np.mean(numbers), digits)
 
 
-def _mean_and_deviation(numbers, digits):
+def _mean_and_deviation(numbers: NDArray[Any], digits: int) -> str:
     mean = f"{np.mean(numbers):.{digits}f}"
     return mean if len(numbers) == 1 else f"{mean} ± {np.std(numbers, ddof=1):.{digits}f}"
 
 
-def _per_layer(numbers):
+def _per_layer(numbers: list[list[int]]) -> str:
     return ", ".join(f"{mean:.0f}" for mean in np.mean(numbers, axis=0)) or "-"
 
 
-def rich_tables(rows, width):
+def rich_tables(rows: Sequence[Cells], width: int) -> list[RenderableType]:
     """Tables for a terminal of `width` columns, which breaks names but no numbers.
 
     One; or two, of which the first has the scores; or none, where it has no room for these.
@@ -139,7 +155,7 @@ def rich_tables(rows, width):
     return []
 
 
-def _rich_table(table, room):
+def _rich_table(table: Sequence[Cells], room: int) -> Table:
     header, *rows = table
     # Names come first, blanks around numbers second.
     roomy = room >= NAME_WIDTH + 2 * len(header)
@@ -153,14 +169,14 @@ def _rich_table(table, room):
     return found
 
 
-def _least_width(table):
+def _least_width(table: Sequence[Cells]) -> int:
     columns = zip(*table, strict=True)
     next(columns)
     longest = [max(map(len, (*header.split(), *cells))) for header, *cells in columns]
     return sum(longest) + len(table[0]) + 1 + NAME_WIDTH
 
 
-def listing(rows):
+def listing(rows: Sequence[Cells]) -> str:
     """The table's cells below one another."""
     lines = []
     for name, *cells in rows:
@@ -169,7 +185,7 @@ def listing(rows):
     return "\n".join(lines)
 
 
-def markdown(data, settings, rows, figure):
+def markdown(data: Data, settings: Settings, rows: Sequence[Cells], figure: str) -> str:
     """Page with the table, how to read it, what was done with the data, and the figure."""
     lines = [
         "# Pruned nets beside PCA",

@@ -1,17 +1,30 @@
 """The user's table as it is written: names and cells, of which nothing is interpreted yet."""
 
+from __future__ import annotations
+
 import codecs
 import csv
 import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from skactprune._cli.errors import UserError
 from skactprune._cli.text import listed, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+    from numpy.typing import NDArray
+
+    Source: TypeAlias = Callable[[], Path | io.BytesIO]
+    # Names, cells, separator and remarks.
+    Parts: TypeAlias = tuple[list[str], NDArray[np.object_], str | None, list[str]]
 
 SEPARATORS = (",", ";", "\t", "|", " ")
 # Longest first: that of UTF-32 starts with that of UTF-16.
@@ -65,12 +78,12 @@ class Table:
     """
 
     names: list[str]
-    cells: np.ndarray
+    cells: NDArray[np.object_]
     sep: str | None
     remarks: list[str]
 
 
-def read_table(path, target, reading):
+def read_table(path: str, target: str, reading: Reading) -> Table:
     """Read a file.
 
     Parameters
@@ -104,7 +117,7 @@ def read_table(path, target, reading):
     return _without_row_numbers(Table(names, cells, sep, remarks), target)
 
 
-def _start_and_source(path):
+def _start_and_source(path: str) -> tuple[bytes, Source]:
     """The file's first bytes, and a function that returns what pandas reads all of it from."""
     try:
         if Path(path).is_fifo():
@@ -118,7 +131,7 @@ def _start_and_source(path):
         raise UserError(f"{path!r} cannot be read: {reason}.") from error
 
 
-def _parquet(path, source, reading):
+def _parquet(path: str, source: Source, reading: Reading) -> Parts:
     if reading.sep or reading.encoding:
         raise UserError(f"--sep and --encoding are for CSV files; {path!r} is Parquet.")
     try:
@@ -139,7 +152,7 @@ def _parquet(path, source, reading):
     return [str(name).strip() for name in frame.columns], cells, None, []
 
 
-def _csv(path, start, source, target, reading):
+def _csv(path: str, start: bytes, source: Source, target: str, reading: Reading) -> Parts:
     by_mark = next((name for mark, name in MARKS.items() if start.startswith(mark)), "utf-8-sig")
     # The last has a character for nearly every byte. Which one does not matter to a comparison.
     encodings = [reading.encoding] if reading.encoding else [by_mark, "cp1252"]
@@ -167,12 +180,12 @@ def _csv(path, start, source, target, reading):
     raise _unreadable(path, "CSV", reason)
 
 
-def _unreadable(path, kind, error):
+def _unreadable(path: str, kind: str, error: Exception) -> UserError:
     return UserError(f"{path!r} cannot be read as a {kind} file: {' '.join(str(error).split())}")
 
 
-def _decoded(source, target, sep, encoding):
-    common = {"dtype": object, "na_filter": False, "encoding": encoding}
+def _decoded(source: Source, target: str, sep: str | None, encoding: str) -> Parts:
+    common: dict[str, Any] = {"dtype": object, "na_filter": False, "encoding": encoding}
     lines = common | {"sep": NO_SEPARATOR, "quoting": csv.QUOTE_NONE, "header": None}
     header = pd.read_csv(source(), nrows=1, **lines).iloc[0, 0]
     sep = sep or _separator(header, target)
@@ -192,14 +205,14 @@ def _decoded(source, target, sep, encoding):
     return [name.strip() for name in names], cells, sep, remarks
 
 
-def _fields(line, sep):
+def _fields(line: str, sep: str) -> list[str]:
     try:
         return next(csv.reader([line], delimiter=sep, skipinitialspace=True))
     except csv.Error:  # A field as long as that is none.
         return []
 
 
-def _separator(header, target):
+def _separator(header: str, target: str) -> str:
     """The separator by which the target is a name, and the most others are."""
     fields = {sep: [field.strip() for field in _fields(header, sep)] for sep in SEPARATORS}
     fitting = [sep for sep in SEPARATORS if target in fields[sep]]
@@ -207,7 +220,9 @@ def _separator(header, target):
     return max(fitting or SEPARATORS[:-1], key=lambda sep: len(fields[sep]))
 
 
-def _with_row_names(source, names, common):
+def _with_row_names(
+    source: Source, names: list[str], common: dict[str, Any]
+) -> pd.DataFrame | None:
     """Rows of one more cell than the header, as R writes them; None where they are no such rows."""
     frame = pd.read_csv(source(), header=0, **common)
     if isinstance(frame.index, pd.RangeIndex | pd.MultiIndex) or len(names) != frame.shape[1]:
@@ -217,8 +232,8 @@ def _with_row_names(source, names, common):
     return frame
 
 
-def _refuse_repeated(names, path):
-    seen = set()
+def _refuse_repeated(names: list[str], path: str) -> None:
+    seen: set[str] = set()
     for name in names:
         if name and name in seen:
             raise UserError(
@@ -227,7 +242,7 @@ def _refuse_repeated(names, path):
         seen.add(name)
 
 
-def _without_row_numbers(table, target):
+def _without_row_numbers(table: Table, target: str) -> Table:
     """Leave out the unnamed first column that pandas and R write, also if it was read before."""
     left = [
         i
