@@ -20,9 +20,14 @@ from skactprune.pruning.method import WHEN, Method, get_method
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from numpy.typing import NDArray
+    from skorch import NeuralNet
+
+    Check = Callable[[str | Method], None]
+
 __all__ = ["check_method", "method_checks"]
 
-CHECKS: list[Callable[..., Any]] = []
+CHECKS: list[Check] = []
 N_FEATURES, HIDDEN, N_CLASSES, EPOCHS = 6, (10, 8), 3, 8
 UNITS = [N_FEATURES, *HIDDEN, N_CLASSES]
 
@@ -61,7 +66,7 @@ def check_method(
             check(method)
 
 
-def method_checks() -> list[tuple[str, Callable[..., Any]]]:
+def method_checks() -> list[tuple[str, Callable[[str | Method], None]]]:
     """The checks of `check_method`.
 
     Returns
@@ -72,13 +77,13 @@ def method_checks() -> list[tuple[str, Callable[..., Any]]]:
     return [(check.__name__, check) for check in CHECKS]
 
 
-def one_of_them(check: Callable[..., Any]) -> Callable[..., Any]:
+def one_of_them(check: Check) -> Check:
     """Decorator: make a function one of the checks."""
     CHECKS.append(check)
     return check
 
 
-def data(seed: int = 0) -> Any:
+def data(seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """A small classification problem: rows and labels."""
     return make_classification(
         70,
@@ -90,7 +95,7 @@ def data(seed: int = 0) -> Any:
     )
 
 
-def estimator(method: Any, **params: Any) -> Any:
+def estimator(method: str | Method, **params: Any) -> PrunedMLPClassifier:
     """Estimator for the small problem."""
     defaults: dict[str, Any] = {"n_prune_rounds": 3, "max_iter": EPOCHS, "batch_size": 20}
     defaults["prune_fraction"] = asked(method, 0.6)
@@ -99,12 +104,14 @@ def estimator(method: Any, **params: Any) -> Any:
     )
 
 
-def asked(method: Any, fraction: float) -> float | None:
+def asked(method: str | Method, fraction: float) -> float | None:
     """The fraction, or None where the method has a threshold of its own set."""
     return fraction if get_method(method).own_threshold is None else None
 
 
-def fitted(method: Any, targets: Any = None, **params: Any) -> Any:
+def fitted(
+    method: str | Method, targets: NDArray[Any] | None = None, **params: Any
+) -> PrunedMLPClassifier:
     """Estimator after a fit, without its warnings of missing convergence."""
     X, y = data()
     with warnings.catch_warnings():
@@ -112,7 +119,7 @@ def fitted(method: Any, targets: Any = None, **params: Any) -> Any:
         return estimator(method, **params).fit(X, y if targets is None else targets)
 
 
-def variants(method: Any) -> Iterator[Any]:
+def variants(method: str | Method) -> Iterator[Method]:
     """The method, and copies with every value of the options that decide what leaves."""
     method = get_method(method)
     yield method
@@ -131,7 +138,7 @@ def variants(method: Any) -> Iterator[Any]:
                 yield clone(method).set_params(**{name: value})
 
 
-def bits(clf: Any) -> Any:
+def bits(clf: PrunedMLPClassifier) -> tuple[list[bytes], list[float], str]:
     """Everything that two equal trainings have in common, to the last bit."""
     arrays = [*clf.coefs_, *clf.intercepts_, *clf.masks_, *(clf.activation_counts_ or [])]
     history = [
@@ -145,7 +152,7 @@ def bits(clf: Any) -> Any:
 
 
 @one_of_them
-def check_is_described(method: Any) -> None:
+def check_is_described(method: str | Method) -> None:
     """The class has a docstring that describes every parameter, and says what goes and when."""
     method = get_method(method)
     described = cleandoc(type(method).__doc__ or "")
@@ -157,7 +164,7 @@ def check_is_described(method: Any) -> None:
 
 
 @one_of_them
-def check_is_a_method(method: Any) -> None:
+def check_is_a_method(method: str | Method) -> None:
     """It is a `Method` whose parameters are kept as they are, and which can be cloned."""
     method = get_method(method)
     assert isinstance(method, Method)
@@ -167,7 +174,7 @@ def check_is_a_method(method: Any) -> None:
 
 
 @one_of_them
-def check_refuses_wrong_options(method: Any) -> None:
+def check_refuses_wrong_options(method: str | Method) -> None:
     """An option that has no meaning is refused by its name."""
     for name in get_method(method).get_params(deep=False):
         wrong = clone(get_method(method)).set_params(**{name: "no such value"})
@@ -180,7 +187,7 @@ def check_refuses_wrong_options(method: Any) -> None:
 
 
 @one_of_them
-def check_reaches_fraction(method: Any) -> None:
+def check_reaches_fraction(method: str | Method) -> None:
     """The fraction is reached, by no more than one unit; the layers hold what the masks say."""
     total = sum(a * b for a, b in zip(UNITS[:-2], UNITS[1:-1], strict=True))
     for variant in variants(method):
@@ -192,18 +199,19 @@ def check_reaches_fraction(method: Any) -> None:
         assert_consistent(clf)
 
 
-def largest_unit(method, clf):
+def largest_unit(method: Method, clf: PrunedMLPClassifier) -> int:
     """Number of weights that may leave at once: of a neuron, or a block and what dies of it."""
     neuron = max(UNITS[depth - 1] + UNITS[depth + 1] for depth in range(1, len(UNITS) - 1))
     granularity = getattr(method, "granularity", "weight")
-    if not (granularity == "block" or is_shape(granularity)):
+    tile = block_of(granularity) if granularity == "block" or is_shape(granularity) else None
+    if tile is None:
         return neuron
-    height, width = block_of(granularity)
+    height, width = tile
     n_dead = sum(HIDDEN) - sum(len(live) for live in clf.live_neurons_)
     return height * width + min(n_dead, height + width) * neuron
 
 
-def assert_consistent(clf: Any) -> None:
+def assert_consistent(clf: PrunedMLPClassifier) -> None:
     """Weights, masks, live neurons and sparsity tell the same."""
     columns = [np.arange(N_FEATURES), *clf.live_neurons_]
     for coef, mask, before, live in zip(
@@ -225,7 +233,7 @@ def assert_consistent(clf: Any) -> None:
 
 
 @one_of_them
-def check_takes_labels(method: Any) -> None:
+def check_takes_labels(method: str | Method) -> None:
     """Of rows with any number of labels, as much leaves as of rows with one class."""
     X, y = data()
     labels = np.stack([y > 0, y < 2, X[:, 0] > 0], axis=1)
@@ -241,15 +249,15 @@ def check_takes_labels(method: Any) -> None:
 
 
 @one_of_them
-def check_masks_hold(method: Any) -> None:
+def check_masks_hold(method: str | Method) -> None:
     """Pruned weights are zero after every step, whatever the optimizer does."""
     from skorch.callbacks import Callback
 
     class Watch(Callback):
-        def __init__(self):
+        def __init__(self) -> None:
             self.n_seen = 0
 
-        def on_batch_end(self, net, training=False, **kwargs):
+        def on_batch_end(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
             run = dict(net.callbacks_)["pruner"].run_
             if run.holds:
                 for weight, mask in zip(run.weights(), run.masks.current, strict=False):
@@ -268,7 +276,7 @@ def check_masks_hold(method: Any) -> None:
 
 
 @one_of_them
-def check_does_not_change(method: Any) -> None:
+def check_does_not_change(method: str | Method) -> None:
     """Training leaves the method object, and clones of the estimator, as they were."""
     method = get_method(method)
     before = copy.deepcopy(vars(method))
@@ -283,7 +291,7 @@ def check_does_not_change(method: Any) -> None:
 
 
 @one_of_them
-def check_is_deterministic(method: Any) -> None:
+def check_is_deterministic(method: str | Method) -> None:
     """The same seed gives the same bits, and numpy's and torch's generators stay as they are."""
     import torch
 
@@ -295,7 +303,7 @@ def check_is_deterministic(method: Any) -> None:
 
 
 @one_of_them
-def check_survives_pickling(method: Any) -> None:
+def check_survives_pickling(method: str | Method) -> None:
     """Training that is pickled between any two epochs goes on as without, to the last bit."""
     X, y = data()
     weight = np.random.RandomState(0).uniform(0.5, 2.0, len(y))
@@ -310,7 +318,7 @@ def check_survives_pickling(method: Any) -> None:
 
 
 @one_of_them
-def check_warm_start(method: Any) -> None:
+def check_warm_start(method: str | Method) -> None:
     """A warm start prunes nothing twice, and the rest where more is asked for."""
     X, y = data()
     with warnings.catch_warnings():
@@ -328,17 +336,17 @@ def check_warm_start(method: Any) -> None:
 
 
 @one_of_them
-def check_survives_interrupts(method: Any) -> None:
+def check_survives_interrupts(method: str | Method) -> None:
     """An interrupt at any moment leaves an estimator that is consistent and can go on."""
     from skorch.callbacks import Callback
 
     hooks = ("on_epoch_begin", "on_grad_computed", "on_batch_end", "on_epoch_end")
 
-    def interrupting(hook, epoch):
+    def interrupting(hook: str, epoch: int) -> Callback:
         """Callback that presses Ctrl-C once, in one hook of one epoch."""
         left = [epoch]
 
-        def press(self, net, **kwargs):
+        def press(self: Callback, net: NeuralNet, **kwargs: Any) -> None:
             if left == [len(net.history)]:
                 left.clear()
                 raise KeyboardInterrupt
@@ -361,7 +369,7 @@ def check_survives_interrupts(method: Any) -> None:
 
 
 @one_of_them
-def check_prunes_features(method: Any) -> None:
+def check_prunes_features(method: str | Method) -> None:
     """It removes features in its rounds, or refuses to; the fraction is of what they leave."""
     X, y = data()
     X[:, 2] = 3.0
@@ -381,10 +389,11 @@ def check_prunes_features(method: Any) -> None:
 
 
 @one_of_them
-def check_does_nothing_without_fraction(method: Any) -> None:
+def check_does_nothing_without_fraction(method: str | Method) -> None:
     """``prune_fraction=0``, or no rounds, is an ordinary multi-layer perceptron."""
     dense = fitted("magnitude", prune_fraction=0)
-    for params in ({"prune_fraction": 0}, {"n_prune_rounds": 0}):
+    asked_for_none: list[dict[str, Any]] = [{"prune_fraction": 0}, {"n_prune_rounds": 0}]
+    for params in asked_for_none:
         clf = fitted(method, **params)
         assert clf.sparsity_ == 0 and clf.pruning_history_ == []
         for one, other in zip(clf.coefs_, dense.coefs_, strict=True):
@@ -392,7 +401,7 @@ def check_does_nothing_without_fraction(method: Any) -> None:
 
 
 @one_of_them
-def check_measures_once(method: Any) -> None:
+def check_measures_once(method: str | Method) -> None:
     """Either a fraction or the method's own threshold says how much goes, never both or none."""
     own = get_method(method).own_threshold
     try:
@@ -404,7 +413,7 @@ def check_measures_once(method: Any) -> None:
 
 
 @one_of_them
-def check_prunes_any_net(method: Any) -> None:
+def check_prunes_any_net(method: str | Method) -> None:
     """It prunes any skorch net, or refuses those that it is not for with a ValueError."""
     import torch
     from skorch import NeuralNetClassifier
@@ -423,8 +432,8 @@ def check_prunes_any_net(method: Any) -> None:
         torch.nn.Linear(12, N_CLASSES),
     )
     # Masks alone: what is cut leaves a copy, whose masks are shorter.
-    how = {"prune_fraction": asked(method, 0.5), "n_prune_rounds": 2, "cut": False}
-    pruner = Pruner(method, **how, random_state=0)
+    fraction = asked(method, 0.5)
+    pruner = Pruner(method, fraction, n_prune_rounds=2, cut=False, random_state=0)
     net = NeuralNetClassifier(
         module,
         criterion=torch.nn.CrossEntropyLoss,
