@@ -150,6 +150,11 @@ class BasePrunedMLP(
 
         Parameters
         ----------
+        X : {array-like, sparse matrix, Chunks} of shape (n_samples, n_features)
+            Training rows; they should be scaled.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, not negative, in the loss, the firing counts and the covariances
+            of "activation_surgeon". Rows of weight 0 are left out.
         X_unlabeled : {array-like, sparse matrix} of shape (n_unlabeled, n_features), default=None
             Rows of the same distribution, scaled as `X`, on which firing is counted instead of
             on the training rows; each weighs 1. Until the last round is done, each epoch is

@@ -189,14 +189,10 @@ class LearnsClasses(BasePrunedMLP):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix, Chunks} of shape (n_samples, n_features)
-            Training rows; they should be scaled.
+        {X}
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_classes)
             Class labels; or, for any number of labels a row, 0 and 1 in a column for each label.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, not negative, in the loss, the firing counts and the covariances
-            of "activation_surgeon". Rows of weight 0 are left out.
-        {X_unlabeled, X_val, y_val, sample_weight_val}
+        {sample_weight, X_unlabeled, X_val, y_val, sample_weight_val}
 
         Returns
         -------
@@ -230,12 +226,10 @@ class LearnsClasses(BasePrunedMLP):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix, Chunks} of shape (n_samples, n_features)
-            Training rows.
+        {X}
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_classes)
             Class labels; or, for any number of labels a row, 0 and 1 in a column for each label.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows.
+        {sample_weight}
         classes : array-like of shape (n_classes,), default=None
             All classes, or the numbers of all columns of `y`. A classifier needs them in the first
             call; a transformer else takes those that are in the `y` of that.

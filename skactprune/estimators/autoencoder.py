@@ -222,8 +222,7 @@ class PrunedAutoencoder(BasePrunedMLP):
             dense.
         y : object, default=None
             Not used.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, not negative; see `PrunedMLPClassifier.fit`.
+        {sample_weight}
 
         Returns
         -------
@@ -253,8 +252,7 @@ class PrunedAutoencoder(BasePrunedMLP):
             Training rows.
         y : object, default=None
             Not used.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows.
+        {sample_weight}
 
         Returns
         -------

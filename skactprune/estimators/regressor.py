@@ -224,14 +224,10 @@ class PrunedMLPRegressor(RegressorMixin, BasePrunedMLP):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix, Chunks} of shape (n_samples, n_features)
-            Training rows; they should be scaled.
+        {X}
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets; they should be scaled, too. They are converted to the dtype of the weights.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, not negative, in the loss, the firing counts and the covariances
-            of "activation_surgeon". Rows of weight 0 are left out.
-        {X_unlabeled, X_val, y_val, sample_weight_val}
+        {sample_weight, X_unlabeled, X_val, y_val, sample_weight_val}
 
         Returns
         -------
@@ -264,12 +260,10 @@ class PrunedMLPRegressor(RegressorMixin, BasePrunedMLP):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix, Chunks} of shape (n_samples, n_features)
-            Training rows.
+        {X}
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows.
+        {sample_weight}
         X_unlabeled : {array-like, sparse matrix} of shape (n_unlabeled, n_features), default=None
             Rows on which firing is counted instead of on those of `X`, as in `fit`, in a new
             order in every call. It may have any number of rows.
