@@ -86,9 +86,9 @@ class BatchIterator:
         Rows a batch; the last batch may be smaller.
     shuffle : bool
         Whether to permute the rows before every epoch.
-    random_state : numpy.random.RandomState
+    random_state : numpy.random.RandomState or None
         Draws the permutations, one an epoch and in the order in which scikit-learn's
-        ``MLPClassifier`` draws them.
+        ``MLPClassifier`` draws them. Without it, rows stay in order.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class BatchIterator:
         dataset: TrainingData,
         batch_size: int,
         shuffle: bool,
-        random_state: np.random.RandomState,
+        random_state: np.random.RandomState | None,
     ) -> None:
         self.dataset = dataset
         self.batch_size = batch_size
@@ -122,7 +122,7 @@ class BatchIterator:
 
     def _rows(self) -> Iterator[NDArray[np.integer]]:
         """Indices of the rows of every batch."""
-        if self.shuffle:
+        if self.shuffle and self.random_state is not None:
             self._order = self._order[self.random_state.permutation(len(self.dataset))]
             if isinstance(getattr(self.dataset, "X", None), FiledRows):
                 self._order = self.dataset.X.reading_order(self._order, self.random_state)

@@ -17,10 +17,10 @@ from skactprune.nets.threads import one_torch_thread
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    import torch
     from numpy.typing import NDArray
 
     from skactprune.nets.batches import Batch
+    from skactprune.nets.mlp import MLP
     from skactprune.nets.results import StepResult
     from skactprune.nets.steps import Step
     from skactprune.nets.tally import Tally
@@ -54,7 +54,7 @@ class LeanLoop(NeuralNet):
         all callbacks were told of the end of the epoch.
     """
 
-    module_: torch.nn.Module
+    module_: MLP
     stopping_: str | None = None
     # False for a net, or a class of nets, that is to be trained by autograd in any case.
     explicit_steps = True
