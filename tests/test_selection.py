@@ -299,3 +299,9 @@ def test_layer_scope_counts_what_earlier_rounds_took(granularity):
     scores = [random.uniform(size=(8, 5)), random.uniform(size=(8, 5))]
     new = select(scores, masks, granularity=granularity, scope="layer", floors=[1, 1], n_left=40)
     assert [mask.sum() for mask in new] == [20, 20]
+
+
+def test_says_what_is_missing_where_nothing_is_asked_for():
+    masks = Masks(Chain([(2, 3)]))
+    with pytest.raises(TypeError, match="n_left, n_removed or cutoffs"):
+        select([np.ones((2, 3))], masks, granularity="weight", scope="layer", floors=[1])

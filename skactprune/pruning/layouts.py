@@ -31,6 +31,8 @@ class Layout(Protocol):
         self, ranks: list[NDArray[np.int64]], floors: Sequence[int]
     ) -> list[NDArray[np.bool_]]: ...
 
+    def fewest_weights(self, granularity: str | tuple[int, int], floors: Sequence[int]) -> int: ...
+
 
 class TappedLayout(Protocol):
     """Where the layers of any module are, and how to listen to them; see `Loose`."""
