@@ -11,8 +11,6 @@ import pytest
 import skactprune
 
 ROOT = Path(skactprune.__file__).parent
-# These do without, or not yet.
-UNTYPED = ("skactprune.estimators._base", "skactprune.methods", "skactprune.pruning")
 
 
 def public_modules():
@@ -43,7 +41,7 @@ def public_functions():
         for member in module.__all__:
             for function in functions_of(getattr(module, member)):
                 home = function.__module__
-                if home.startswith("skactprune.") and not home.startswith(UNTYPED):
+                if home.startswith("skactprune."):
                     found[f"{home}.{function.__qualname__}"] = function
     return found
 
