@@ -131,7 +131,7 @@ def text(found):
     ]
     return "\n\n".join(
         [
-            "# What channels that leave save",
+            "# A small CNN without its dead channels",
             "Written by `python -m benchmarks.channels`.",
             f"A CNN of two convolutions, two batch normalizations and a linear layer, trained for "
             f"{EPOCHS} epochs on {ROWS} rows of Fashion-MNIST: dense, and with {FRACTION:.0%} of "
