@@ -1,6 +1,5 @@
 """Sphinx configuration; ``make docs`` builds with warnings as errors, and needs no network."""
 
-import inspect
 import os
 import sys
 import warnings
@@ -64,7 +63,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "skactprune"
 html_static_path = ["_static"]
 html_css_files = ["custom.css"]
-html_search_scorer = "_static/scorer.js"
+html_search_scorer = str(HERE / "scorer.js")
 html_theme_options = {
     "show_prev_next": True,
     "navigation_with_keys": False,
@@ -100,19 +99,6 @@ sphinx_gallery_conf = {
     "matplotlib_animations": False,
     "download_all_examples": False,
 }
-
-
-def _index_parameters(app, what, name, obj, options, lines):
-    """Let a search for a parameter begin with the estimators that have it."""
-    place = next((i for i, line in enumerate(lines) if line.startswith(":Parameters:")), None)
-    if what == "class" and name.startswith("skactprune.Pruned") and place is not None:
-        entries = [f"   single: ! {parameter}" for parameter in inspect.signature(obj).parameters]
-        lines[place:place] = [".. index::", *entries, ""]
-
-
-def setup(app):
-    # numpydoc, of priority 500, is done by then.
-    app.connect("autodoc-process-docstring", _index_parameters, priority=600)
 
 
 def _inventory(name):
