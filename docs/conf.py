@@ -10,6 +10,8 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 # What examples train must not wait for each other's threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A page would show a warning of its example, with the path of the machine that built it.
+warnings.filterwarnings("error", module="__main__")
 warnings.filterwarnings("ignore", message="FigureCanvasAgg is non-interactive")
 
 from sphinx_gallery.sorting import ExplicitOrder  # noqa: E402

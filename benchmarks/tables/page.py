@@ -69,8 +69,8 @@ def text(experiments, folder):
     sections = [part for name, of in found.items() for part in experiments[name].tables(of)]
     sections.append(("Tables", listed(rows)))
     return TEXT.format(
-        answers=markdown(lead, len(HEAD)),
-        every=markdown(every, len(HEAD)),
+        answers=markdown(lead, 2),
+        every=markdown(every, 2),
         n_tables=rows["table"].nunique(),
         seeds=", ".join(map(str, sorted(rows["seed"].unique()))),
         max_train=data.MAX_TRAIN,

@@ -53,9 +53,8 @@ Y_train, Y_test = map(binarizer.fit_transform, (pairs_train, pairs_test))
 nets = {}
 for name, fraction in (("dense", 0), ("pruned", 0.8)):
     net = PrunedMLPClassifier(
-        (200,), prune_fraction=fraction, learning_rate_init=0.005, max_iter=60, tol=0.001,
-        random_state=0,
-    )  # fmt: skip
+        (200,), prune_fraction=fraction, learning_rate_init=0.005, tol=0.001, random_state=0
+    )
     nets[name] = net.fit(X_train, Y_train)
     print(
         f"{name}: {net.coefs_[0].shape[1]} neurons, "
