@@ -23,7 +23,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 
-from skactprune import Chunks, PrunedMLPClassifier, PrunedMLPTransformer
+from skactprune import Chunks, PrunedMLPClassifier, PrunedMLPRegressor, PrunedMLPTransformer
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"
@@ -166,6 +166,36 @@ def test_a_metric_without_weights_is_scored_without_them():
     clf = make(scoring=make_scorer(worst, greater_is_better=False), max_iter=3)
     clf.fit(X, y, **GIVEN, sample_weight_val=WEIGHT)
     assert set(clf.validation_scores_) <= {0.0, -1.0}
+
+
+@pytest.mark.parametrize("scoring", [None, "loss", "accuracy", "neg_log_loss"])
+def test_classifiers_that_have_diverged_have_no_score(scoring):
+    # Without numbers, the first class is predicted, which nearly all rows have.
+    nearly = np.where(np.arange(len(y_val)) < 2, ["b", "c"] * (len(y_val) // 2), "a")
+    clf = diverging(PrunedMLPClassifier, scoring, 1e30).fit(X, y, X_val=X_val, y_val=nearly)
+    assert_best_is_finite(clf)
+
+
+@pytest.mark.parametrize("scoring", [None, "loss", "r2"])
+def test_regressors_that_have_diverged_have_no_score(scoring):
+    net = diverging(PrunedMLPRegressor, scoring, 1).fit(X, X[:, 0])
+    assert_best_is_finite(net)
+
+
+def diverging(kind, scoring, learning_rate_init):
+    return kind(
+        hidden_layer_sizes=(9,), activation="identity", solver="sgd", prune_fraction=0,
+        learning_rate_init=learning_rate_init, early_stopping=True, scoring=scoring,
+        validation_fraction=0.2, max_iter=60, n_iter_no_change=50, random_state=0,
+    )  # fmt: skip
+
+
+def assert_best_is_finite(net):
+    known = np.isfinite(net.validation_loss_curve_)
+    assert known.any() and not known.all()
+    np.testing.assert_array_equal(np.isfinite(net.validation_scores_), known)
+    assert net.best_validation_score_ == np.nanmax(net.validation_scores_)
+    assert all(np.isfinite(array).all() for array in (*net.coefs_, *net.intercepts_))
 
 
 @pytest.mark.parametrize("scoring", [None, "loss", "f1_macro", "neg_log_loss"])

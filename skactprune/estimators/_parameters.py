@@ -176,7 +176,8 @@ class MLPParameters(TakesNames, LinksToDocs, BaseEstimator):
         What `early_stopping` goes by, the higher the better. None: see there. "loss": the negative
         loss. A name of ``sklearn.metrics.get_scorer_names()``, or a function
         ``scorer(estimator, X, y)``, is called with an estimator that predicts with the weights of
-        now, and with ``sample_weight``, where rows have weights and the scorer takes them.
+        now, and with ``sample_weight``, where rows have weights and the scorer takes them. A
+        net whose loss of these rows is not finite has the score NaN.
     validation_fraction : float, default=0.1
         Share of the rows set aside by `early_stopping`.
     beta_1 : float, default=0.9

@@ -6,6 +6,7 @@ from inspect import signature
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from sklearn.metrics import check_scoring, get_scorer_names
 from skorch.utils import to_device
@@ -46,7 +47,7 @@ class Validation:
         The rows.
     """
 
-    _score: Callable[[Net, NDArray[Any]], Any]
+    _score: Callable[[Net], Any]
 
     def __init__(
         self,
@@ -60,17 +61,18 @@ class Validation:
         self.data = TrainingData(X, task.encode(y), sample_weight)
         self._task, self._rows = task, rows
         self._activations, self._scoring = activations, estimator.scoring
-        if self._scoring is None:
-            self._score = lambda net, outcome: task.validation_score(y, outcome, sample_weight)
-        elif self._scoring != "loss":
+        if self._scoring not in (None, "loss"):
             scorer = check_scoring(estimator, self._scoring)
             weighted = sample_weight is not None and _takes_weights(scorer)
             how = {"sample_weight": sample_weight} if weighted else {}
             X = _in_chunks(X) if isinstance(X, FiledRows) else X
-            self._score = lambda net, outcome: scorer(as_of_now(net), X, y, **how)
+            self._score = lambda net: scorer(as_of_now(net), X, y, **how)
 
     def __call__(self, net: Net) -> tuple[float, float]:
         """Loss, without penalties, and score of a net as it is now, two floats.
+
+        Where the loss is not finite, the score is NaN: there are metrics that refuse what such a
+        net predicts, and others that take it for the first class.
 
         Raises
         ------
@@ -78,14 +80,20 @@ class Validation:
             For a score that is no number.
         """
         parameters = net.module_.numpy_parameters()
-        loss, outcome = self._task.evaluate(
-            lambda rows: logits_of(rows, *parameters, self._activations),
-            lambda *numbers: _loss(net, *numbers),
-            *self._rows,
-        )
+        with np.errstate(over="ignore", invalid="ignore"):
+            loss, outcome = self._task.evaluate(
+                lambda rows: logits_of(rows, *parameters, self._activations),
+                lambda *numbers: _loss(net, *numbers),
+                *self._rows,
+            )
+            if not np.isfinite(loss):
+                return loss, float("nan")
+            if self._scoring is None:
+                _, y, sample_weight = self._rows
+                return loss, self._task.validation_score(y, outcome, sample_weight)
         if self._scoring == "loss":
             return loss, -loss
-        score = self._score(net, outcome)
+        score = self._score(net)
         if not isinstance(score, Real):
             raise ValueError(
                 f"scoring={self._scoring!r} returned {score!r}; it must return one number."

@@ -125,6 +125,7 @@ class RunningR2:
         self._first: NDArray[np.float64] | float = 0.0
 
     @property
+    @np.errstate(over="ignore", invalid="ignore")
     def value(self) -> float:
         if self._sums is None:
             return float("nan")
@@ -135,6 +136,7 @@ class RunningR2:
         known = np.where(spread > 0, 1.0 - error / np.where(spread > 0, spread, 1.0), error == 0)
         return float(known.mean())
 
+    @np.errstate(over="ignore", invalid="ignore")
     def add(
         self,
         y_pred: torch.Tensor | tuple[Any, ...],
