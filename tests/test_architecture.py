@@ -14,7 +14,7 @@ ROOT = Path(skactprune.__file__).parent
 FLOORS = [
     {"__init__", "_docs", "_options", "_register", "_transaction", "_types", "_warnings"}
     | {"_array_api", "_validation", "chunks", "datasets", "spectra"},
-    {"_html", "_support"},
+    {"_constructors", "_html", "_support"},
     {"nets"},
     {"deploy"},
     {"pruning"},

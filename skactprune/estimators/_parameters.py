@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 
+from skactprune._constructors import NamedConstructor
 from skactprune._html import LinksToDocs
 from skactprune._register import TakesNames
 from skactprune.pruning.method import METHODS, Method
@@ -73,7 +74,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
 }
 
 
-class MLPParameters(TakesNames, LinksToDocs, BaseEstimator):
+class MLPParameters(TakesNames, NamedConstructor, LinksToDocs, BaseEstimator):
     """Base class of the estimators, with what they share of parameters and attributes.
 
     Parameters

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, Self, TypeVar
 import cloudpickle
 from sklearn.base import BaseEstimator
 
+from skactprune._constructors import NamedConstructor
 from skactprune._html import LinksToDocs
 from skactprune._register import Register, TakesNames
 from skactprune.pruning.schedules import SCHEDULES
@@ -25,7 +26,7 @@ METHODS = Register("method", home="skactprune.methods")
 WHEN = ("before training", "while training", "in rounds", "after training")
 
 
-class Method(TakesNames, LinksToDocs, BaseEstimator):
+class Method(TakesNames, NamedConstructor, LinksToDocs, BaseEstimator):
     """A way of pruning; base class of all methods. Every hook does nothing unless overridden.
 
     A method is an object like scikit-learn's: its parameters are those of ``__init__`` and are not

@@ -6,6 +6,7 @@ from typing import Protocol, Self
 
 from sklearn.base import BaseEstimator
 
+from skactprune._constructors import NamedConstructor
 from skactprune._html import LinksToDocs
 from skactprune._options import COUNT, SHARE, check_options
 from skactprune._register import Register
@@ -25,7 +26,7 @@ class Trigger(Protocol):
     def stops(self, score: float) -> bool: ...
 
 
-class _BetweenTwoShares(LinksToDocs, BaseEstimator):
+class _BetweenTwoShares(NamedConstructor, LinksToDocs, BaseEstimator):
     """What the triggers share: two shares, which are checked when they are used."""
 
     def __init__(self, start: float, stop: float) -> None:
