@@ -169,12 +169,12 @@ def test_bytes_have_figures_of_their_own():
 def test_settings_are_chosen_on_validation_rows(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(choose, "QUICK", choose.QUICK.but(**TINY))
     start = ["choose", "--quick", "--jobs", "1", "--output", str(tmp_path)]
-    assert __main__.main([*start, "--variant", "snip=dict(method__n_rows=7)"]) == 0
+    assert __main__.main([*start, "--variant", "grasp=dict(method__n_rows=7)"]) == 0
     rows = pd.read_csv(tmp_path / "choose.csv")
     assert list(rows["options"]) == ["-", "method__n_rows=7"]
     assert not [name for name in rows if "test" in name]
     shown = capsys.readouterr().out
-    assert "| snip | method__n_rows=7 |" in shown and "nan" not in shown
+    assert "| grasp | method__n_rows=7 |" in shown and "nan" not in shown
     for text in ("snap=dict(alpha=1)", "snip=dict(method__n=1)", "snip=print(1)", "snip"):
         with pytest.raises(ValueError, match="A variant must be NAME=dict"):
             __main__.main([*start, "--variant", text])

@@ -51,8 +51,8 @@ MARKS = (
 # By system and compression: why a figure is thought to be missed, for the page.
 UNTUNED = "nothing was tuned for this method here"
 RIGL = (
-    "three other settings had more error on validation rows at 42x; with few weights from the first "
-    "step on it may need more epochs than others, which was not tried"
+    "three other settings had more error on validation rows at 42x; with few weights from the "
+    "first step on it may need more epochs than others, which was not tried"
 )
 SNIP = (
     "of four settings, this one has the least error on validation rows at 50x; the paper trains "
@@ -65,8 +65,8 @@ WHY = {
     ),
     ("RigL, Evci et al. 2020", 42): RIGL,
     ("RigL, Evci et al. 2020", 87): (
-        "the setting is that of 42x; weights of the output leave with the neurons that die, so that "
-        "the net is smaller than the published one"
+        "the setting is that of 42x; weights of the output leave with the neurons that die, so "
+        "that the net is smaller than the published one"
     ),
     ("SNIP, Lee et al. 2019", 20): (
         "the setting is that of 50x, without dropout, and here all training rows are learned"
