@@ -12,6 +12,7 @@ DEMO_DIR ?= demo
 help:
 	@echo "make demo   compare pruned and dense networks with PCA on digits; results in $(DEMO_DIR)/"
 	@echo "make test   run all tests, docstring examples included"
+	@echo "make coverage  run them again, and tell which lines and branches they leave out"
 	@echo "make lint   check style, format, types, docstrings and spelling"
 	@echo "make docs   build the documentation into docs/_build/html"
 	@echo "make bench  time, memory and size beside other libraries, about half an hour; results in docs/"
