@@ -82,7 +82,8 @@ def _parse(argv):
         help="for choose: parameters of the estimator beside the present ones; may be repeated",
     )
     add("--seeds", type=int, help="number of seeds")
-    add("--compressions", type=float, nargs="+", help="all weights over those that are left")
+    compressions = "all weights over those that are left; none: those of published figures alone"
+    add("--compressions", type=float, nargs="*", help=compressions)
     add(
         "--output",
         type=Path,
