@@ -12,6 +12,7 @@ from skorch.callbacks import Callback, EarlyStopping
 from skactprune.nets.explicit import ExplicitStep
 from skactprune.nets.results import Settled
 from skactprune.nets.steps import step_of
+from skactprune.nets.subnormal import flush_subnormals
 from skactprune.nets.threads import one_torch_thread
 
 if TYPE_CHECKING:
@@ -157,6 +158,7 @@ class LeanLoop(NeuralNet):
                 self._tell_of(step(batch), batch, end, strangers)
         settled += step.settle()
         penalty = 0.5 * step.squared_norm() * settled.penalty
+        flush_subnormals(self.optimizer_)
         self.epoch_loss_ = (settled.loss + penalty) / settled.n_rows
         self.history.record("train_loss", self.epoch_loss_)
         if not strangers:
