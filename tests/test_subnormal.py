@@ -62,6 +62,17 @@ class TestFit:
         assert all(mask.all() for mask in net.masks_)
 
 
+def test_calls_of_one_batch_are_not_slowed_by_looking_for_them(with_dead_input, monkeypatch):
+    looks = []
+    monkeypatch.setattr("skactprune.nets.net.flush_subnormals", looks.append)
+    net, (X, y) = decaying(), with_dead_input
+    for _ in range(250):
+        net.partial_fit(X[:10], y[:10], classes=[0, 1])
+    assert len(looks) == 2
+    net.fit(X, y)
+    assert len(looks) == 2 + 100 * len(X) // 10 // 100
+
+
 def test_flush_subnormals_keeps_everything_else():
     values = torch.tensor([0.0, -0.0, 1e-40, -1e-45, 1.2e-38, -1.0, np.inf, np.nan])
     parameter = torch.nn.Parameter(values.clone())
