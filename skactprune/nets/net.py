@@ -27,10 +27,6 @@ if TYPE_CHECKING:
     from skactprune.nets.tally import Tally
 
 
-# To look for them takes about as long as a step; in fewer steps, few weights decay that far.
-STEPS_TO_FLUSH = 100
-
-
 class LeanLoop(NeuralNet):
     """Training loop of skorch nets for `MLP`, whose L2 penalty is scikit-learn's.
 
@@ -66,8 +62,6 @@ class LeanLoop(NeuralNet):
     step_: Step | None = None
     # Tallies of who fires in the hidden layers, for callbacks that have such a method.
     tallies_: Sequence[list[Tally]] = ()
-    # Steps since subnormal weights were flushed.
-    unflushed_ = 0
 
     def __init__(
         self, *args: Any, alpha: float = 0.0, weight_decay: float = 0.0, **kwargs: Any
@@ -75,11 +69,6 @@ class LeanLoop(NeuralNet):
         self.alpha = alpha
         self.weight_decay = weight_decay
         super().__init__(*args, **kwargs)
-
-    def initialize(self) -> Self:
-        """Make modules and optimizer anew."""
-        self.unflushed_ = 0
-        return super().initialize()
 
     @property
     def _default_callbacks(self) -> list[Any]:
@@ -154,7 +143,7 @@ class LeanLoop(NeuralNet):
         strangers = [told for told in end if not hasattr(told.__self__, "hold")]
         step = self._step(iterator, begin + end)
         explicit = isinstance(step, ExplicitStep)
-        settled, number = Settled(0.0, 0.0, 0), -1
+        settled = Settled(0.0, 0.0, 0)
         # One for all batches, if nobody hears of each of them.
         self.history.new_batch()
         with one_torch_thread() if explicit else nullcontext():
@@ -169,18 +158,11 @@ class LeanLoop(NeuralNet):
                 self._tell_of(step(batch), batch, end, strangers)
         settled += step.settle()
         penalty = 0.5 * step.squared_norm() * settled.penalty
-        self._flush(number + 1)
+        flush_subnormals(self.optimizer_)
         self.epoch_loss_ = (settled.loss + penalty) / settled.n_rows
         self.history.record("train_loss", self.epoch_loss_)
         if not strangers:
             self._record_batch(prefix, self.epoch_loss_, settled.n_rows)
-
-    def _flush(self, n_steps: int) -> None:
-        """Flush what is subnormal after some more steps, unless the last time is not long ago."""
-        self.unflushed_ += n_steps
-        if self.unflushed_ >= STEPS_TO_FLUSH:
-            flush_subnormals(self.optimizer_)
-            self.unflushed_ = 0
 
     def _tell_of(
         self,

@@ -29,4 +29,6 @@ def flush_subnormals(optimizer: Optimizer) -> None:
             kept = optimizer.state.get(parameter, {}).values()
             for values in (parameter, *kept):
                 if torch.is_tensor(values) and values.is_floating_point():
-                    values.masked_fill_(values.abs() < torch.finfo(values.dtype).tiny, 0)
+                    info = torch.finfo(values.dtype)
+                    largest = info.tiny - info.smallest_normal * info.eps
+                    values.copy_(torch.nn.functional.hardshrink(values, largest))
