@@ -41,7 +41,8 @@ compression, as weights that matter to no output become zero besides those that 
   layers lose more. *Parameters*: weights that are not zero, and biases. *FLOPs*: of one row, by
   dense products of the layers that are left, or of their two factors; single zeros do not count
   less.
-  *Pixels*: inputs that have a weight. *Time*: CPU time of the fit over that of the dense net.
+  *Pixels*: inputs that have a weight. *Time*: CPU time of the fit over that of the dense net;
+  empty where they ran on different machines.
 - A method that cannot be pruned this far is at the nearest that it can do, with a note.
 
 ## How
@@ -49,8 +50,9 @@ compression, as weights that matter to no output become zero besides those that 
 All nets train {epochs} epochs with "adam", a learning rate of {rate} that falls along half a cosine
 in the last two fifths, batches of {batch}, alpha={alpha}, and dropout that fades as weights leave;
 {rounds} rounds for methods that have rounds. Pixels are in [0, 1]. What a method has besides
-is that of earlier experiments with this net, but for l0, rigl and snip, of which four settings each
-were compared on validation rows with one seed (`python -m benchmarks.methods choose`):
+is that of earlier experiments with this net, but for some, of which settings were compared on
+validation rows with one seed (`python -m benchmarks.methods choose`): eight of snip, seven of rigl,
+six of l0, five of variational_dropout, and four of activation_surgeon where it removes pixels.
 
 {options}
 

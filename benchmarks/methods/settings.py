@@ -34,7 +34,7 @@ OWN = {
     "l0": {"prune_features": 0.66},
     "magnitude": WEIGHTS | {"method__schedule": "cubic"},
     "random": {"method__granularity": "weight", "method__scope": "layer"},
-    # Of nine settings, the least error at 20x and 50x together.
+    # Of eight settings, the least error at 20x and 50x together.
     "snip": {"dropout": (0.2, 0.0, 0.0)},
     # Of five settings at 68x, the least error.
     "variational_dropout": {"dropout": (0.2, 0.0, 0.0), "method__strength": 0.3},
