@@ -82,7 +82,7 @@ ASKED = {
     ("deep_compression", 40): 16,
     ("rigl", 42): 40,
     ("rigl", 87): 77,
-    ("snip", 50): 46,
+    ("snip", 50): 44,
 }
 
 
