@@ -24,7 +24,7 @@ only writes this page from the rows beside it.
 {answers}
 
 Our error is that of the {n_test} test rows after the last epoch, mean ± standard deviation over
-seeds (here {n_seeds}); nothing is chosen on them. Most published figures are single numbers,
+seeds; nothing is chosen on them. Most published figures are single numbers,
 several of them the best error that was seen in training, which flatters. An answer is *yes* where
 our mean is not above the published error, *on average* where the 95 % interval of our mean by
 Student's t has it inside.
@@ -84,7 +84,6 @@ def text(rows, settings):
         n_test="10 000" if settings.n_rows is None else "first",
         dense_error=DENSE_ERROR,
         dense=mean_sd(2)(dense),
-        n_seeds=rows["seed"].nunique(),
         tables="\n".join(f"### {title}\n\n{markdown(of)}\n" for title, of in tables(rows))
         or "No method was run at these compressions yet.\n",
         epochs=settings.epochs,
@@ -107,7 +106,8 @@ def answers(rows, reasons=WHY):
 def _answer(rows, mark, reasons):
     of = rows[(rows["method"] == mark.method) & (rows["compression"] == pruned_to(mark))]
     errors, ratios = _measured(of, mark)
-    said, why = {"our error %": "", "reached": "", "at most the published error?": "no run"}, ""
+    said = {"our error %": "", "n": "", "reached": "", "at most the published error?": "no run"}
+    why = ""
     if len(errors):
         mean = interval(errors)[0]
         met = reached(errors, mark.error)
@@ -116,7 +116,9 @@ def _answer(rows, mark, reasons):
         elif mean > mark.error:
             met += f", {mean - mark.error:.2f} points more"
         why = reasons.get((mark.system, mark.compression), "") if met.startswith("no") else ""
-        said = dict(zip(said, (mean_sd(2, 1)(errors), f"{ratios.min():.1f}x", met), strict=True))
+        n = seeds(of.loc[errors.index, "seed"])
+        smallest = f"{ratios.min():.1f}x"
+        said = dict(zip(said, (mean_sd(2, 1)(errors), n, smallest, met), strict=True))
     return {
         "published": mark.system,
         "method here": mark.method,
