@@ -22,7 +22,7 @@ def test_every_registered_method_is_run_at_every_compression():
     assert len(set(runs)) == len(runs)
     wanted = {(name, at, 0) for name in METHODS for at in (5, 10, 20, 50)}
     assert wanted <= {(name, at, seed) for name, _, at, seed in runs}
-    asked = {published.pruned_to(mark): mark.method for mark in published.MARKS}
+    asked = {mark.run_at: mark.method for mark in published.MARKS}
     for at in set(asked) - {5, 10, 20, 50}:
         assert {name for name, _, compression, _ in runs if compression == at} == {asked[at]}
     assert {seed for *_, seed in runs} == set(range(5))
@@ -156,10 +156,22 @@ def test_published_figures_are_met_or_not(errors, columns, said):
     assert row["best of all here, at least as small"] == best
 
 
+def test_reasons_are_those_of_full_runs():
+    rows = rows_of("snip", 20, [1.80, 1.81, 1.82])
+    (why,) = {mark.why for mark in published.MARKS if mark.method == "snip"}
+    assert why in set(page.answers(rows)["why"])
+    assert set(page.answers(rows, reasons=False)["why"]) == {""}
+    assert page.answers(rows_of("snip", 20, [1.0, 1.1]))["why"].eq("").all()
+
+
+def test_marks_in_bytes_say_how_many_weights_are_pruned():
+    assert all(mark.asked for mark in published.MARKS if mark.unit == "bytes")
+
+
 def test_bytes_have_figures_of_their_own():
-    mark = published.Mark("", "snip", 40, 1.58, "bytes")
+    mark = published.Mark("", "snip", 40, 1.58, "bytes", asked=16)
     whole = 4 * (784 * 300 + 300 * 100 + 100 * 10)
-    at = published.ASKED["deep_compression", 40]
+    at = mark.run_at
     columns = {"bytes_codebook": whole / 41, "error_codebook": 0.015}
     rows = rows_of("snip", at, [1.9, 1.9], **columns)
     errors, ratios = page._measured(rows, mark)

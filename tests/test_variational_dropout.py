@@ -165,6 +165,31 @@ def test_what_goes_has_the_largest_log_alpha_and_the_penalty_comes_in_slowly():
     assert (gone > left.max()).mean() > 0.95
 
 
+def test_penalty_is_the_divergence_of_the_weights_that_are_left():
+    found = []
+
+    class Compared(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            pruner = dict(net.callbacks_)["pruner"]
+            run, method = pruner.run_, pruner.method_
+            if not method.trained_.active or run.masks.sparsity == 0:
+                return
+            pairs = zip(method.trained_.arrays(), run.weights(), run.masks.current, strict=False)
+            total = 0.0
+            for value, weight, mask in pairs:
+                log_a = np.clip(value - np.log(weight.astype(float) ** 2 + 1e-8), -8, 8)[mask]
+                soft = 1 / (1 + np.exp(-(1.87320 + 1.48695 * log_a)))
+                total += (0.63576 * (1 - soft) + 0.5 * np.log1p(np.exp(-log_a))).sum()
+            expected = 2.0 * annealing(run) * total / len(X)
+            found.append((float(method.penalty(run).detach()), expected))
+
+    method = VariationalDropout(strength=2.0, schedule="linear")
+    fit(method, [("compared", Compared())], n_prune_rounds=4, max_iter=12)
+    penalties, expected = np.transpose(found)
+    assert len(penalties) > 2
+    assert_allclose(penalties, expected, rtol=1e-4)
+
+
 def test_penalty_pushes_alpha_up():
     weak, strong = Watch(), Watch()
     for watch, strength in ((weak, 0.0), (strong, 30.0)):

@@ -10,7 +10,7 @@ from time import process_time
 import numpy as np
 
 from benchmarks.methods import settings as ways
-from benchmarks.methods.published import MARKS, pruned_to
+from benchmarks.methods.published import MARKS
 from benchmarks.methods.settings import DENSE, asked, estimator, lineup, told
 from benchmarks.reproduce.nets import describe, size
 from benchmarks.reproduce.protocol import Rows
@@ -43,7 +43,7 @@ def runs(settings):
 
 def marked(settings):
     """Methods and compressions of published figures that are not among those of all, each once."""
-    found = dict.fromkeys((mark.method, float(pruned_to(mark))) for mark in MARKS)
+    found = dict.fromkeys((mark.method, float(mark.run_at)) for mark in MARKS)
     return [(name, at) for name, at in found if at not in settings.compressions]
 
 

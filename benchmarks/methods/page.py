@@ -6,7 +6,7 @@ from importlib.metadata import version
 import numpy as np
 import pandas as pd
 
-from benchmarks.methods.published import DENSE_ERROR, MARKS, WHY, pruned_to
+from benchmarks.methods.published import DENSE_ERROR, MARKS
 from benchmarks.methods.settings import DENSE, lineup, told
 from benchmarks.pages import markdown
 from benchmarks.reproduce.lenet import reached
@@ -80,7 +80,7 @@ def text(rows, settings):
     options = pd.DataFrame(there.items(), columns=["method", "parameters"])
     return TEXT.format(
         # What is known of misses is known of all rows and epochs.
-        answers=markdown(answers(rows, WHY if settings.n_rows is None else {}), 2),
+        answers=markdown(answers(rows, reasons=settings.n_rows is None), 2),
         n_test="10 000" if settings.n_rows is None else "first",
         dense_error=DENSE_ERROR,
         dense=mean_sd(2)(dense),
@@ -98,13 +98,13 @@ def text(rows, settings):
     )
 
 
-def answers(rows, reasons=WHY):
-    """A row for every published figure: ours at its compression, whether it is met, or why not."""
+def answers(rows, reasons=True):
+    """A row for every published figure: ours at its compression, and if not met, why."""
     return pd.DataFrame([_answer(rows, mark, reasons) for mark in MARKS])
 
 
 def _answer(rows, mark, reasons):
-    of = rows[(rows["method"] == mark.method) & (rows["compression"] == pruned_to(mark))]
+    of = rows[(rows["method"] == mark.method) & (rows["compression"] == mark.run_at)]
     errors, ratios = _measured(of, mark)
     said = {"our error %": "", "n": "", "reached": "", "at most the published error?": "no run"}
     why = ""
@@ -115,7 +115,7 @@ def _answer(rows, mark, reasons):
             met = "not at that compression"
         elif mean > mark.error:
             met += f", {mean - mark.error:.2f} points more"
-        why = reasons.get((mark.system, mark.compression), "") if met.startswith("no") else ""
+        why = mark.why if reasons and met.startswith("no") else ""
         n = seeds(of.loc[errors.index, "seed"])
         smallest = f"{ratios.min():.1f}x"
         said = dict(zip(said, (mean_sd(2, 1)(errors), n, smallest, met), strict=True))
@@ -155,7 +155,7 @@ def tables(rows):
     """Yield for every compression that is not of published figures alone: methods, best first."""
     dense = rows[rows["method"] == DENSE]
     for compression, of in rows[rows["compression"] > 1].groupby("compression"):
-        if set(of["method"]) - {mark.method for mark in MARKS if pruned_to(mark) == compression}:
+        if set(of["method"]) - {mark.method for mark in MARKS if mark.run_at == compression}:
             title = f"{100 * (1 - 1 / compression):.0f} % of the weights gone, {compression:g}x"
             yield title, _table(pd.concat([dense, of]))
 
