@@ -187,7 +187,7 @@ def test_penalty_is_the_divergence_of_the_weights_that_are_left():
     fit(method, [("compared", Compared())], n_prune_rounds=4, max_iter=12)
     penalties, expected = np.transpose(found)
     assert len(penalties) > 2
-    assert_allclose(penalties, expected, rtol=1e-4)
+    assert_allclose(penalties, expected, rtol=1e-6)
 
 
 def test_penalty_pushes_alpha_up():
