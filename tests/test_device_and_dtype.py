@@ -8,7 +8,7 @@ import torch
 from scipy import sparse
 from sklearn.datasets import make_classification
 
-from skactprune import Activation, Magnitude, PrunedMLPClassifier, Random
+from skactprune import PrunedMLPClassifier
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"
@@ -16,7 +16,6 @@ pytestmark = pytest.mark.filterwarnings(
 X, y = make_classification(
     n_samples=80, n_features=8, n_informative=6, n_redundant=0, n_classes=3, random_state=0
 )
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 
 def make(**params):
@@ -110,35 +109,3 @@ def test_auto_is_the_cpu_where_there_is_nothing_else(monkeypatch):
     assert clf.net_.module_.layers[0].weight.device.type == "cpu"
     expected = make().fit(X, y).predict_proba(X)
     assert (clf.predict_proba(X) == expected).all()
-
-
-@needs_cuda
-@pytest.mark.parametrize("dropout", [0.0, 0.3])
-@pytest.mark.parametrize("method", [Activation(), Magnitude(), Random(), Activation(regrow=True)])
-def test_cuda_prunes_as_the_cpu_does(method, dropout):
-    on_cpu = make(method=method, dropout=dropout).fit(X, y)
-    weight = np.random.RandomState(0).choice([0.5, 1.0, 2.0], len(X))
-    for device in ("cuda", "auto"):
-        clf = make(method=method, dropout=dropout, device=device).fit(X, y)
-        assert clf.net_.module_.layers[0].weight.device.type == "cuda"
-        if not dropout and not method.regrow:
-            np.testing.assert_allclose(clf.predict_proba(X), on_cpu.predict_proba(X), atol=1e-6)
-            assert [a.tolist() for a in clf.live_neurons_] == [
-                a.tolist() for a in on_cpu.live_neurons_
-            ]
-        clf.partial_fit(X, y, weight)
-        other = pickle.loads(pickle.dumps(clf))
-        assert (other.predict_proba(X) == clf.predict_proba(X)).all()
-        other.partial_fit(X, y)
-        clf.partial_fit(X, y)
-        np.testing.assert_allclose(clf.predict_proba(X), other.predict_proba(X), atol=1e-9)
-
-
-@needs_cuda
-def test_a_net_of_the_gpu_goes_on_on_the_cpu():
-    clf = make(device="cuda", warm_start=True, early_stopping=True).fit(X, y)
-    expected = clf.predict_proba(X)
-    clf.set_params(device="cpu")
-    other = pickle.loads(pickle.dumps(clf))
-    assert (other.predict_proba(X) == expected).all()
-    assert other.fit(X, y).net_.module_.layers[0].weight.device.type == "cpu"
