@@ -104,6 +104,7 @@ def rows_of(method, compression, errors, **columns):
             "options": settings.told(settings.lineup()[method]),
             "compression": float(compression),
             "seed": seed,
+            "device": "cpu",
             "test_error": error / 100,
             "reached": compression + 0.1,
         }
@@ -128,13 +129,30 @@ def test_what_was_refused_is_told():
     (row,) = rows_of("snip", 20, [1.0]).to_dict("records")
     dense |= {"method": "dense", "options": "-", "compression": 1.0, "seed": 0}
     rows = pd.DataFrame([dense, dense | refused, dense | row | {"note": "-"}])
-    of_magnitude = [name for name in dense if name not in (*lenet.FIELDS, "note")]
+    of_magnitude = [name for name in dense if name not in (*lenet.FIELDS, "device", "note")]
     rows.loc[1, of_magnitude] = np.nan
     text = page.text(rows, of)
     (line,) = (line for line in text.splitlines() if "refused" in line)
     assert line.startswith("| magnitude |  |") and line.endswith("| refused: a / b |")
     assert not {"nan", "None", "<NA>"} & set(text.replace("|", " ").split())
     assert text.index("| snip |") < text.index("| magnitude |  |")
+
+
+def test_times_are_those_of_the_dense_net_on_the_same_device():
+    of = lenet.QUICK.but(**TINY)
+    (dense,) = lenet.execute(of, None, "dense", "-", 1.0, 0)
+    dense |= {"method": "dense", "options": "-", "compression": 1.0, "seed": 0, "seconds": 10.0}
+    pruned = dense | {
+        "method": "magnitude",
+        "options": settings.told(settings.lineup()["magnitude"]),
+    }
+    pruned |= {"compression": 20.0, "seconds": 5.0}
+    nets = [dense, pruned, dense | {"device": "cuda", "seconds": 4.0}, pruned | {"device": "cuda"}]
+    for kept, mean in ((nets[:2], "0.50"), (nets[:2] + nets[3:], ""), (nets, "0.88")):
+        (_, table), *_ = page.tables(pd.DataFrame(kept))
+        row = table.set_index("method").loc["magnitude"]
+        assert row["device"] == ", ".join(sorted({net["device"] for net in kept[1:]}))
+        assert row["time"].split(" ")[0] == mean
 
 
 @pytest.mark.parametrize(

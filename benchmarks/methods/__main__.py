@@ -43,7 +43,7 @@ def main(argv=None):
 
 def _changes(args):
     """What the arguments change of the settings."""
-    changes = {name: getattr(args, name) for name in ("seeds", "compressions", "only")}
+    changes = {name: getattr(args, name) for name in ("seeds", "compressions", "only", "device")}
     changes = {name: value for name, value in changes.items() if value is not None}
     if args.what == "choose":
         tried = {name: [] for name in args.only or ()}
@@ -90,6 +90,7 @@ def _parse(argv):
         help="folder for rows and page (default: docs/methods, with the page beside it; methods "
         "with --quick)",
     )
+    add("--device", choices=("cpu", "cuda"), help="where nets are trained (default: cpu)")
     jobs = "processes (default: %(default)s)"
     add("--jobs", type=int, default=os.cpu_count(), help=jobs)
     return parser.parse_args(argv)

@@ -56,20 +56,20 @@ def execute(settings, folder, method, options, compression, seed):
     params = {} if method == DENSE else lineup()[method]
     share = 0.0 if method == DENSE else asked(compression, sizes, params)
     net, seconds, note = fitted(settings, share, seed, params, rows)
-    row = {"asked": share, "seconds": seconds, "note": note}
+    row = {"asked": share, "device": settings.device, "seconds": seconds, "note": note}
     return [row if net is None else row | measured(net, rows, sizes)]
 
 
 @cache
-def _warm():
+def _warm(device):
     """What the first fit of a process imports must not look like a slow fit."""
-    tiny = estimator(ways.QUICK.but(hidden=(2, 2), epochs=1), 0.0, 0, {})
+    tiny = estimator(ways.QUICK.but(hidden=(2, 2), epochs=1, device=device), 0.0, 0, {})
     tiny.fit(np.eye(2, dtype=np.float32), [0, 1])
 
 
 def fitted(settings, share, seed, params, rows):
     """A fitted net or None, its CPU time, and a note where it is not what was asked for."""
-    _warm()
+    _warm(settings.device)
     start, note = process_time(), "-"
     try:
         try:

@@ -16,6 +16,7 @@ FULL = runner.Settings(
     epochs=60,
     compressions=COMPRESSIONS,
     only=None,
+    device="cpu",
 )
 QUICK = FULL.but(seeds=1, n_rows=6000, epochs=10, compressions=(10, 50))
 DENSE, SEPARATOR = "dense", ", "
@@ -78,6 +79,7 @@ def estimator(settings, fraction, seed, params):
         "alpha": ALPHA,
         "batch_size": BATCH,
         "dropout": DROPOUT,
+        "device": settings.device,
         "random_state": seed,
     }
     how |= schedule(settings.epochs, FADING)
