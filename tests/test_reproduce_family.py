@@ -1,14 +1,17 @@
 """What all experiments have in common, on digits; and the committed page."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 from rich.console import Console
+from skorch.callbacks import Callback
 
 from benchmarks import pages
 from benchmarks.reproduce import EXPERIMENTS, page, runner
 from benchmarks.reproduce.figures import save
+from skactprune import PrunedMLPClassifier
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 DOCS = Path(__file__).parents[1] / "docs"
@@ -109,6 +112,27 @@ def test_the_committed_page_is_that_of_the_committed_rows(monkeypatch):
     assert pages.fill(text, tables) == text
     links = {line.split("](")[1].rstrip(")") for line in text.splitlines() if line[:2] == "!["}
     assert {Path(link).name for link in links} == {f.name for f in DOCS.glob("reproduction/*.png")}
+
+
+def test_nets_of_interrupted_fits_are_no_rows(tmp_path):
+    class Interrupt(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            raise KeyboardInterrupt
+
+    def execute(settings, folder, seed):
+        stopped = {"callbacks": [Interrupt()]} if seed == 1 else {}
+        net = PrunedMLPClassifier((4,), max_iter=3, net_params=stopped).fit([[0.0], [1.0]], [0, 1])
+        return [{"epochs": net.n_iter_}]
+
+    experiment = SimpleNamespace(
+        __name__="stopped",
+        FIELDS=("seed",),
+        runs=lambda settings: [(seed,) for seed in range(3)],
+        execute=execute,
+    )
+    with pytest.raises(RuntimeError, match="1 of 3 runs failed.*Training interrupted"):
+        runner.run(experiment, None, tmp_path, 1, QUIET)
+    assert list(runner.Table(experiment, tmp_path).rows["seed"]) == [0, 2]
 
 
 def test_failed_runs_do_not_stop_the_others(tmp_path, monkeypatch):

@@ -71,7 +71,12 @@ def told(params):
 
 
 def estimator(settings, fraction, seed, params):
-    """The net as all methods train it; `params` override anything, and may nest."""
+    """The net as all methods train it; `params` override anything, and may nest.
+
+    Of them, "epochs" is how many times as long as the others it trains.
+    """
+    params = dict(params)
+    epochs = settings.epochs * params.pop("epochs", 1)
     how = {
         "prune_fraction": fraction,
         "n_prune_rounds": ROUNDS,
@@ -82,5 +87,5 @@ def estimator(settings, fraction, seed, params):
         "device": settings.device,
         "random_state": seed,
     }
-    how |= schedule(settings.epochs, FADING)
+    how |= schedule(epochs, FADING)
     return PrunedMLPClassifier(settings.hidden, **how).set_params(**params)

@@ -97,6 +97,8 @@ def _execute(execute, fields, values, settings, folder):
     """Values of a run, its rows, and what went wrong, which must not end the runs beside it."""
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore", ConvergenceWarning)
+        # An interrupt reaches every process; a net that is half trained is no row.
+        warnings.filterwarnings("error", message="Training interrupted")
         # Processes share the cores; small nets gain nothing from several threads each.
         torch.set_num_threads(1)
         try:
