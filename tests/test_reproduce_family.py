@@ -121,7 +121,9 @@ def test_nets_of_interrupted_fits_are_no_rows(tmp_path):
 
     def execute(settings, folder, seed):
         stopped = {"callbacks": [Interrupt()]} if seed == 1 else {}
-        net = PrunedMLPClassifier((4,), max_iter=3, net_params=stopped).fit([[0.0], [1.0]], [0, 1])
+        net = PrunedMLPClassifier((4,), prune_fraction=0.5, max_iter=3, net_params=stopped).fit(
+            [[0.0], [1.0]], [0, 1]
+        )
         return [{"epochs": net.n_iter_}]
 
     experiment = SimpleNamespace(
