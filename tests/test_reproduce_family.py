@@ -132,9 +132,9 @@ def test_nets_of_interrupted_fits_are_no_rows(tmp_path):
         runs=lambda settings: [(seed,) for seed in range(3)],
         execute=execute,
     )
-    with pytest.raises(RuntimeError, match="1 of 3 runs failed.*Training interrupted"):
+    with pytest.raises(KeyboardInterrupt):
         runner.run(experiment, None, tmp_path, 1, QUIET)
-    assert list(runner.Table(experiment, tmp_path).rows["seed"]) == [0, 2]
+    assert list(runner.Table(experiment, tmp_path).rows["seed"]) == [0]
 
 
 def test_failed_runs_do_not_stop_the_others(tmp_path, monkeypatch):
