@@ -114,6 +114,7 @@ def test_the_committed_page_is_that_of_the_committed_rows(monkeypatch):
     assert {Path(link).name for link in links} == {f.name for f in DOCS.glob("reproduction/*.png")}
 
 
+@pytest.mark.filterwarnings("ignore:Training interrupted")
 def test_nets_of_interrupted_fits_are_no_rows(tmp_path):
     class Interrupt(Callback):
         def on_epoch_begin(self, net, **kwargs):
