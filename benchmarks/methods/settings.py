@@ -37,7 +37,7 @@ OWN = {
     "random": {"method__granularity": "weight", "method__scope": "layer"},
     # Of eight settings, the least error at 20x and 50x together.
     "snip": {"dropout": (0.2, 0.0, 0.0)},
-    # Of five settings at 68x, the least error.
+    # Of six settings at 68x, the least error.
     "variational_dropout": {"dropout": (0.2, 0.0, 0.0), "method__strength": 0.3},
     "activation_surgeon, neurons": {"method": "activation_surgeon"} | NEURONS,
     "activation_surgeon, neurons and pixels": {
