@@ -9,18 +9,22 @@ import pytest
 from scipy.sparse import csr_array
 from scipy.spatial.distance import cdist
 from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.datasets import load_iris
-from sklearn.decomposition import PCA
+from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
-from sklearn.linear_model import LogisticRegression
+from sklearn.feature_selection import SelectKBest, VarianceThreshold
+from sklearn.impute import SimpleImputer
+from sklearn.kernel_approximation import Nystroem
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, train_test_split
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import KBinsDiscretizer, RobustScaler, StandardScaler
 from sklearn.svm import SVC
 from skorch.callbacks import Callback
 
-from skactprune import PrunedMLPClassifier, compare_with_pca
+from skactprune import PrunedMLPClassifier, PrunedMLPRegressor, compare_with_pca
 from skactprune.inspection import ArrayNet, LowRankNet, model_row, n_parameters, n_weights
 
 METHODS = [
@@ -220,11 +224,46 @@ def test_a_row_is_the_same_for_a_net_and_for_its_arrays():
 def test_steps_whose_size_cannot_be_told_have_none():
     for model in (
         KNeighborsClassifier(),
-        make_pipeline(FeatureUnion([("pca", PCA(2))]), LogisticRegression(max_iter=1000)),
+        make_pipeline(Nystroem(n_components=5), LogisticRegression(max_iter=1000)),
+        make_pipeline(FeatureUnion([("other", Nystroem(n_components=5))]), Ridge()),
         make_pipeline(PCA(2), KNeighborsClassifier()),
     ):
         model.fit(X, y)
         assert np.isnan(n_parameters(model))
+
+
+def test_what_prepares_columns_is_no_number_to_store():
+    net = LogisticRegression(max_iter=1000)
+    prepared = ColumnTransformer(
+        [
+            ("both", make_pipeline(SimpleImputer(), RobustScaler()), [0, 1]),
+            ("bins", KBinsDiscretizer(3, quantile_method="averaged_inverted_cdf"), [2]),
+            ("none", "drop", [3]),
+        ],
+        remainder="passthrough",
+    )
+    n_columns = 2 + 3 + X.shape[1] - 4
+    expected = {prepared: 0, VarianceThreshold(): 0, SelectKBest(k=2): 0}
+    union = FeatureUnion([("pca", PCA(2)), ("svd", TruncatedSVD(3)), ("as it is", "passthrough")])
+    expected[union] = (2 * X.shape[1] + X.shape[1]) + 3 * X.shape[1]
+    for step, number in expected.items():
+        model = make_pipeline(step, net).fit(X, y)
+        assert n_parameters(model) == number + n_parameters(model[-1]), step
+        if step is prepared:
+            assert model[-1].coef_.shape[1] == n_columns
+
+
+def test_models_around_others_are_as_large_as_these():
+    net = PrunedMLPRegressor(hidden_layer_sizes=(6,), max_iter=5, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        scaled = TransformedTargetRegressor(make_pipeline(StandardScaler(), net)).fit(X, y)
+        search = GridSearchCV(net, {"alpha": [0.1, 0.2]}, cv=2).fit(X, y)
+    assert n_parameters(scaled) == n_parameters(scaled.regressor_[-1])
+    assert n_parameters(search) == n_parameters(search.best_estimator_)
+
+
+def test_coefficients_that_are_zero_are_no_numbers():
     few = LogisticRegression(l1_ratio=1, solver="saga", C=0.05, max_iter=5000).fit(X, y)
     assert n_parameters(few) == np.count_nonzero(few.coef_) + 3 < few.coef_.size + 3
     sparse = few.sparsify()

@@ -1,6 +1,7 @@
 """Input features that leave in the rounds, and models of what is left of the rows."""
 
 import pickle
+import re
 from functools import lru_cache
 from operator import methodcaller
 
@@ -22,6 +23,7 @@ from skorch import NeuralNetClassifier
 import skactprune.methods.surgeon as surgeon
 from skactprune import PrunedMLPClassifier, Pruner, compact, load, save, to_onnx
 from skactprune.methods import (
+    METHODS,
     Activation,
     ActivationSurgeon,
     LotteryTicket,
@@ -426,6 +428,17 @@ def test_what_brings_weights_back_does_not_go_on_from_a_net_that_has_lost_featur
     clf.set_params(prune_fraction=0.7).fit(X, y)
     n_left = sum(mask.sum() for mask in clf.masks_)
     assert len(clf.unused_features_) == 5 and n_left <= 0.3 * (5 * 8 + 8 * 6) + 1e-9
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_every_method_removes_features_alone_or_says_that_it_cannot(name):
+    X, y = table()
+    try:
+        clf = net(method=name, prune_features=0.5, n_prune_rounds=2, trigger="progress").fit(X, y)
+    except ValueError as error:
+        assert re.search(r"prune_features=0.5 must be 0", str(error))
+    else:
+        assert len(clf.unused_features_) == 5
 
 
 class Nothing(Method):

@@ -11,10 +11,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 from sklearn import config_context
 from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV, GroupKFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import RobustScaler, StandardScaler
 
 from skactprune import PrunedMLPClassifier, pruning_path
 from skactprune.inspection import PruningPathDisplay, n_parameters, smallest_within_one_se
@@ -228,6 +229,52 @@ def test_prune_fraction_stands_for_the_size():
             smallest_within_one_se(results(**columns))
     with pytest.raises(ValueError, match="size='big' must be one of the columns"):
         smallest_within_one_se(results(), size="big")
+    two = {"param_a__prune_fraction": fractions, "param_b__prune_fraction": fractions}
+    with pytest.raises(ValueError, match="where there are several prune_fraction"):
+        smallest_within_one_se(results(**two))
+    for name in ("prune_features", "mlp__prune_features", "pca__n_components"):
+        columns = {"param_prune_fraction": fractions, f"param_{name}": fractions}
+        with pytest.raises(ValueError, match=f"where '{name.rpartition('__')[2]}' varies"):
+            smallest_within_one_se(results(**columns))
+        columns[f"param_{name}"] = np.ma.masked_array([0.5, 0.5, 0.5], dtype=object)
+        assert smallest_within_one_se(results(**columns)) == 1
+    for rounds, refused in (([0, 3, 5], True), ([1, 3, 5], False)):
+        columns = {"param_prune_fraction": fractions, "param_n_prune_rounds": rounds}
+        if refused:
+            with pytest.raises(ValueError, match="n_prune_rounds=0 prunes nothing"):
+                smallest_within_one_se(results(**columns))
+        else:
+            assert smallest_within_one_se(results(**columns)) == 1
+
+
+def test_sizes_that_nobody_knows_do_not_decide():
+    def results(counted, scores=(0.9, 0.9, 0.8), **columns):
+        found = {"split0_test_a": list(scores), "mean_test_a": 0, "mean_test_n_parameters": counted}
+        return found | columns
+
+    unknown = [np.nan] * 3
+    fractions = np.ma.masked_array([0.2, 0.5, 0.8], dtype=object)
+    assert smallest_within_one_se(results(unknown, param_prune_fraction=fractions)) == 1
+    with pytest.raises(ValueError, match="'n_parameters' is NaN.*not every candidate has"):
+        smallest_within_one_se(results(unknown))
+    # A candidate that was not fitted has no size; nor is it taken.
+    failed = results([20, 10, np.nan], (0.9, 0.9, np.nan))
+    assert smallest_within_one_se(failed) == 1
+    with pytest.raises(ValueError, match=r"sizes must be known .* those of \[1\] are NaN"):
+        within_one_se([[0.9], [0.9], [0.8]], [20, np.nan, 10])
+    assert within_one_se([[0.9], [0.9], [0.8]], [20, 10, np.nan]) == 1
+
+
+def test_sizes_in_searches_of_pipelines_that_the_guide_shows():
+    scale = ColumnTransformer([("all", RobustScaler(), [0, 1, 2, 3])])
+    search = GridSearchCV(
+        make_pipeline(scale, net()),
+        {"prunedmlpclassifier__prune_fraction": [0, 0.9]},
+        scoring={"accuracy": "accuracy", "n_parameters": n_parameters},
+        refit=partial(smallest_within_one_se, score="accuracy"),
+        cv=2,
+    ).fit(X, y)
+    assert np.isfinite(search.cv_results_["mean_test_n_parameters"]).all()
 
 
 def test_the_score_that_decides_is_named_where_there_are_several():

@@ -15,7 +15,7 @@ from skorch.callbacks import Callback, EarlyStopping
 from torch import nn
 
 from skactprune import EpochTrigger, PrunedMLPClassifier, Pruner
-from skactprune.methods import ActivationSurgeon, Magnitude, Random, Scratch, Threshold
+from skactprune.methods import ActivationSurgeon, Magnitude, Random, Scratch, SVDTraining, Threshold
 
 pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 
@@ -299,6 +299,8 @@ def test_the_finder_is_a_parameter():
         (Scratch("nothing"), "finder='nothing' of Scratch: method='nothing' is unknown"),
         (Scratch(Random(scope="all")), "finder=Random.* of Scratch: scope='all'"),
         (Scratch(Scratch()), r"finder=Scratch\(\) must be another method"),
+        (Scratch("slr"), "finder='slr' must remove neurons, weights or blocks"),
+        (Scratch(SVDTraining()), "finder=SVDTraining.* must remove neurons, weights or blocks"),
         (Scratch(Threshold(0.9)), r"finder=Threshold.* no threshold .* quality=0.9 would not"),
         (Scratch(budget="time"), "budget='time' of Scratch must be one of"),
     ],

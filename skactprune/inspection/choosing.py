@@ -16,6 +16,15 @@ __all__ = ["SIZE", "smallest_within_one_se", "within_one_se"]
 
 SIZE = n_parameters.__name__
 """Name of the score that tells sizes."""
+# Parameters besides `prune_fraction` that decide how large a net is.
+OTHER_SIZES = (
+    "hidden_layer_sizes",
+    "encoder_layer_sizes",
+    "decoder_layer_sizes",
+    "n_components",
+    "init_estimator",
+    "prune_features",
+)
 
 
 def within_one_se(scores: ArrayLike, sizes: ArrayLike) -> int:
@@ -35,7 +44,7 @@ def within_one_se(scores: ArrayLike, sizes: ArrayLike) -> int:
     Raises
     ------
     ValueError
-        If every candidate has a NaN among its scores.
+        If every candidate has a NaN among its scores, or the size of one to choose from is NaN.
 
     See Also
     --------
@@ -67,6 +76,12 @@ def within_one_se(scores: ArrayLike, sizes: ArrayLike) -> int:
     error = scores[best].std(ddof=1) / np.sqrt(n_folds) if n_folds > 1 else 0.0
     # Rounding must not cut off what lies on the edge.
     good = np.flatnonzero(means >= means[best] - error - 1e-12)
+    unknown = good[np.isnan(sizes[good])]
+    if len(unknown):
+        raise ValueError(
+            f"sizes must be known of all candidates that are about as good as the best; those of "
+            f"{unknown.tolist()} are NaN."
+        )
     return int(good[np.lexsort((-means[good], sizes[good]))[0]])
 
 
@@ -77,7 +92,7 @@ def smallest_within_one_se(
 
     For `refit` of a search of scikit-learn, as in ``GridSearchCV(net, grid, scoring={"accuracy":
     "accuracy", "n_parameters": n_parameters}, refit=smallest_within_one_se)``. Options are given by
-    `functools.partial`.
+    `functools.partial`. Searches by successive halving do not call what `refit` is.
 
     Parameters
     ----------
@@ -87,10 +102,11 @@ def smallest_within_one_se(
         Name of the score that decides. None is the only one there is, besides "n_parameters".
     size : str, default=None
         Column of `cv_results` that tells the size of a net, such as "mean_score_time". None takes
-        the mean of the score "n_parameters" where there is one: `n_parameters` counts what is left
-        of the nets that were fitted. Else "prune_fraction", in pipelines too, stands for the size:
-        more of it is a smaller net. This holds among nets that start from the same layers, so that
-        it is refused where `hidden_layer_sizes` or `init_estimator` are searched, too.
+        the mean of the score "n_parameters" where there is one that is known of all candidates:
+        `n_parameters` counts what is left of the nets that were fitted. Else "prune_fraction", in
+        pipelines too, stands for the size: more of it is a smaller net. This holds among nets that
+        start from the same layers, so that it is refused where other parameters that decide about
+        sizes are searched, too, such as `hidden_layer_sizes` or `prune_features`.
 
     Returns
     -------
@@ -137,7 +153,7 @@ def smallest_within_one_se(
     column = re.compile(rf"split\d+_test_{re.escape(score)}")
     folds = sorted(filter(column.fullmatch, cv_results))
     scores = np.column_stack([cv_results[key] for key in folds])
-    return within_one_se(scores, _sizes(cv_results, size))
+    return within_one_se(scores, _sizes(cv_results, size, ~np.isnan(scores).any(axis=1)))
 
 
 def _score_of(cv_results: dict[str, Any], score: str | None) -> str:
@@ -153,21 +169,53 @@ def _score_of(cv_results: dict[str, Any], score: str | None) -> str:
     return score
 
 
-def _sizes(cv_results: dict[str, Any], size: str | None) -> NDArray[np.float64]:
+def _sizes(
+    cv_results: dict[str, Any], size: str | None, scored: NDArray[np.bool_]
+) -> NDArray[np.float64]:
     if size is not None:
         if size not in cv_results:
             raise ValueError(f"size={size!r} must be one of the columns {sorted(cv_results)}.")
         return np.asarray(cv_results[size], float)
-    if f"mean_test_{SIZE}" in cv_results:
-        return np.asarray(cv_results[f"mean_test_{SIZE}"], float)
-    searched = {key.rpartition("__")[2].removeprefix("param_"): key for key in cv_results}
-    fractions = cv_results.get(searched.get("prune_fraction", ""))
-    start = {"hidden_layer_sizes", "init_estimator"} & set(searched)
-    known = fractions is not None and not np.ma.is_masked(fractions) and None not in list(fractions)
-    if start or not known:
-        why = f"{sorted(start)[0]!r} varies" if start else "not every candidate has prune_fraction"
+    counted = cv_results.get(f"mean_test_{SIZE}")
+    if counted is not None and not (np.isnan(counted) & scored).any():
+        return np.asarray(counted, float)
+    why = _why_no_order(cv_results)
+    if why is None:
+        (key,) = _searched(cv_results)["prune_fraction"]
+        return 1 - np.asarray(cv_results[key], float)
+    if counted is not None:
         raise ValueError(
-            f"size=None needs the score {SIZE!r} where {why}: add "
-            f"{{{SIZE!r}: skactprune.inspection.{SIZE}}} to scoring, or name a column of sizes."
+            f"The score {SIZE!r} is NaN, as nobody can tell how large such a model is, and {why}. "
+            "Name a column of sizes: refit=functools.partial(smallest_within_one_se, size=...)."
         )
-    return 1 - np.asarray(fractions, float)
+    raise ValueError(
+        f"size=None needs the score {SIZE!r} where {why}: add "
+        f"{{{SIZE!r}: skactprune.inspection.{SIZE}}} to scoring, or name a column of sizes."
+    )
+
+
+def _searched(cv_results: dict[str, Any]) -> dict[str, list[str]]:
+    """Columns of the parameters that were searched, by their names without those of steps."""
+    found: dict[str, list[str]] = {}
+    for key in cv_results:
+        if key.startswith("param_"):
+            name = key.removeprefix("param_").rpartition("__")[2]
+            found.setdefault(name, []).append(key)
+    return found
+
+
+def _why_no_order(cv_results: dict[str, Any]) -> str | None:
+    """Why `prune_fraction` does not tell which net is smaller, or None where it does."""
+    searched = _searched(cv_results)
+    for name in OTHER_SIZES:
+        if any(len(set(map(repr, cv_results[key]))) > 1 for key in searched.get(name, [])):
+            return f"{name!r} varies"
+    if any(0 in list(cv_results[key]) for key in searched.get("n_prune_rounds", [])):
+        return "n_prune_rounds=0 prunes nothing"
+    columns = searched.get("prune_fraction", [])
+    if len(columns) > 1:
+        return "there are several prune_fraction"
+    fractions = cv_results[columns[0]] if columns else [None]
+    if np.ma.is_masked(fractions) or None in list(fractions):
+        return "not every candidate has prune_fraction"
+    return None

@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.sparse import coo_array
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.cross_decomposition import PLSRegression
-from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.neighbors import NeighborhoodComponentsAnalysis
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.pipeline import FeatureUnion, Pipeline
 
 from skactprune.deploy.scalers import is_sampler
 from skactprune.estimators._checks import shown_layer
@@ -21,6 +19,10 @@ from skactprune.spectra import numerical_rank
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+# Where the steps are that prepare columns, and those that project rows on their `components_`.
+PROJECTING = ("sklearn.decomposition.", "sklearn.random_projection", "sklearn.neighbors.")
+PREPARING = ("sklearn.preprocessing.", "sklearn.impute.", "sklearn.feature_selection.")
+
 __all__ = ["hidden_ranks", "live_neurons", "n_parameters", "n_weights", "net_of"]
 
 
@@ -28,16 +30,18 @@ def n_parameters(model: Any, X: Any = None, y: Any = None) -> float:
     """Numbers that must be stored to predict with a fitted model.
 
     Weights that are not zero, or two factors of a hidden kernel of low rank where these are fewer
-    numbers, as compact models keep them, and biases. In front of the last step of a pipeline, PCA,
-    LDA and PLS count with their components and mean, NCA with its components, and a net with the
-    part of it that `transform` needs. Scalers do not count: they can be multiplied into the
-    weights. Nor do samplers, which act in fits only.
+    numbers, as compact models keep them, and biases. In front of the last step of a pipeline, LDA,
+    PLS, NCA and decompositions with ``components_``, as PCA, count with these and their mean, and
+    a net with the part of it that `transform` needs. Scalers do not count: they can be multiplied
+    into the weights. Nor does what else of scikit-learn prepares columns, encoders, imputers and
+    selectors, as it is the same for every net, nor do samplers, which act in fits only.
 
     Parameters
     ----------
     model : estimator
-        A fitted net (with ``coefs_`` and ``intercepts_``), a fitted linear classifier, or a
-        pipeline that ends in one of them.
+        A fitted net (with ``coefs_`` and ``intercepts_``), a fitted linear classifier, a pipeline
+        that ends in one of them, a TransformedTargetRegressor around one, or a search that has
+        chosen one.
     X, y : object
         Not looked at. They make this a scorer, as in ``scoring={"accuracy": "accuracy",
         "n_parameters": n_parameters}``.
@@ -45,7 +49,7 @@ def n_parameters(model: Any, X: Any = None, y: Any = None) -> float:
     Returns
     -------
     int or float
-        NaN for all other models.
+        NaN for all other models, and behind all other steps.
 
     See Also
     --------
@@ -61,6 +65,10 @@ def n_parameters(model: Any, X: Any = None, y: Any = None) -> float:
     if isinstance(model, Pipeline):
         *before, last = (step for _, step in model.steps)
         return sum(map(_n_transform_parameters, before)) + n_parameters(last)
+    if isinstance(model, TransformedTargetRegressor):
+        return n_parameters(model.regressor_)
+    if hasattr(model, "best_estimator_"):
+        return n_parameters(model.best_estimator_)
     if hasattr(model, "coefs_"):
         return n_weights(model) + sum(intercept.size for intercept in model.intercepts_)
     if hasattr(model, "coef_"):
@@ -101,23 +109,34 @@ def _kernel_sizes(net: Any) -> list[int]:
 
 
 def _n_transform_parameters(step: Any) -> float:
-    if step in (None, "passthrough") or is_sampler(step):
+    if step in (None, "passthrough", "drop") or is_sampler(step):
         return 0
-    if isinstance(step, (StandardScaler, MinMaxScaler)):
+    if isinstance(step, (Pipeline, FeatureUnion, ColumnTransformer)):
+        return sum(map(_n_transform_parameters, _parts(step)))
+    if _is_of(PREPARING, step):
         return 0
-    if isinstance(step, Pipeline):
-        return sum(_n_transform_parameters(inner) for _, inner in step.steps)
-    if isinstance(step, PCA):
-        return step.components_.size + step.mean_.size
     if isinstance(step, PLSRegression):
         return step.x_rotations_.size + step.n_features_in_
-    if isinstance(step, NeighborhoodComponentsAnalysis):
-        return step.components_.size
     if isinstance(step, LinearDiscriminantAnalysis):
         return step.n_features_in_ * (len(step.get_feature_names_out()) + 1)
     if hasattr(step, "transform_layer"):
         return _n_representation_parameters(step)
+    if _is_of(PROJECTING, step) and hasattr(step, "components_"):
+        mean = getattr(step, "mean_", None)
+        return step.components_.size + (0 if mean is None else np.size(mean))
     return np.nan
+
+
+def _is_of(modules: tuple[str, ...], step: Any) -> bool:
+    return any(base.__module__.startswith(modules) for base in type(step).__mro__)
+
+
+def _parts(step: Any) -> list[Any]:
+    if isinstance(step, ColumnTransformer):
+        return [part for _, part, _ in step.transformers_]
+    return [
+        part for _, part in (step.steps if isinstance(step, Pipeline) else step.transformer_list)
+    ]
 
 
 def _n_representation_parameters(net: Any) -> int:

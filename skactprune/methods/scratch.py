@@ -35,7 +35,8 @@ class Scratch(Method):
     ----------
     finder : str or Method, default="activation_surgeon"
         The method that finds the architecture; its schedule is the one of the rounds, and it must
-        have no threshold of its own, for `prune_fraction` says how much goes.
+        have no threshold of its own, for `prune_fraction` says how much goes, and not remove ranks,
+        which are no architecture.
     budget : {"epochs", "compute"}, default="epochs"
         How long what was found is trained, the paper's Scratch-E and Scratch-B: for as many epochs
         as the search took, or for as many as cost as much as the search of a net of all weights,
@@ -109,6 +110,11 @@ class Scratch(Method):
             raise ValueError(
                 f"finder={self.finder!r} must have no threshold of its own: prune_fraction says "
                 f"how much is pruned, and {finder.own_threshold} would not be heeded."
+            )
+        if finder.removes == "ranks":
+            raise ValueError(
+                f"finder={self.finder!r} must remove neurons, weights or blocks: a net of low "
+                "ranks has the sizes of the one before, so nothing smaller could be drawn anew."
             )
         check_options(self, budget=list(BUDGETS))
         return self

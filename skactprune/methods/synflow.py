@@ -71,6 +71,10 @@ class SynFlow(BeforeTraining):
     def round(self, run: Run, share: float) -> None:
         """Remove the lowest scores in rounds, until `share` of the target is gone."""
         target = given("prune_fraction", run.target)
+        if not target:
+            # Features may leave even so, by the same scores.
+            super().round(run, share)
+            return
         dense, sparse = 1 - run.fraction_done, 1 - share * target
         for done in range(1, self.n_rounds + 1):
             density = dense * (sparse / dense) ** (done / self.n_rounds)
