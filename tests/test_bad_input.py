@@ -60,7 +60,7 @@ NAMES = "'activation', 'activation_magnitude', .*'ganguli2024', .*'magnitude', .
         ({"prune_fraction": -0.1}, r"prune_fraction.*\[0.0, 1.0\).*Got -0.1 instead"),
         ({"prune_fraction": np.nan}, "prune_fraction.*nan"),
         ({"prune_fraction": "a lot"}, "prune_fraction.*'a lot'"),
-        ({"n_prune_rounds": -1}, r"n_prune_rounds.*\[0, inf\).*Got -1 instead"),
+        ({"n_prune_rounds": -1}, r"n_prune_rounds.*\[0, 10000\].*Got -1 instead"),
         ({"n_prune_rounds": 2.5}, "n_prune_rounds.*2.5"),
         ({"method": "snap"}, f"method='snap' is unknown. Known names: {NAMES}"),
         (
@@ -73,6 +73,11 @@ NAMES = "'activation', 'activation_magnitude', .*'ganguli2024', .*'magnitude', .
             r"criterion='magnitude' of Ganguli2024 must be one of \['activation', 'activation_m",
         ),
         ({"method": ScorePruning(3)}, "criterion=3 must be a callable, or the name of a method"),
+        (
+            {"method": Magnitude(granularity=(0, 2))},
+            r"granularity=\(0, 2\) of Magnitude must be .* or the shape of a block, two positive",
+        ),
+        ({"n_prune_rounds": 20_000}, r"'n_prune_rounds' parameter of PrunedMLPClassifier must be"),
         (
             {"method": Activation(granularity="channel")},
             r"granularity='channel' of Activation must be one of \['auto', 'neuron', 'weight',",

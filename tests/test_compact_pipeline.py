@@ -265,7 +265,7 @@ def test_what_transforms_alone(shown, tmp_path):
 
 
 def test_nothing_transforms_without_a_hidden_layer():
-    with pytest.raises(ValueError, match="no hidden layer to transform to"):
+    with pytest.raises(ValueError, match="nothing to transform to: no hidden layer, or comp"):
         compact(random_model((5, 3)), output="transform")
     for output in ("predict", None, ["all"]):
         with pytest.raises(ValueError, match="output=.* must be 'all' or 'transform'"):

@@ -9,6 +9,7 @@ from compact_nets import STORAGES, fitted, model_of, problem, random_net, rows
 from model_files import parts, text_of, write_text
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -162,8 +163,13 @@ def test_fitted_estimators_and_pipelines_of_low_rank(nested):
     assert len(folded.steps) == 1
     expected = small.predict_proba(scaler.transform(X))
     assert_allclose(folded.predict_proba(X), expected, atol=1e-5)
-    with pytest.raises(ValueError, match=r"fraction=1.5 must be a number in \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"fraction=1.5 must be a number in \[0, 1\)"):
         compact_low_rank(clf, 1.5)
+    with pytest.raises(ValueError, match=r"fraction=1 must be a number in \[0, 1\)"):
+        compact_low_rank(clf, 1)
+    without = clone(clf).set_params(hidden_layer_sizes=(), prune_fraction=0).fit(X, y)
+    with pytest.raises(ValueError, match="fraction=0.9 cannot be saved of a net without hidden"):
+        compact_low_rank(without, 0.9)
     with pytest.raises(TypeError, match="model must be a fitted"):
         compact_low_rank(scaler, 0.5)
 

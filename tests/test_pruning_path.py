@@ -13,14 +13,14 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_iris
-from sklearn.model_selection import GridSearchCV, GroupKFold, StratifiedKFold
+from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import RobustScaler, StandardScaler
 
 from skactprune import PrunedMLPClassifier, pruning_path
 from skactprune.inspection import PruningPathDisplay, n_parameters, smallest_within_one_se
 from skactprune.inspection.choosing import within_one_se
-from skactprune.methods import METHODS
+from skactprune.methods import METHODS, Threshold
 from skactprune.triggers import EpochTrigger
 
 # Nets here are far from converged, on purpose: they must be quick.
@@ -54,10 +54,12 @@ def test_each_step_goes_on_from_the_one_before():
     expected = []
     for fraction in FRACTIONS:
         if fraction:
-            by_hand.set_params(prune_fraction=fraction, warm_start=True, max_iter=4)
+            by_hand.set_params(prune_fraction=fraction, warm_start=True, max_iter=5)
             by_hand.set_params(n_prune_rounds=1, trigger=EpochTrigger(0, 0))
             by_hand.fit(scaler.transform(X[train]), y[train], weight[train])
         accuracy = by_hand.score(scaler.transform(X[test]), y[test])
+        # As many epochs as were asked for follow the round.
+        assert not fraction or by_hand.n_iter_ - by_hand.pruning_history_[-1]["epoch"] == 4
         expected.append((accuracy, by_hand.sparsity_, n_parameters(by_hand)))
     found = np.stack([path.scores, path.sparsity, path.parameters], axis=-1)[:, 0]
     assert_allclose(found, expected)
@@ -98,7 +100,7 @@ def test_metadata_is_routed():
     scaler = StandardScaler().fit(X[train])
     rows = scaler.transform(X[train]), y[train], weight[train], scaler.transform(unlabeled)
     by_hand = net(method="activation", prune_fraction=0).fit(*rows)
-    by_hand.set_params(prune_fraction=0.5, warm_start=True, max_iter=2, n_prune_rounds=1)
+    by_hand.set_params(prune_fraction=0.5, warm_start=True, max_iter=3, n_prune_rounds=1)
     by_hand.set_params(trigger=EpochTrigger(0, 0)).fit(*rows)
     assert path.scores[1, 0] == by_hand.score(scaler.transform(X[test]), y[test])
     assert path.parameters[1, 0] == n_parameters(by_hand)
@@ -286,6 +288,37 @@ def test_the_score_that_decides_is_named_where_there_are_several():
         found = search.cv_results_
         scores = np.column_stack([found[f"split{i}_test_{name}"] for i in range(3)])
         assert search.best_index_ == within_one_se(scores, [1, 0.5, 0.2])
+
+
+def test_estimators_that_no_fraction_says_how_much_to_prune_of_are_refused_at_once(monkeypatch):
+    monkeypatch.setattr(PrunedMLPClassifier, "fit", lambda *args, **params: pytest.fail("fitted"))
+    own = net(method=Threshold(0.5), prune_fraction=None)
+    with pytest.raises(ValueError, match="no threshold of its own: fractions say.* quality=0.5"):
+        pruning_path(own, X, y)
+    with pytest.raises(ValueError, match="n_prune_rounds=0 .* must begin with 0"):
+        pruning_path(net(n_prune_rounds=0), X, y, fractions=[0.3, 0.5])
+
+
+def test_fractions_may_be_any_iterable():
+    options = {"n_epochs": 1, "cv": 2, "scoring": "accuracy"}
+    path = pruning_path(net(max_iter=2), X, y, fractions=(f / 10 for f in (0, 5)), **options)
+    assert path.fractions.tolist() == [0, 0.5]
+
+
+def test_rows_come_back_where_no_score_could_be_told():
+    # Folds of sorted labels hold a class that was not trained.
+    options = {"fractions": [0, 0.5], "n_epochs": 1, "cv": KFold(3)}
+    with pytest.warns(UserWarning, match="No fraction has a score 'test' on every fold"):
+        path = pruning_path(net(max_iter=2), X, y, scoring={"test": nothing}, **options)
+    assert len(path.rows) == 6 and np.isfinite(path.parameters).all()
+    assert np.isnan([path.best_fraction, path.one_se_fraction]).all()
+    pytest.importorskip("matplotlib")
+    with pytest.raises(ValueError, match="nothing to draw: no fraction has a score 'test'"):
+        PruningPathDisplay(path).plot()
+
+
+def nothing(estimator, X, y):
+    return np.nan
 
 
 # -- the figure ------------------------------------------------------------------------------

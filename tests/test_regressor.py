@@ -14,10 +14,18 @@ from sklearn.datasets import make_friedman1
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFittedError
 from sklearn.metrics import d2_pinball_score, r2_score
 from sklearn.neural_network import MLPClassifier, MLPRegressor
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, StandardScaler
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, PowerTransformer, StandardScaler
 
-from skactprune import CompactMLPRegressor, PrunedMLPRegressor, compact, load, save, to_onnx
+from skactprune import (
+    CompactMLPRegressor,
+    PrunedMLPRegressor,
+    compact,
+    compact_low_rank,
+    load,
+    save,
+    to_onnx,
+)
 from skactprune.methods import METHODS, get_method
 from skactprune.triggers import ScoreTrigger
 
@@ -192,6 +200,45 @@ def test_scaled_targets_are_learned_and_leave_in_their_unit():
     assert change["max_change"] < 100 and change["r2"] > change["reference_r2"] - 0.01
 
 
+@pytest.mark.parametrize("transformer", [StandardScaler(), MinMaxScaler(), None])
+@pytest.mark.parametrize("targets", [y, y[:, None], np.c_[y, -y]], ids=["flat", "column", "two"])
+def test_targets_come_back_in_their_shape(transformer, targets, tmp_path):
+    net = make_pipeline(StandardScaler(), net_of("squared_error", max_iter=3))
+    scaled = TransformedTargetRegressor(net, transformer=transformer)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataConversionWarning)
+        scaled.fit(X, targets)
+    for model in (compact(scaled), compact_low_rank(scaled, 0)):
+        last = model[-1] if isinstance(model, Pipeline) else model
+        save(last, tmp_path / "model")
+        for small in (last, load(tmp_path / "model"), last.compact("int8"), last.compact()):
+            assert small.predict(X).shape == scaled.predict(X).shape
+            assert small.predicts_column_ is (targets is not y and targets.shape[1] == 1)
+        np.testing.assert_allclose(model.predict(X), scaled.predict(X), rtol=1e-6)
+        assert last.compression_report(scaled, X, targets)["max_change"] < 1e-6
+
+
+def test_what_is_done_to_targets_besides_is_refused():
+    net = net_of("squared_error", max_iter=3)
+    for params, named in (
+        ({"func": np.log, "inverse_func": np.exp}, "func=<ufunc 'log'>"),
+        ({"transformer": PowerTransformer()}, r"transformer=PowerTransformer\(\)"),
+    ):
+        scaled = TransformedTargetRegressor(net, **params).fit(X, y - y.min() + 1)
+        with pytest.raises(TypeError, match=f"{named} of a TransformedTargetRegressor cannot"):
+            compact(scaled)
+
+
+def test_scaled_targets_of_low_rank_layers():
+    net = make_pipeline(StandardScaler(), net_of("squared_error", prune_fraction=0))
+    scaled = TransformedTargetRegressor(net, transformer=StandardScaler()).fit(X, 1e3 * Y)
+    model = compact_low_rank(scaled, 0.3)[-1]
+    direct = compact_low_rank(scaled.regressor_, 0.3)[-1]
+    assert model.kernel_sizes_ == direct.kernel_sizes_
+    expected = scaled.transformer_.inverse_transform(direct.predict(X).reshape(len(X), -1))
+    np.testing.assert_allclose(model.predict(X), expected.reshape(model.predict(X).shape))
+
+
 @pytest.mark.parametrize("loss", ["squared_error", "quantile"])
 def test_nothing_is_said_of_usual_targets(loss):
     with warnings.catch_warnings(record=True) as caught:
@@ -275,7 +322,11 @@ def test_int8_and_report():
 
 def test_targets_that_cannot_be_scaled_back():
     for transformer, loss, error in (
-        (MaxAbsScaler(), "squared_error", "transformer=MaxAbsScaler.* must be a StandardScaler"),
+        (
+            MaxAbsScaler(),
+            "squared_error",
+            "transformer=MaxAbsScaler.* cannot become part of the weights",
+        ),
         (MinMaxScaler(), "poisson", "out_activation_='exp'"),
     ):
         scaled = TransformedTargetRegressor(net_of(loss), transformer=transformer).fit(X, y)

@@ -165,5 +165,5 @@ def test_net_that_has_hidden_layers_but_shows_none_comes_back(tmp_path):
     model.save(tmp_path / "model")
     found = load(tmp_path / "model")
     assert_array_equal(found.predict_proba(rows(3, 8)), model.predict_proba(rows(3, 8)))
-    with pytest.raises(ValueError, match="no hidden layer to transform to"):
+    with pytest.raises(ValueError, match="nothing to transform to: no hidden layer, or comp"):
         found.transform(rows(3, 8))

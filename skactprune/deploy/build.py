@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
@@ -15,6 +17,7 @@ from skactprune.deploy.transformer import CompactMLPTransformer
 from skactprune.nets.factors import Sparing
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import TypeAlias
 
     Dtype: TypeAlias = Literal["float64", "float32", "float16", "int8", "codebook"]
@@ -36,7 +39,8 @@ def compact(
     ----------
     model : estimator or compact model of this package, Pipeline or TransformedTargetRegressor
         Fitted; a pipeline ends in one of these. The targets of a TransformedTargetRegressor are
-        scaled by a StandardScaler or MinMaxScaler, which becomes part of the weights.
+        scaled by a StandardScaler or MinMaxScaler, which becomes part of the weights, or not at
+        all.
     dtype : {"float64", "float32", "float16", "int8", "codebook"}, default=None
         Type of the weights in pickles and files; None keeps that of the weights. "int8" has a scale
         for each neuron. "codebook" is Deep Compression (Han et al. 2016): weights of a layer that
@@ -122,7 +126,7 @@ def _of_used_features(model: Any, small: Any) -> Any:
 
 def _compact(model: Any, dtype: Dtype | None) -> Any:
     if isinstance(model, TransformedTargetRegressor):
-        return _in_unit_of_target(model, dtype)
+        return _in_unit_of_target(model, dtype, partial(_compact, dtype=None))
     if not isinstance(model, Pipeline):
         if not hasattr(model, "compact"):
             raise TypeError(
@@ -139,21 +143,31 @@ def _compact(model: Any, dtype: Dtype | None) -> Any:
     return with_steps(model, [*before, (name, small)])
 
 
-def _in_unit_of_target(model: TransformedTargetRegressor, dtype: Dtype | None) -> Any:
+def _in_unit_of_target(
+    model: TransformedTargetRegressor, dtype: Dtype | None, compacted: Callable[[Any], Any]
+) -> Any:
     """Compact model of a regressor on scaled targets, which predicts targets as they are."""
     check_is_fitted(model)
+    given = "func" if model.transformer is None else "transformer"
     known = shift_and_scale(model.transformer_)
+    if getattr(model, given) is None:
+        known = np.zeros(1), np.ones(1)
     if known is None:
         raise TypeError(
-            f"transformer={model.transformer!r} of a TransformedTargetRegressor must be a "
-            "StandardScaler or MinMaxScaler(clip=False) to become part of the weights."
+            f"{given}={getattr(model, given)!r} of a TransformedTargetRegressor cannot become part "
+            "of the weights; a StandardScaler or MinMaxScaler(clip=False) as transformer can."
         )
-    small = _compact(model.regressor_, None)
+    small = compacted(model.regressor_)
     *before, (name, last) = small.steps if isinstance(small, Pipeline) else [("", small)]
     if not hasattr(last, "with_scaled_output"):
         raise TypeError(f"A {type(last).__name__} has no targets that could be scaled.")
-    last = last.with_scaled_output(*known).compact(dtype)
+    last = last.with_scaled_output(*known, column=_predicts_column(model, last)).compact(dtype)
     return with_steps(small, [*before, (name, last)]) if isinstance(small, Pipeline) else last
+
+
+def _predicts_column(model: TransformedTargetRegressor, small: Any) -> bool:
+    """Whether a single target is predicted as a column, as it was given in fit."""
+    return small.n_outputs_ == 1 and getattr(model, "_training_dim", 1) == 2
 
 
 def compact_low_rank(
@@ -172,8 +186,8 @@ def compact_low_rank(
 
     Parameters
     ----------
-    model : PrunedMLPClassifier, PrunedMLPTransformer, compact model or Pipeline
-        As for `compact`.
+    model : estimator or compact model of this package, Pipeline or TransformedTargetRegressor
+        As for `compact`, with a hidden layer or more.
     fraction : float
         Share of the hidden weights, zeros counted, that the factors save, in [0, 1).
     low : float, default=0.5
@@ -211,14 +225,20 @@ def compact_low_rank(
     >>> compact_low_rank(mlp, 0.5).kernel_sizes_
     [3198, 1000]
     """
-    for name, value in {"fraction": fraction, "low": low, "keep": keep}.items():
+    if not isinstance(fraction, Real) or not 0 <= fraction < 1:
+        raise ValueError(f"fraction={fraction!r} must be a number in [0, 1).")
+    for name, value in {"low": low, "keep": keep}.items():
         if not isinstance(value, Real) or not 0 <= value <= 1:
             raise ValueError(f"{name}={value!r} must be a number in [0, 1].")
+    of_low_rank = partial(compact_low_rank, fraction=fraction, low=low, keep=keep)
+    if isinstance(model, TransformedTargetRegressor):
+        return _in_unit_of_target(model, dtype, of_low_rank)
     if isinstance(model, Pipeline):
         *before, (name, last) = without_samplers(model.steps)
-        small = compact_low_rank(last, fraction, low=low, keep=keep)
-        return compact(with_steps(model, [*before, (name, small)]), dtype)
+        return compact(with_steps(model, [*before, (name, of_low_rank(last))]), dtype)
     small = compact(model)
+    if fraction and small.n_layers_ < 3:
+        raise ValueError(f"fraction={fraction!r} cannot be saved of a net without hidden layers.")
     weights = small.weights_.of_low_rank(fraction, Sparing(float(low), float(keep)))
     names = getattr(small, "feature_names_in_", None)
     return small.with_weights(weights, names).compact(dtype)

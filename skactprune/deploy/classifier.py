@@ -193,7 +193,7 @@ class CompactMLPClassifier(ClassifierMixin, BaseCompactMLP):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_classes)
-            Labels; of a multilabel net 0 or 1 for each.
+            Labels; of a multilabel net 0 or 1 for each, never sparse.
         """
         return self._of_rows(
             lambda rows: self._output.predict(self.weights_.logits(rows), self.classes_), X

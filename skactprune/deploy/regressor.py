@@ -39,6 +39,8 @@ class CompactMLPRegressor(RegressorMixin, BaseCompactMLP):
     {projection_offset_, unused_features_, n_layers_}
     n_outputs_ : int
         Number of targets.
+    predicts_column_ : bool
+        Whether a single target is predicted as an array of two dimensions.
     {n_features_in_, feature_names_in_, output_prefix_}
 
     Examples
@@ -63,6 +65,7 @@ class CompactMLPRegressor(RegressorMixin, BaseCompactMLP):
         *,
         output_prefix: str,
         feature_names: NDArray[Any] | None = None,
+        predicts_column: bool = False,
     ) -> Self:
         """Model that computes with the given weights.
 
@@ -76,6 +79,8 @@ class CompactMLPRegressor(RegressorMixin, BaseCompactMLP):
             What the names of the columns of `transform` begin with.
         feature_names : ndarray of shape (n_features,), default=None
             Names of the features.
+        predicts_column : bool, default=False
+            Whether a single target is predicted as an array of two dimensions.
 
         Returns
         -------
@@ -83,6 +88,7 @@ class CompactMLPRegressor(RegressorMixin, BaseCompactMLP):
         """
         model = cls()
         model.out_activation_, model.output_prefix_ = out_activation, output_prefix
+        model.predicts_column_ = predicts_column
         return model.with_weights(weights, feature_names)
 
     def file_metadata(self) -> dict[str, Any]:
@@ -99,7 +105,9 @@ class CompactMLPRegressor(RegressorMixin, BaseCompactMLP):
             If it holds no model.
         """
         check_holds_model(self)
-        return {"out_activation": self.out_activation_}
+        # Where it is not said, a single target has one dimension.
+        column = {"predicts_column": True} if self.predicts_column_ else {}
+        return {"out_activation": self.out_activation_} | column
 
     @classmethod
     def of_file(cls, weights: CompactWeights, metadata: dict[str, Any]) -> Self:
@@ -119,11 +127,14 @@ class CompactMLPRegressor(RegressorMixin, BaseCompactMLP):
         Raises
         ------
         ValueError
-            If it gave no such activation.
+            If it gave no such activation, or a column for several targets.
         """
         if metadata["out_activation"] not in ("identity", "exp"):
             raise ValueError("its out_activation is invalid")
-        return cls.of(weights, metadata["out_activation"], output_prefix="")
+        column = metadata.get("predicts_column", False)
+        if not isinstance(column, bool) or (column and weights.n_outputs != 1):
+            raise ValueError("its predicts_column is invalid")
+        return cls.of(weights, metadata["out_activation"], output_prefix="", predicts_column=column)
 
     def add_to_onnx(self, graph: Graph, rows: str) -> None:
         """Add what is predicted for rows to an ONNX graph.
@@ -150,19 +161,23 @@ class CompactMLPRegressor(RegressorMixin, BaseCompactMLP):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Numbers in the dtype of the weights, of one dimension where there is one target.
+            Numbers in the dtype of the weights; of one dimension where there is one target, unless
+            `predicts_column_` says otherwise.
         """
-        return self._of_rows(
-            lambda rows: one_or_more(self._output.link(self.weights_.logits(rows))), X
-        )
+        shaped = np.asarray if self.predicts_column_ else one_or_more
+        return self._of_rows(lambda rows: shaped(self._output.link(self.weights_.logits(rows))), X)
 
-    def with_scaled_output(self, mean: NDArray[Any], scale: NDArray[Any]) -> Self:
+    def with_scaled_output(
+        self, mean: NDArray[Any], scale: NDArray[Any], *, column: bool = False
+    ) -> Self:
         """Model that predicts ``scale * y + mean`` where this one predicts y.
 
         Parameters
         ----------
         mean, scale : ndarray of shape (n_outputs,), float64
             What is added, and what is multiplied with.
+        column : bool, default=False
+            Whether a single target is predicted as an array of two dimensions.
 
         Returns
         -------
@@ -174,13 +189,15 @@ class CompactMLPRegressor(RegressorMixin, BaseCompactMLP):
             If that is no matter of its weights, as after an exponential; or if they would leave
             the range of their type.
         """
-        if self.out_activation_ != "identity":
+        if self.out_activation_ != "identity" and (mean.any() or (scale != 1).any()):
             raise ValueError(
                 f"out_activation_={self.out_activation_!r}: only outputs of 'identity' can be "
                 "scaled by the weights."
             )
         names = getattr(self, "feature_names_in_", None)
-        return self.with_weights(self.weights_.with_scaled_output(mean, scale), names)
+        model = self.with_weights(self.weights_.with_scaled_output(mean, scale), names)
+        vars(model)["predicts_column_"] = column
+        return model
 
     def compression_report(
         self, reference: Any, X: MatrixLike, y: ArrayLike | None = None

@@ -553,7 +553,10 @@ class CompactWeights:
     def check_shows(self) -> int | Literal["all"]:
         """What `represent` shows; a ValueError where there is no hidden layer that it could."""
         if self.transform_layer is None:
-            raise ValueError("There is no hidden layer to transform to.")
+            raise ValueError(
+                "There is nothing to transform to: no hidden layer, or components that were asked "
+                "for by n_components and had not been learned."
+            )
         return self.transform_layer
 
     @property

@@ -262,8 +262,8 @@ class HiddenTransformer(ShowsComponents, ClassNamePrefixFeaturesOutMixin, Transf
             )
         if self._lacks_components:
             raise NotFittedError(
-                f"n_components={self.n_components!r} components are learned in fit; "
-                "from_sklearn alone does not learn them."
+                f"n_components={self.n_components!r} components are learned in fit, but have not "
+                "been: call it. Neither from_sklearn learns them, nor setting n_components."
             )
 
     @property

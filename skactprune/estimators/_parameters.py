@@ -14,7 +14,7 @@ from skactprune._constructors import NamedConstructor
 from skactprune._html import LinksToDocs
 from skactprune._register import TakesNames
 from skactprune.pruning.method import METHODS, Method
-from skactprune.pruning.triggers import TRIGGERS
+from skactprune.pruning.triggers import MOST_ROUNDS, TRIGGERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "method": [str, Method],
     "prune_fraction": [Interval(Real, 0, 1, closed="left"), None],
     "prune_features": [Interval(Real, 0, 1, closed="left")],
-    "n_prune_rounds": [Interval(Integral, 0, None, closed="left")],
+    "n_prune_rounds": [Interval(Integral, 0, MOST_ROUNDS, closed="both")],
     "trigger": [str, HasMethods(["rounds_due", "stops"])],
     "components": [StrOptions({"predictive", "pca"})],
     "min_neurons": ["array-like", Interval(Integral, 1, None, closed="left")],
@@ -104,7 +104,7 @@ class MLPParameters(TakesNames, NamedConstructor, LinksToDocs, BaseEstimator):
         `compact` makes models for rows of these alone. Which go is up to the `method`; those that
         let weights come back, or count on all weights of the net, refuse.
     n_prune_rounds : int, default=5
-        Number of rounds; 0 is an ordinary multi-layer perceptron, too.
+        Number of rounds, at most 10000; 0 is an ordinary multi-layer perceptron, too.
     trigger : {"progress", "epoch", "score", "accuracy"} or trigger, default="progress"
         When the rounds are done. "progress": as "epoch", but of 200 epochs at most, so that
         `max_iter` is a limit and no schedule; and a round comes sooner where neither loss nor,
@@ -186,7 +186,8 @@ class MLPParameters(TakesNames, NamedConstructor, LinksToDocs, BaseEstimator):
     beta_2 : float, default=0.999
         Decay rate of the second moment in "adam".
     epsilon : float, default=1e-8
-        Numerical stability in "adam".
+        Numerical stability in "adam", added to the root of the second moment after its bias has
+        been corrected, as torch does; scikit-learn adds it before.
     n_iter_no_change : int, default=10
         See `tol`.
     dropout : float or array-like of float, default=0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from functools import partial
 from numbers import Integral, Real
 from operator import itemgetter
@@ -17,16 +18,18 @@ from sklearn.utils import Bunch, _safe_indexing, check_scalar
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, indexable
 
+from skactprune._warnings import warn
 from skactprune.estimators._checks import check_n_components, hidden_sizes
 from skactprune.inspection.choosing import within_one_se
 from skactprune.inspection.display import COLORS, Display, curve_with_band, spread
 from skactprune.inspection.preprocessing import fitted_preprocessing, pipeline_and_net, prepared
 from skactprune.inspection.rows import model_row, timed_fit
 from skactprune.inspection.scoring import named_scorers
+from skactprune.pruning.method import get_method
 from skactprune.triggers import EpochTrigger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Sequence
 
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
@@ -55,16 +58,17 @@ def pruning_path(
 ) -> Any:
     """Score against size along one training a fold, which is pruned on and on.
 
-    On every fold the net is fitted once, to the first of `fractions`, and then goes on, warm: a
-    round of pruning to the next fraction, `n_epochs` epochs of training, and so forth. Every net on
-    the way is scored on the held-out rows. It is to `prune_fraction` what
+    On every fold the net is fitted once, to the first of `fractions`, and then goes on, warm: an
+    epoch, at whose end a round prunes to the next fraction, `n_epochs` epochs of training, and so
+    forth. Every net on the way is scored on the held-out rows. It is to `prune_fraction` what
     `cost_complexity_pruning_path` of scikit-learn's trees is to ``ccp_alpha``: it shows how much
     can go, at a fraction of the cost of a grid search.
 
     Parameters
     ----------
     estimator : PrunedMLPClassifier, PrunedMLPRegressor or Pipeline that ends in one
-        Is cloned. Its own `prune_fraction` does not matter. Preprocessing is fitted once a fold.
+        Is cloned. Its own `prune_fraction` does not matter, its `n_prune_rounds` and `trigger` for
+        the first fraction only. Preprocessing is fitted once a fold.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Rows.
     y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_outputs)
@@ -73,7 +77,8 @@ def pruning_path(
         Values of `prune_fraction` on the way, rising. None is 0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.85,
         0.9, 0.95 and 0.98, as far as the smallest hidden layer can lose this share of its neurons.
     n_epochs : int, default=20
-        Epochs after each fraction but the first, whose fit is that of `estimator`.
+        Epochs after the round of each fraction but the first, whose fit is that of `estimator`; or
+        fewer, where its `tol` or early stopping ends training.
     groups : array-like of shape (n_samples,), default=None
         Groups of the rows, for splitters that keep them together.
     cv : int, splitter or iterable, default=5
@@ -104,8 +109,9 @@ def pruning_path(
           size of the net, ndarrays of shape (n_fractions, n_folds);
         - ``score_name``: name of that score;
         - ``best_fraction``: that of the best mean score;
-        - ``one_se_fraction``: that of the fewest parameters whose mean score is within one standard
-          error of the best, see `skactprune.inspection.smallest_within_one_se`.
+        - ``one_se_fraction``: that of the fewest parameters whose mean score is within one
+          standard error of the best, see `skactprune.inspection.smallest_within_one_se`. Both are
+          NaN, with a warning, where no fraction has a score on every fold.
 
     Raises
     ------
@@ -142,6 +148,7 @@ def pruning_path(
     """
     pipeline, net = pipeline_and_net(estimator, "estimator")
     fractions = _fractions(net) if fractions is None else _checked(fractions)
+    _check_prunes(net, fractions)
     check_scalar(n_epochs, "n_epochs", Integral, min_val=1)
     X, y, groups = indexable(X, y, groups)
     X = X if hasattr(X, "shape") else np.asarray(X)
@@ -163,7 +170,23 @@ def _fractions(net: PrunedMLPClassifier | PrunedMLPRegressor) -> list[float]:
     return [f for f in FRACTIONS if (1 - f) * smallest >= fewest - 1e-9] or [0.0]
 
 
-def _checked(fractions: Collection[float]) -> list[float]:
+def _check_prunes(net: PrunedMLPClassifier | PrunedMLPRegressor, fractions: list[float]) -> None:
+    """Raise ValueError for nets that no fraction says how much to prune of."""
+    own = get_method(net.method).own_threshold
+    if own is not None:
+        raise ValueError(
+            f"method={net.method!r} must have no threshold of its own: fractions say how much is "
+            f"pruned, and {own} would not be heeded."
+        )
+    if net.n_prune_rounds == 0 and fractions[0]:
+        raise ValueError(
+            f"n_prune_rounds=0 of the estimator never prunes, so that fractions={fractions!r} must "
+            "begin with 0."
+        )
+
+
+def _checked(fractions: Iterable[float]) -> list[float]:
+    fractions = list(fractions) if isinstance(fractions, Iterable) else [fractions, np.nan]
     numbers = [f for f in fractions if isinstance(f, Real) and 0 <= f < 1]
     rising = all(a < b for a, b in zip(numbers, numbers[1:], strict=False))
     if not numbers or len(numbers) < len(fractions) or not rising:
@@ -198,7 +221,7 @@ def _fold_path(
     net, seconds = timed_fit(clone(net).set_params(prune_fraction=first), *fit_rows, **params)
     found = [row(net, seconds=seconds, fraction=first)]
     # One round a step, at the end of its first epoch.
-    step = {"warm_start": True, "max_iter": n_epochs, "n_prune_rounds": 1}
+    step = {"warm_start": True, "max_iter": 1 + n_epochs, "n_prune_rounds": 1}
     net.set_params(**step, trigger=EpochTrigger(0, 0))
     for fraction in others:
         with warnings.catch_warnings():
@@ -217,7 +240,16 @@ def _path(found: list[list[dict[str, Any]]], fractions: list[float], score_name:
         return np.array([[of(row) for row in fold] for fold in found]).T
 
     scores, parameters = (column(itemgetter(name)) for name in (f"test_{score_name}", "parameters"))
-    chosen = within_one_se(scores, parameters.mean(axis=1))
+    means = scores.mean(axis=1)
+    best_fraction = one_se_fraction = np.nan
+    if np.isnan(means).all():
+        warn(
+            f"No fraction has a score {score_name!r} on every fold: best_fraction and "
+            "one_se_fraction are NaN."
+        )
+    else:
+        best_fraction = fractions[np.nanargmax(means)]
+        one_se_fraction = fractions[within_one_se(scores, parameters.mean(axis=1))]
     return Bunch(
         rows=rows,
         fractions=np.array(fractions),
@@ -226,8 +258,8 @@ def _path(found: list[list[dict[str, Any]]], fractions: list[float], score_name:
         live_neurons=column(lambda row: sum(row["live_neurons"])),
         parameters=parameters,
         score_name=score_name,
-        best_fraction=fractions[np.nanargmax(scores.mean(axis=1))],
-        one_se_fraction=fractions[chosen],
+        best_fraction=best_fraction,
+        one_se_fraction=one_se_fraction,
     )
 
 
@@ -324,9 +356,14 @@ class PruningPathDisplay(Display):
         ImportError
             If there is no matplotlib.
         ValueError
-            If `x` is unknown.
+            If `x` is unknown, or no fraction has a score on every fold.
         """
         _check_axis(x)
+        if np.isnan(self.path.best_fraction):
+            raise ValueError(
+                f"There is nothing to draw: no fraction has a score {self.path.score_name!r} on "
+                "every fold."
+            )
         ax, path = self._axes(ax), self.path
         at = path.parameters.mean(axis=1) if x == "parameters" else path.fractions
         means, errors = spread(path.scores)

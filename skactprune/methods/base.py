@@ -28,6 +28,15 @@ if TYPE_CHECKING:
 NARROW = 16
 
 
+def check_granularity(granularity: Any, allowed: tuple[str, ...], owner: str) -> None:
+    """Raise ValueError for what is neither one of some names nor the shape of a block."""
+    if not (isinstance(granularity, str) and granularity in allowed):
+        raise ValueError(
+            f"granularity={granularity!r} of {owner} must be one of {list(allowed)}, or the shape "
+            "of a block, two positive integers in a tuple."
+        )
+
+
 def given(name: str, value: float | None) -> float:
     """A number that must be given, as nothing else says how much is pruned.
 
@@ -117,7 +126,7 @@ class ScoredMethod(Method):
         """Return self after checking the options; see `Method.validated`."""
         cumulative_shares(self.schedule, 1)
         if not is_shape(self.granularity):
-            check_options(self, granularity=self.granularities)
+            check_granularity(self.granularity, self.granularities, type(self).__name__)
         if self.granularity == "auto" and self.own_threshold is not None:
             raise ValueError(
                 f"granularity='auto' of {type(self).__name__} is for a prune_fraction, not for "

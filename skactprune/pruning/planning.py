@@ -16,7 +16,7 @@ from skactprune.pruning.choice import found_zeros, is_chain, layout_of
 from skactprune.pruning.method import get_method
 from skactprune.pruning.run import Run
 from skactprune.pruning.schedules import cumulative_shares
-from skactprune.pruning.triggers import get_trigger
+from skactprune.pruning.triggers import MOST_ROUNDS, get_trigger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from skactprune.pruning.method import Method
     from skactprune.pruning.passes import Trace
 
-# Rounds come at ends of epochs, and each has an entry in lists.
-MOST_ROUNDS = 10_000
 CONSTRAINTS = {
     "prune_fraction": [Interval(Real, 0, 1, closed="left"), None],
     "prune_features": [Interval(Real, 0, 1, closed="left")],

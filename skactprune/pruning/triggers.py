@@ -12,6 +12,8 @@ from skactprune._options import COUNT, SHARE, check_options
 from skactprune._register import Register
 
 TRIGGERS = Register("trigger")
+# Rounds come at ends of epochs, and each has an entry in lists.
+MOST_ROUNDS = 10_000
 
 
 class Trigger(Protocol):
