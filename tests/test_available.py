@@ -6,7 +6,7 @@ import sys
 import pandas as pd
 import pytest
 
-from skactprune.methods import METHODS, available
+from skactprune.methods import METHODS, BlockGradual, SynFlow, available
 from skactprune.pruning.method import WHEN
 
 ROWS = {row["name"]: row for row in available()}
@@ -87,3 +87,9 @@ def test_methods_of_others_are_there():
             "reference": "",
         }
     ), ran.stderr
+
+
+def test_defaults_that_the_papers_name():
+    assert SynFlow().n_rounds == 100
+    assert (BlockGradual().scope, BlockGradual().schedule) == ("layer", "cubic")
+    assert BlockGradual().block_shape == (16, 1)

@@ -18,6 +18,7 @@ from skactprune.nets.net import MLPNet
 from skactprune.pruning.probes import Firing, WeightSums
 from skactprune.pruning.probes.rows import Rows
 from skactprune.pruning.run import Run
+from skactprune.triggers import EpochTrigger
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"
@@ -454,3 +455,25 @@ def test_steps_that_count_by_themselves_count_what_a_listener_counts(explicit, a
         np.testing.assert_array_equal(found, expected)
         assert 0 < expected.max() <= 12 * len(X)
     assert listening.told == 12 * len(X) / 2
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_counts_go_on_where_single_precision_would_stall(dtype):
+    """2 ** 24 + 1 is no number of float32."""
+    seen = []
+
+    class Noting(Activation):
+        def scores(self, run):
+            seen.append(self.firing_.counts[0].copy())
+            return super().scores(run)
+
+    weight = np.ones(8)
+    weight[0] = 2.0**24
+    clf = PrunedMLPClassifier((3,), method=Noting(), prune_fraction=0.3, n_prune_rounds=0)
+    clf.set_params(max_iter=1, batch_size=1, dtype=dtype, learning_rate_init=1e-9)
+    clf.set_params(shuffle=False, random_state=0, warm_start=True, trigger=EpochTrigger(1, 1))
+    clf.fit(X[:8], y[:8] > 0)
+    clf.net_.module_.layers[0].bias.data.fill_(100.0)
+    clf.set_params(n_prune_rounds=1).fit(X[:8], y[:8] > 0, sample_weight=weight)
+    (counts,) = seen
+    assert counts.tolist() == [2**24 + 7] * 3

@@ -43,6 +43,26 @@ def test_the_penalty_is_raised_until_the_wanted_number_is_left(seed):
         assert_array_equal(left, np.sort(order[:k]))
 
 
+@pytest.mark.parametrize("seed", [7, 151])
+def test_coefficients_that_come_and_go_count_from_where_they_first_came(seed):
+    """Neurons that share two directions; least angle regression alone has other penalties."""
+    rng = np.random.default_rng(seed)
+    h = rng.normal(size=(60, 2)) @ rng.normal(size=(2, 8)) + 0.3 * rng.normal(size=8)
+    h, outgoing = np.maximum(h, 0), rng.normal(size=(2, 8))
+    Z, y = written_out(h, outgoing)
+    scores = highest_penalties(np.cov(h.T, bias=True), outgoing)
+    unit = np.trace(Z.T @ Z) / len(Z) / Z.shape[1]
+
+    def takes_part(penalty):
+        lasso = linear.Lasso(unit * penalty, fit_intercept=False, tol=1e-13, max_iter=1_000_000)
+        return lasso.fit(Z, y).coef_ != 0
+
+    for neuron in np.flatnonzero(scores):
+        assert takes_part(0.999 * scores[neuron])[neuron]
+        above = np.geomspace(1.001 * scores[neuron], scores.max(), 10)
+        assert not any(takes_part(penalty)[neuron] for penalty in above)
+
+
 def test_neurons_that_nothing_needs_have_no_score():
     h, outgoing = problem()
     h[:, 3], outgoing[:, 5] = 2.0, 0.0

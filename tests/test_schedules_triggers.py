@@ -16,6 +16,7 @@ from skactprune import (
     Geometric,
     Magnitude,
     PrunedMLPClassifier,
+    ScoreTrigger,
 )
 from skactprune.methods import base
 from skactprune.pruning.schedules import SCHEDULES, cumulative_shares
@@ -264,3 +265,13 @@ def test_regrow_keeps_neurons_until_the_end_and_cuts_once():
     ).fit(X, y)
     # The paper's claim in small: magnitude-pruned weights come back, silent neurons do not.
     assert again.sparsity_ < 0.3 < 0.5 < clf.sparsity_
+
+
+def test_a_round_comes_as_soon_as_its_mark_is_reached():
+    trigger = ScoreTrigger(0.5, 0.9)
+    for done, mark in enumerate((0.5, 0.6, 0.7, 0.8)):
+        assert trigger.rounds_due(done, 4, 1, 10, mark - 1e-6) == done
+        assert trigger.rounds_due(done, 4, 1, 10, mark + 1e-6) == done + 1
+        assert trigger.rounds_due(done, 4, 1, 10, 1.0) == done + 1
+    assert trigger.rounds_due(4, 4, 1, 10, 1.0) == 4
+    assert not trigger.stops(0.9 - 1e-6) and trigger.stops(0.9)

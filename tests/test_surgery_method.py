@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from skactprune import PrunedMLPClassifier, Pruner, compact
 from skactprune.checks import check_method, data
 from skactprune.methods import Surgery
+from skactprune.methods.surgery import chance_of_change
 from skactprune.triggers import EpochTrigger
 
 pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
@@ -63,6 +64,12 @@ def fit(method, prune_fraction=None, **params):
         HIDDEN, method=method, net_params={"callbacks": [("watch", watch)]}, **defaults | params
     )
     return clf.fit(X, y), watch
+
+
+def test_masks_change_less_and_less_often():
+    assert [chance_of_change(step, 0.5, 2.0) for step in (0, 2, 6)] == [1.0, 1 / 4, 1 / 16]
+    assert chance_of_change(7, 1.0, 1.0) == pytest.approx(1 / 8)
+    assert chance_of_change(7, 0.0, 3.0) == 1.0
 
 
 class Replay:

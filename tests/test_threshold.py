@@ -1,10 +1,13 @@
 """Thresholds of standard deviations, against loops over full matrices."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from skactprune.checks import check_method, data, estimator, fitted
 from skactprune.methods import Threshold
+from skactprune.methods.threshold import deviation
 
 pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 
@@ -85,6 +88,24 @@ def test_gone_weights_count_as_zeros():
     for ratios in Watched.seen:
         for ratio in ratios:
             np.testing.assert_allclose(ratio[np.isfinite(ratio)], 1.0, rtol=1e-12)
+
+
+def test_deviation_is_that_of_the_full_matrix():
+    weight = np.random.RandomState(0).normal(0.3, 1, (4, 6))
+    full = np.zeros((7, 9))
+    full[:4, :6] = weight
+    assert deviation(weight, full.size) == pytest.approx(full.std(), rel=1e-12)
+    assert deviation(weight, weight.size) == pytest.approx(weight.std(), rel=1e-12)
+    assert deviation(np.full((2, 3), 0.5), 6) == 1.0
+
+
+def test_rounds_come_to_the_quality_by_and_by():
+    layers = SimpleNamespace(hidden=[None, None])
+    for share in (0.25, 1.0):
+        assert Threshold(2.0).cutoffs(layers, share) == [2 * share] * 2
+    clf = fitted(Threshold(1.5, schedule="linear"), n_prune_rounds=3)
+    gone = [row["sparsity"] for row in clf.pruning_history_]
+    assert gone[0] < gone[1] < gone[2]
 
 
 def test_same_quality_twice_takes_little_more():

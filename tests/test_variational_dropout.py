@@ -165,6 +165,41 @@ def test_what_goes_has_the_largest_log_alpha_and_the_penalty_comes_in_slowly():
     assert (gone > left.max()).mean() > 0.95
 
 
+@pytest.mark.parametrize("threshold", [0.5, 1.5])
+def test_weights_above_the_threshold_leave_and_no_others(threshold):
+    seen = []
+
+    class Noting(VariationalDropout):
+        def scores(self, run):
+            pairs = zip(self.trained_.arrays(), run.weights(), strict=False)
+            seen.append(
+                [value - np.log(weight.astype(float) ** 2 + 1e-8) for value, weight in pairs]
+            )
+            return super().scores(run)
+
+    clf = fit(
+        Noting(-2.0, threshold=threshold, schedule="one_shot"),
+        prune_fraction=None,
+        n_prune_rounds=1,
+    )
+    (log_alphas,) = seen
+    n_left = 0
+    for log_a, mask in zip(log_alphas, clf.masks_, strict=True):
+        # But for weights that lost their last path.
+        connected = np.ix_(mask.any(axis=1), mask.any(axis=0))
+        assert_array_equal(mask[connected], (log_a.T <= threshold)[connected])
+        n_left += mask.sum()
+    assert 0.2 < n_left / sum(mask.size for mask in clf.masks_) < 0.95
+
+
+def test_thresholds_are_reached_in_rounds():
+    """By a share of them the first rounds take what is furthest above."""
+    layers = SimpleNamespace(hidden=[None, None])
+    assert VariationalDropout(threshold=3.0).cutoffs(layers, 1.0) == [-3.0, -3.0]
+    assert VariationalDropout(threshold=3.0).cutoffs(layers, 0.5) == [-6.0, -6.0]
+    assert VariationalDropout(threshold=3.0).cutoffs(layers, 0.0) == [-np.inf, -np.inf]
+
+
 def test_penalty_is_the_divergence_of_the_weights_that_are_left():
     found = []
 

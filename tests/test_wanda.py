@@ -100,6 +100,21 @@ def test_shares_of_neurons_stay_alike_over_rounds():
         assert np.ptp(mask.sum(axis=0)) <= 1
 
 
+def test_inputs_that_are_always_zero_lose_their_weights_first():
+    rows = X.copy()
+    rows[:, [1, 4, 6]] = 0
+    model = PrunedMLPClassifier(
+        (9, 7), method=Seen("linear"), n_prune_rounds=4, max_iter=8, batch_size=20, random_state=0
+    ).set_params(activation="tanh", prune_fraction=0.5)
+    clf = model.fit(rows, y)
+    before, importance = SEEN[-1][0][0], importances(SEEN[-1], rows, np.ones(len(y)))[0]
+    left = clf.masks_[0].T
+    assert np.ptp(left.sum(axis=1)) <= 1
+    for was, matters, is_left in zip(before != 0, importance, left, strict=True):
+        gone = was & ~is_left
+        assert not gone.any() or matters[gone].max() <= matters[is_left].min()
+
+
 def test_weights_that_regrow_are_compared_like_all_others():
     kept = []
 

@@ -47,7 +47,9 @@ class Lasso(ScoredMethod):
     Only for nets whose layers are a chain, which those of `PrunedMLPClassifier` are; `Pruner`
     refuses others. The same share of every layer goes. The b are not multiplied into the weights,
     as least squares finds these anew. Where several weights fit equally well, as with fewer rows
-    than neurons, those nearest to the weights of before are taken. Differences from the authors'
+    than neurons, those nearest to the weights of before are taken. A neuron whose coefficient goes
+    to zero again at a lower penalty, which happens where neurons are alike, keeps the place that it
+    has by the highest. Differences from the authors'
     code: every neuron of the next layer has an intercept of its own, the whole path of the LASSO is
     computed instead of a search for one penalty, and it is that of the net at the beginning of the
     round for all layers, where the paper chooses in each layer with those before it pruned.
@@ -148,6 +150,7 @@ def highest_penalties(covariance: NDArray[Any], outgoing: NDArray[Any]) -> NDArr
         gram / scale + RIDGE * np.eye(len(gram)),
         n_samples=1,
         max_iter=8 * len(gram),
+        method="lasso",
     )
     # Coefficients leave zero from one knot of the path to the next.
     first = (path != 0).argmax(axis=1)

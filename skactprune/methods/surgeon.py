@@ -86,8 +86,13 @@ class ActivationSurgeon(CountingMethod):
     ----------
     Hassibi & Stork, "Second order derivatives for network pruning: Optimal Brain Surgeon", NIPS
     1992 (cost and update). Dong, Chen & Pan, "Learning to prune deep neural networks via layer-wise
-    Optimal Brain Surgeon", NIPS 2017 (layer-wise error). Ganguli & Chong, "Activation-Based
-    Pruning of Neural Networks", Algorithms 17(1):48, 2024 (counts).
+    Optimal Brain Surgeon", NIPS 2017 (layer-wise error). Frantar & Alistarh, "Optimal Brain
+    Compression", NeurIPS 2022, and Kurtic, Frantar & Alistarh, "ZipLM: Inference-aware structured
+    pruning of language models", NeurIPS 2023 (the cost of a group of weights, one group after the
+    other). Tang, Wang, Thiele & Saukh, "GRAIL: Post-hoc compensation by linear reconstruction for
+    compressed networks", CPAL 2026, arXiv:2602.23795 (those that stay take over by ridge
+    regression). Ganguli & Chong, "Activation-Based Pruning of Neural Networks", Algorithms
+    17(1):48, 2024 (counts).
     """
 
     regrow = False

@@ -121,7 +121,7 @@ class Surgery(ScoredMethod):
         outside, current, weights = self.outside_, run.masks.current, run.weights()[:-1]
         with run.transaction():
             outside.step += 1
-            chance = (1 + float(self.gamma) * outside.step) ** -float(self.power)
+            chance = chance_of_change(outside.step, float(self.gamma), float(self.power))
             moves = run.random_state.uniform(size=len(current)) < chance
             masks = [
                 (relative(weight, mask) > limit) | must if moves_now else mask
@@ -272,6 +272,11 @@ class Outside(Probe):
     def load(self, state: dict[str, Any]) -> None:
         """Go on where `state` was taken."""
         vars(self).update(state)
+
+
+def chance_of_change(step: int, gamma: float, power: float) -> float:
+    """Probability that the mask of a layer is brought up to date in a step, the first being 1."""
+    return (1 + gamma * step) ** -power
 
 
 def relative(weight: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[np.float64]:

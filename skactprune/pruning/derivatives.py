@@ -89,7 +89,8 @@ def _averaged(
     row_weight = getattr(training, "sample_weight", None)
     if row_weight is None:
         row_weight = np.ones(len(training))
-    sums = [torch.zeros_like(weight) for weight in weights]
+    # Numbers of few bits would tie, and not all of them are numpy's.
+    sums = [torch.zeros_like(weight, dtype=torch.float64) for weight in weights]
     for some in run.rows.in_batches(rows):
         X, y = training[some]
         # Of a target that is an array, the loss makes a tensor.
