@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_digits, make_classification
 from skorch import NeuralNetClassifier, NeuralNetRegressor
 from skorch.callbacks import Callback, Checkpoint, EarlyStopping, LRScheduler
 from skorch.callbacks.lr_scheduler import WarmRestartLR
@@ -492,3 +492,50 @@ def test_masks_hold_in_the_best_weights_that_are_brought_back(method, restoring,
     best = min(epochs, key=lambda epoch: kept[epoch][0])
     for name, value in net.module_.state_dict().items():
         assert torch.equal(value, kept[best][1][name]), name
+
+
+class Half(torch.nn.Module):
+    """A net in bfloat16, which numpy has not."""
+
+    def __init__(self, insists=False):
+        super().__init__()
+        sizes, self.insists = (8, 20, 10, 2), insists
+        self.layers = torch.nn.ModuleList(
+            torch.nn.Linear(a, b, dtype=torch.bfloat16)
+            for a, b in zip(sizes, sizes[1:], strict=False)
+        )
+
+    def forward(self, X):
+        h = X.to(torch.bfloat16 if self.insists else self.layers[0].weight.dtype)
+        for layer in self.layers[:-1]:
+            h = torch.relu(layer(h))
+        return torch.softmax(self.layers[-1](h).float(), 1)
+
+
+def half(method, **params):
+    torch.manual_seed(0)
+    pruner = Pruner(method=method, prune_fraction=0.5, n_prune_rounds=2, random_state=0)
+    how = {"max_epochs": 4, "train_split": None, "verbose": 0, "callbacks": [("pruner", pruner)]}
+    X, y = make_classification(100, 8, n_informative=5, random_state=0)
+    net = NeuralNetClassifier(Half, **how, **params)
+    return net.fit(X.astype(np.float32), y)
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_nets_in_bfloat16(method):
+    try:
+        net = half(method)
+    except ValueError as error:
+        assert method in ("lasso", "scratch", "small_dense"), error
+        return
+    run = dict(net.callbacks_)["pruner"].run_
+    assert run.masks.sparsity >= 0.5 - 0.01 or method == "surgery"
+    for layer, mask in zip(net.module_.layers, run.masks.current, strict=False):
+        assert layer.weight.dtype == torch.bfloat16
+        assert not layer.weight.detach().float().numpy()[~mask].any()
+
+
+@pytest.mark.parametrize("method", ["nisp", "synflow"])
+def test_nets_that_cannot_be_passed_in_float64_are_refused(method):
+    with pytest.raises(ValueError, match="computed in float64, which Half does not do"):
+        half(method, module__insists=True)

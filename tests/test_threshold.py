@@ -68,7 +68,8 @@ def test_fraction_is_met_by_one_quality_for_all_layers():
     assert clf.sparsity_ == pytest.approx(0.5, abs=1 / 140)
 
 
-def test_gone_weights_count_as_zeros():
+@pytest.mark.parametrize("granularity", ["weight", "neuron"])
+def test_gone_weights_count_as_zeros(granularity):
     class Watched(Threshold):
         seen = []
 
@@ -83,7 +84,9 @@ def test_gone_weights_count_as_zeros():
             self.seen.append([np.abs(w) / score / all_.std() for score, w, all_ in live])
             return found
 
-    fitted(Watched(schedule="linear"), prune_fraction=0.8)
+    Watched.seen.clear()
+    clf = fitted(Watched(granularity=granularity, schedule="linear"), prune_fraction=0.8)
+    assert granularity == "weight" or sum(map(len, clf.live_neurons_)) < 10
     assert len(Watched.seen) == 3
     for ratios in Watched.seen:
         for ratio in ratios:

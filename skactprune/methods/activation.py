@@ -24,6 +24,11 @@ class Activation(CountingMethod):
     ----------
     {granularity, scope, schedule, regrow, reset_counts}
 
+    Notes
+    -----
+    The paper ranks the weights of all hidden layers together, one by one: `Ganguli2024`, or here
+    ``granularity="weight", scope="global"``.
+
     References
     ----------
     Ganguli & Chong, "Activation-Based Pruning of Neural Networks", Algorithms 17(1):48, 2024.

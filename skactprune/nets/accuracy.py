@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from sklearn.base import is_classifier, is_regressor
 
+from skactprune.nets.arrays import array_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -68,7 +70,7 @@ it
             self._hits += int(np.count_nonzero(right))
             self._rows += len(right)
             return
-        weights = _array(weight)
+        weights = array_of(weight)
         self._hits += float((right * weights).sum())
         self._rows += float(weights.sum())
 
@@ -77,7 +79,7 @@ it
         if not (torch.is_tensor(logits) and torch.is_tensor(y)):
             return None
         # numpy is several times as fast with few rows; it knows no half precision of all kinds.
-        logits, y = _array(logits), _array(y)
+        logits, y = array_of(logits), array_of(y)
         one_output = logits[:1].size <= 1
         if y.dtype.kind == "f":
             y = y.reshape(len(y), -1)
@@ -148,9 +150,9 @@ class RunningR2:
         if not (torch.is_tensor(outputs) and torch.is_tensor(y)) or outputs.numel() != y.numel():
             return
         predicted = outputs if self.link is None else self.link(outputs.detach())
-        y = _array(y).astype(np.float64).reshape(len(y), -1)
-        predicted = _array(predicted).reshape(y.shape)
-        weights = np.ones(len(y)) if weight is None else _array(weight).astype(np.float64)
+        y = array_of(y).astype(np.float64).reshape(len(y), -1)
+        predicted = array_of(predicted).reshape(y.shape)
+        weights = np.ones(len(y)) if weight is None else array_of(weight).astype(np.float64)
         if self._sums is None:
             self._sums, self._first = np.zeros((4, y.shape[1])), y[0]
         y, error = y - self._first, np.square(y - predicted)
@@ -202,8 +204,3 @@ def accuracy_of(net: Any) -> RunningAccuracy:
 def _first(values: Any) -> Any:
     """The first of several outputs or targets."""
     return values[0] if isinstance(values, (tuple, list)) else values
-
-
-def _array(tensor: torch.Tensor) -> NDArray[Any]:
-    tensor = tensor.detach().cpu()
-    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()

@@ -214,6 +214,11 @@ def _pass_of_ones(
         As for `flows_of_module`.
     hooks : callable
         Registers hooks, and returns their handles.
+
+    Raises
+    ------
+    ValueError
+        If the module insists on another type of numbers.
     """
     buffers = {name: _unshifted(name, buffer) for name, buffer in module.named_buffers()}
     parameters = {
@@ -229,7 +234,15 @@ def _pass_of_ones(
         for handle in hooks():
             stack.callback(handle.remove)
         module.eval()
-        functional_call(module, parameters | buffers, args, named | fit_params)
+        try:
+            functional_call(module, parameters | buffers, args, named | fit_params)
+        except RuntimeError as error:
+            if "dtype" not in str(error):
+                raise
+            raise ValueError(
+                f"What flows through the weights is computed in float64, which "
+                f"{type(module).__name__} does not do with parameters of that type: {error}"
+            ) from error
 
 
 def _unshifted(name: str, tensor: torch.Tensor) -> torch.Tensor:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 import torch
 
+from skactprune.nets.arrays import array_of
 from skactprune.nets.world import same_world
 from skactprune.pruning import surgery
 from skactprune.pruning.best import forget_best, have_last_word
@@ -730,4 +731,4 @@ class Run(State):
 
 
 def _copy(parameter: torch.Tensor) -> NDArray[Any]:
-    return np.array(parameter.detach().cpu().numpy())
+    return np.array(array_of(parameter))

@@ -9,6 +9,7 @@ import torch
 
 from skactprune._transaction import Transactions, attributes_of
 from skactprune._warnings import warn
+from skactprune.nets.arrays import array_of
 from skactprune.nets.matrices import matrix
 from skactprune.pruning import surgery
 from skactprune.pruning.choice import layout_of
@@ -151,9 +152,9 @@ class State:
     def weights(self) -> list[NDArray[Any]]:
         """Weights of all layers, arrays of shape (n_out, n_in), output layer last.
 
-        On the CPU they share memory with the net.
+        On the CPU they share memory with the net, unless that is in bfloat16.
         """
-        return [matrix(layer.weight).cpu().numpy() for layer in self.layers]
+        return [array_of(matrix(layer.weight)) for layer in self.layers]
 
     def signs(self, shape: Sequence[int]) -> torch.Tensor:
         """Random signs, a tensor of a shape."""

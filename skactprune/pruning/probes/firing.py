@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
+from skactprune.nets.arrays import array_of
 from skactprune.nets.tally import Tally
 from skactprune.pruning.probes.base import Probe
 
@@ -266,7 +267,7 @@ class Firing(Probe):
             self._totals[depth].add_((z > 0).sum(dim=0))
             self._seen[depth] += len(z)
         else:
-            self._tallies[depth].add(_array(z))
+            self._tallies[depth].add(array_of(z))
 
     def _count_weighted(self, depth: int, z: torch.Tensor, weight: torch.Tensor) -> None:
         self._weighted = True
@@ -295,8 +296,3 @@ def deviation_of_firing(
     """Standard deviation sqrt(p (1 - p)) of whether a neuron with firing rate p fires."""
     rate = firing_rate(counts, n_counted)
     return np.sqrt(rate * (1.0 - rate))
-
-
-def _array(z: torch.Tensor) -> NDArray[Any]:
-    """CPU tensor as an array, which knows no bfloat16."""
-    return (z.float() if z.dtype == torch.bfloat16 else z).numpy()
