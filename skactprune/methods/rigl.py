@@ -9,7 +9,6 @@ import numpy as np
 
 from skactprune._options import COUNT, FRACTION, POSITIVE_SHARE, check_options
 from skactprune.methods.base import ScoredMethod, given
-from skactprune.nets.arrays import array_of
 from skactprune.pruning.method import register
 from skactprune.pruning.paths import highest
 from skactprune.pruning.probes.base import Probe
@@ -155,7 +154,7 @@ class RigL(ScoredMethod):
     def on_gradient(self, run: Run) -> None:
         """Where masks are updated, keep the gradients and leave none for the optimizer."""
         if run.moving and (self.moves_.step + 1) % int(self.update_every) == 0:
-            self.gradients_ = [array_of(g.abs()) for g in run.step_gradients()]
+            self.gradients_ = [g.abs().double().cpu().numpy() for g in run.step_gradients()]
             for group in run.net.optimizer_.param_groups:
                 for parameter in group["params"]:
                     parameter.grad = None
