@@ -44,6 +44,8 @@ compression, as weights that matter to no output become zero besides those that 
   *Pixels*: inputs that have a weight. *Device*: where the net was trained. *Time*: CPU time of the
   fit over that of the dense net on the same device; empty where they ran on different machines.
 - A method that cannot be pruned this far is at the nearest that it can do, with a note.
+- ganguli2024, the authors' protocol, takes its fraction of all weights, and does not count those
+  that die of what it removes: asked for this much, it leaves next to nothing.
 
 ## How
 
