@@ -317,6 +317,12 @@ def test_rows_come_back_where_no_score_could_be_told():
         PruningPathDisplay(path).plot()
 
 
+def test_a_scorer_that_returns_several_numbers_is_told():
+    options = {"fractions": [0], "cv": 2, "scoring": lambda *args: {"a": 1.0}}
+    with pytest.raises(ValueError, match="The scorer 'score' returned {'a': 1.0}; it must return"):
+        pruning_path(net(max_iter=2), X, y, **options)
+
+
 def nothing(estimator, X, y):
     return np.nan
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -130,11 +131,22 @@ def scores_of(
     -------
     dict
         Scores by ``{split}_{score}``.
+
+    Raises
+    ------
+    ValueError
+        If a scorer returns anything but a number.
     """
     scorers = named_scorers(scoring)
     score = check_scoring(scoring=scorers)
     found: dict[str, Any] = {}
     for split, rows in splits.items():
         scores = dict.fromkeys(scorers, np.nan) if rows is None else score(model, *rows)
-        found |= {f"{split}_{name}": float(scores[name]) for name in scorers}
+        for name in scorers:
+            if not isinstance(scores[name], Real):
+                raise ValueError(
+                    f"The scorer {name!r} returned {scores[name]!r}; it must return one number. "
+                    "Several scores are given as a dict of scorers."
+                )
+            found[f"{split}_{name}"] = float(scores[name])
     return found

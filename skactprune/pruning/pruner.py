@@ -143,6 +143,9 @@ class Pruner(TakesNames, Callback):
     ``spectral_norm`` of ``torch.nn.utils.parametrizations``) and refused otherwise
     (``orthogonal``, and what computes weights by hooks, as in ``torch.nn.utils.prune``).
 
+    skorch sets parameters of a callback, but not those of what a callback holds: in a grid, options
+    of a method are in objects, ``callbacks__pruner__method=[SNIP(n_rows=50), SNIP(n_rows=500)]``.
+
     In an ``nn.Sequential`` of linear and convolutional layers, batch normalizations, elementwise
     activations, dropout, max and average pooling, and ``nn.Flatten``, it is known which layer feeds
     which. When a fit reaches its end and no rounds are to come, channels without weights, and those
