@@ -43,6 +43,12 @@ class Ganguli2024(ScoredMethod):
         after each epoch, as the authors' code does.
     {regrow}
 
+    Notes
+    -----
+    Counts are compared over all layers, so that one whose neurons fire seldom may lose nearly all
+    of them where much is asked for, and with it what was learned: a fit warns of that. `Activation`
+    takes the same share of every layer.
+
     References
     ----------
     Ganguli & Chong, "Activation-Based Pruning of Neural Networks", Algorithms 17(1):48, 2024.
