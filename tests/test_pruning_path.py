@@ -1,5 +1,6 @@
 """The pruning path, its figure, and the smallest net within one standard error."""
 
+import re
 import sys
 import warnings
 from functools import partial
@@ -133,9 +134,14 @@ def test_folds_keep_groups_together():
     assert_allclose(np.sort(path.scores, axis=1), np.sort(again.scores, axis=1))
 
 
-@pytest.mark.parametrize("fractions", [[], [0.5, 0.5], [0.5, 0.2], [0, 1], [-0.1], ["a"], [np.nan]])
+@pytest.mark.parametrize(
+    "fractions", [[], [0.5, 0.5], [0.5, 0.2], [0, 1], [-0.1], ["a"], [np.nan], 0.5]
+)
 def test_fractions_rise(fractions):
-    with pytest.raises(ValueError, match=r"fractions=.* must be rising numbers in \[0, 1\)"):
+    with pytest.raises(
+        ValueError,
+        match=rf"fractions={re.escape(repr(fractions))} must be rising numbers in \[0, 1\)",
+    ):
         pruning_path(net(), X, y, fractions=fractions)
 
 

@@ -186,10 +186,10 @@ def _check_prunes(net: PrunedMLPClassifier | PrunedMLPRegressor, fractions: list
 
 
 def _checked(fractions: Iterable[float]) -> list[float]:
-    fractions = list(fractions) if isinstance(fractions, Iterable) else [fractions, np.nan]
-    numbers = [f for f in fractions if isinstance(f, Real) and 0 <= f < 1]
+    given = list(fractions) if isinstance(fractions, Iterable) else []
+    numbers = [f for f in given if isinstance(f, Real) and 0 <= f < 1]
     rising = all(a < b for a, b in zip(numbers, numbers[1:], strict=False))
-    if not numbers or len(numbers) < len(fractions) or not rising:
+    if not numbers or len(numbers) < len(given) or not rising:
         raise ValueError(
             f"fractions={fractions!r} must be rising numbers in [0, 1), at least one of them."
         )
