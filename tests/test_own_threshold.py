@@ -11,7 +11,8 @@ from skorch import NeuralNetClassifier
 from skactprune import PrunedMLPClassifier, Pruner, compare_with_pca
 from skactprune.checks import check_method, data, estimator, fitted
 from skactprune.methods import Magnitude, ScoredMethod
-from skactprune.pruning.chain import Chain, Loose
+from skactprune.pruning.chain import Chain
+from skactprune.pruning.loose import Loose
 from skactprune.pruning.masks import Masks, cascade
 from skactprune.pruning.selection import select
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skactprune.pruning.chain import Chain, Loose
+from skactprune.pruning.chain import Chain
+from skactprune.pruning.loose import Loose
 from skactprune.pruning.masks import Masks, cascade
 from skactprune.pruning.selection import GRANULARITIES, SCOPES, select
 

@@ -87,7 +87,7 @@ class BasePrunedMLP(
 
     def _floors(self, sizes: list[int]) -> list[int]:
         """Neurons that hidden layers of these sizes keep at least."""
-        from skactprune.pruning.chain import floors_of
+        from skactprune.pruning.layouts import floors_of
 
         return floors_of([(size, 0) for size in sizes], self.min_neurons)
 

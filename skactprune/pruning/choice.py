@@ -14,8 +14,9 @@ from skactprune._warnings import warn
 from skactprune.nets.matrices import matrix
 from skactprune.nets.mlp import MLP
 from skactprune.pruning import surgery
-from skactprune.pruning.chain import Chain, Loose
+from skactprune.pruning.chain import Chain
 from skactprune.pruning.conv_chain import ConvChain, feeds_of
+from skactprune.pruning.loose import Loose
 from skactprune.pruning.passes import NORMS, PRUNABLE
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from skactprune._types import Layer
     from skactprune.pruning.passes import Trace
 
+    AnyLayout: TypeAlias = Chain | Loose
     # Layers to leave alone, by their names or as themselves, and what holds a parameter.
     Given: TypeAlias = str | nn.Module | Sequence[str | nn.Module] | None
     _Holder: TypeAlias = tuple[str, nn.Parameter]
@@ -44,7 +46,7 @@ def layout_of(
     trace: Trace | None = None,
     ignored_layers: Given = (),
     layer_fractions: dict[Any, float] | None = None,
-) -> Chain | Loose:
+) -> AnyLayout:
     """Layout of the layers of a module that are to be pruned.
 
     Parameters
@@ -283,7 +285,7 @@ class _Choice:
                     yield name
 
 
-def found_zeros(module: nn.Module, layout: Chain | Loose) -> list[NDArray[np.bool_]]:
+def found_zeros(module: nn.Module, layout: AnyLayout) -> list[NDArray[np.bool_]]:
     """Masks of what is zero in the layers of a module as if it had been pruned before.
 
     Parameters

@@ -12,7 +12,8 @@ from torch.nn.parameter import UninitializedParameter
 
 from skactprune.nets.matrices import matrix
 from skactprune.pruning import surgery
-from skactprune.pruning.chain import Loose, all_of, layer_of
+from skactprune.pruning.layouts import all_of
+from skactprune.pruning.loose import Loose, layer_of
 from skactprune.pruning.passes import CONVOLUTIONS, PRUNABLE, same_modes
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from skorch import NeuralNet
 
     from skactprune._types import Layer
-    from skactprune.pruning.chain import Feeds
+    from skactprune.pruning.layouts import Feeds
     from skactprune.pruning.masks import Masks
     from skactprune.pruning.passes import Trace
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from skactprune.pruning.chain import Layout
+    from skactprune.pruning.choice import AnyLayout
     from skactprune.pruning.state import State
 
     # How other features take over; see `Run.drop_features`.
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     ]
 
 
-def without_features(layout: Layout, n_gone: int) -> Masks:
+def without_features(layout: AnyLayout, n_gone: int) -> Masks:
     """Masks of the net before any round, as if it had never had so many of its features."""
     (n_out, n_in), *others = layout.shapes
     return Masks(layout.of_shapes([(n_out, n_in - n_gone), *others]))

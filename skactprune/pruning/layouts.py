@@ -1,19 +1,31 @@
-"""What is known of layers: the parts of it that masks, flows and looks at a module need."""
+"""What is known of layers: what others need of it, and what its kinds share."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, Self
+from dataclasses import dataclass
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
+
+import numpy as np
+
+from skactprune.pruning.probes.seen import SeenRun
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import TypeVar
 
-    import numpy as np
     import torch
     from numpy.typing import NDArray
     from torch import nn
     from torch.utils.hooks import RemovableHandle
 
     from skactprune._types import Layer
+    from skactprune.pruning.masks import Masks
+
+    K = TypeVar("K")
+    # See `ConvChain`.
+    Feeds: TypeAlias = dict[int, tuple[list[str], str]]
+    Listener: TypeAlias = Callable[[int, torch.Tensor], None]
 
 
 class Layout(Protocol):
@@ -50,3 +62,66 @@ class TappedLayout(Protocol):
     def axis(self, module: nn.Module, depth: int) -> int: ...
 
     def rows_read(self, module: nn.Module, h: torch.Tensor) -> torch.Tensor: ...
+
+
+class Looked(SeenRun, Protocol):
+    """A run whose net is looked at."""
+
+    def weights(self) -> list[NDArray[Any]]: ...
+
+    def signs(self, shape: Sequence[int]) -> torch.Tensor: ...
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the gates of a hidden layer are between steps.
+
+    Attributes
+    ----------
+    depth : int
+        Which layer.
+    parameter : torch.nn.Parameter
+        What they multiply.
+    axis : int
+        Along which of its axes.
+    """
+
+    depth: int
+    parameter: torch.nn.Parameter
+    axis: int
+
+    def shaped(self, gates: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Gates of the layer, from those of all, so that they multiply the parameter."""
+        shape = [1] * self.parameter.dim()
+        shape[self.axis] = -1
+        return gates[self.depth].to(self.parameter).reshape(shape)
+
+    def kept(self, own: K, following: K) -> tuple[K, K | None]:
+        """Rows and columns of the parameter that stay, by the neurons of the layer and the next."""
+        return (following, own) if self.axis else (own, None)
+
+
+def all_of(masks: Masks) -> list[NDArray[np.bool_]]:
+    """True for each neuron of each hidden layer."""
+    return [np.ones(len(mask), dtype=bool) for mask in masks.current]
+
+
+def pairs(shapes: Iterable[Sequence[int]]) -> list[tuple[int, int]]:
+    """Shapes (n_out, n_in) as pairs of Python numbers."""
+    return [(int(n_out), int(n_in)) for n_out, n_in in shapes]
+
+
+def floors_of(shapes: list[tuple[int, int]], min_neurons: Any) -> list[int]:
+    """Neurons that each hidden layer keeps at least, from one number for all or one for each."""
+    sizes = [n_out for n_out, _ in shapes]
+    given = isinstance(min_neurons, Integral)
+    floors = [min_neurons] * len(sizes) if given else list(min_neurons)
+    if len(floors) != len(sizes) or not all(
+        isinstance(floor, Integral) and 1 <= int(floor) <= size
+        for floor, size in zip(floors, sizes, strict=True)
+    ):
+        raise ValueError(
+            f"min_neurons={min_neurons!r} must be an integer, or one for each hidden "
+            f"layer, from 1 to the neurons of the layer: {sizes}."
+        )
+    return [int(floor) for floor in floors]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skactprune.pruning.chain import floors_of
+from skactprune.pruning.layouts import floors_of
 from skactprune.pruning.requirements import check_features
 
 if TYPE_CHECKING:

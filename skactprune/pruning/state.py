@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from skactprune._transaction import Context
     from skactprune._types import Layer
-    from skactprune.pruning.chain import Layout
+    from skactprune.pruning.choice import AnyLayout
     from skactprune.pruning.probes.rows import Rows
     from skactprune.pruning.surgery import Refit
 
@@ -52,7 +52,7 @@ class State:
         net: NeuralNet,
         label: str,
         random_state: int | np.random.RandomState | None,
-        layout: Layout | None = None,
+        layout: AnyLayout | None = None,
     ) -> None:
         self.net, self.label, self.module = net, label, net.module_
         if not isinstance(random_state, np.random.RandomState):
