@@ -29,7 +29,7 @@ from skactprune import (
     to_onnx,
 )
 from skactprune.checks import asked
-from skactprune.estimators import _task
+from skactprune.estimators import _regression
 from skactprune.inspection import n_parameters
 from skactprune.methods import METHODS
 from skactprune.nets.explicit import ExplicitStep
@@ -134,7 +134,7 @@ def test_explicit_steps_are_those_of_torch(params):
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_score_is_r2_of_all_features_together(weighted, monkeypatch):
-    monkeypatch.setattr(_task, "NUMBERS_AT_ONCE", 4 * 7)
+    monkeypatch.setattr(_regression, "NUMBERS_AT_ONCE", 4 * 7)
     net = small().fit(IRIS)
     weight = np.random.RandomState(0).uniform(size=len(IRIS)) if weighted else None
     reconstruction = net.inverse_transform(net.transform(IRIS))
@@ -225,7 +225,7 @@ def test_sparse_rows_are_never_dense_together(params, weighted, monkeypatch):
     for kind in (sparse.csr_array, sparse.csr_matrix):
         monkeypatch.setattr(kind, "toarray", toarray)
         monkeypatch.setattr(kind, "todense", None)
-    monkeypatch.setattr(_task, "NUMBERS_AT_ONCE", 64 * 30)
+    monkeypatch.setattr(_regression, "NUMBERS_AT_ONCE", 64 * 30)
     net.fit(sparse.csr_array(X), sample_weight=weight)
     assert max(rows for rows, _ in dense) <= 30 and {columns for _, columns in dense} == {64}
     assert_allclose(net.loss_curve_, expected.loss_curve_, rtol=1e-9)

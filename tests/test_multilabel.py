@@ -27,7 +27,7 @@ from skactprune import (
     save,
     to_onnx,
 )
-from skactprune.estimators._task import MultilabelClassification
+from skactprune.estimators._classification import MultilabelClassification
 from skactprune.inspection import ArrayNet, LowRankNet
 from skactprune.nets.batches import BatchIterator, TrainingData
 from skactprune.nets.losses import WeightedLabelLoss, numpy_loss

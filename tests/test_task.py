@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skactprune.estimators._task import Classification
+from skactprune.estimators._classification import Classification
 
 
 def test_two_classes_have_one_output():

@@ -21,8 +21,8 @@ from skactprune._array_api import as_numpy
 from skactprune._docs import shares_docs
 from skactprune._options import NOT_NEGATIVE
 from skactprune.estimators._base import BasePrunedMLP
+from skactprune.estimators._classification import Classification, MultilabelClassification
 from skactprune.estimators._parameters import CONSTRAINTS
-from skactprune.estimators._task import Classification, MultilabelClassification
 from skactprune.estimators._whole import all_or_nothing
 from skactprune.nets.outputs import is_multilabel_net
 

@@ -17,7 +17,7 @@ from skactprune.chunks import Chunks
 from skactprune.estimators._base import BasePrunedMLP
 from skactprune.estimators._checks import layer_sizes
 from skactprune.estimators._parameters import CONSTRAINTS
-from skactprune.estimators._task import Reconstruction
+from skactprune.estimators._regression import Reconstruction
 from skactprune.estimators._whole import all_or_nothing
 from skactprune.nets.inference import logits_of
 

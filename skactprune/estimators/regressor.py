@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from skactprune._docs import shares_docs
 from skactprune.estimators._base import BasePrunedMLP
 from skactprune.estimators._parameters import CONSTRAINTS
-from skactprune.estimators._task import Regression
+from skactprune.estimators._regression import Regression
 from skactprune.estimators._whole import all_or_nothing
 
 if TYPE_CHECKING:
