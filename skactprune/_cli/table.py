@@ -37,6 +37,7 @@ MARKS = {
 PARQUET, PARQUET_ENDINGS = b"PAR1", (".parquet", ".pq")
 # No table has it, so that lines stay whole.
 NO_SEPARATOR = "\x1f"
+GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,10 @@ def _csv(path: str, start: bytes, source: Source, target: str, reading: Reading)
         # What decompressors raise has no base in common.
         except Exception as error:
             raise _unreadable(path, "CSV", error) from error
-        if any("\x00" in name for name in names):
+        # pandas before 3 ends a cell at such a character. Of what is compressed, the start tells
+        # nothing.
+        begins = "" if start.startswith(GZIP) else start.decode(encoding, "ignore")
+        if any("\x00" in text for text in (begins, *names)):
             raise UserError(
                 f"{path!r} cannot be read as a CSV file: it holds NUL characters; --encoding "
                 "utf-16 is one that does."
@@ -192,7 +196,7 @@ def _decoded(source: Source, target: str, sep: str | None, encoding: str) -> Par
     common |= {"sep": sep, "skipinitialspace": True}
     remarks = [f"Read with {sep!r} between cells; --sep says otherwise."] * (sep != ",")
     try:
-        frame = pd.read_csv(source(), header=None, **common)
+        frame = _read(source, header=None, **common)
     except pd.errors.ParserError:
         names = _fields(header, sep)
         frame = _with_row_names(source, names, common)
@@ -203,6 +207,16 @@ def _decoded(source: Source, target: str, sep: str | None, encoding: str) -> Par
     else:
         names, cells = frame.iloc[0].tolist(), frame.to_numpy()[1:]
     return [name.strip() for name in names], cells, sep, remarks
+
+
+def _read(source: Source, **how: Any) -> pd.DataFrame:
+    try:
+        return pd.read_csv(source(), **how)
+    except pd.errors.ParserError as error:
+        # pandas before 3 fails so where lines end in "\r" and begin with a blank.
+        if "Buffer overflow" not in str(error):
+            raise
+        return pd.read_csv(source(), engine="python", **how)
 
 
 def _fields(line: str, sep: str) -> list[str]:
@@ -224,7 +238,7 @@ def _with_row_names(
     source: Source, names: list[str], common: dict[str, Any]
 ) -> pd.DataFrame | None:
     """Rows of one more cell than the header, as R writes them; None where they are no such rows."""
-    frame = pd.read_csv(source(), header=0, **common)
+    frame = _read(source, header=0, **common)
     if isinstance(frame.index, pd.RangeIndex | pd.MultiIndex) or len(names) != frame.shape[1]:
         return None
     if (frame.iloc[:, -1] == "").all():
