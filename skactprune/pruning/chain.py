@@ -17,9 +17,9 @@ from skactprune.pruning import surgery
 from skactprune.pruning.blocks import fewest_connected
 from skactprune.pruning.flows import flows_of_chain
 from skactprune.pruning.gains import outgoing_of_chain
-from skactprune.pruning.layouts import Place, all_of, pairs
+from skactprune.pruning.layouts import Place, pairs
 from skactprune.pruning.looks import remove_all
-from skactprune.pruning.masks import cascade
+from skactprune.pruning.masks import all_of, cascade
 from skactprune.pruning.paths import widest_paths
 
 if TYPE_CHECKING:

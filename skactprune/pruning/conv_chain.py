@@ -12,8 +12,8 @@ from torch.nn.parameter import UninitializedParameter
 
 from skactprune.nets.matrices import matrix
 from skactprune.pruning import surgery
-from skactprune.pruning.layouts import all_of
 from skactprune.pruning.loose import Loose, layer_of
+from skactprune.pruning.masks import all_of
 from skactprune.pruning.passes import CONVOLUTIONS, PRUNABLE, same_modes
 
 if TYPE_CHECKING:

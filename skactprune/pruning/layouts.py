@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from torch.utils.hooks import RemovableHandle
 
     from skactprune._types import Layer
-    from skactprune.pruning.masks import Masks
 
     K = TypeVar("K")
     # See `ConvChain`.
@@ -99,11 +98,6 @@ class Place:
     def kept(self, own: K, following: K) -> tuple[K, K | None]:
         """Rows and columns of the parameter that stay, by the neurons of the layer and the next."""
         return (following, own) if self.axis else (own, None)
-
-
-def all_of(masks: Masks) -> list[NDArray[np.bool_]]:
-    """True for each neuron of each hidden layer."""
-    return [np.ones(len(mask), dtype=bool) for mask in masks.current]
 
 
 def pairs(shapes: Iterable[Sequence[int]]) -> list[tuple[int, int]]:

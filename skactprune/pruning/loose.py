@@ -15,11 +15,12 @@ from skactprune.pruning import surgery
 from skactprune.pruning.blocks import fewest_connected
 from skactprune.pruning.flows import flows_of_module, importances_of_module
 from skactprune.pruning.gains import root_of
-from skactprune.pruning.layouts import Place, all_of, pairs
+from skactprune.pruning.layouts import Place, pairs
 from skactprune.pruning.looks import input_sums_of_module, slopes_of_module
+from skactprune.pruning.masks import all_of
+from skactprune.pruning.output_layer import OutputLayerCheck
 from skactprune.pruning.passes import CONVOLUTIONS, renew_statistics
 from skactprune.pruning.paths import highest
-from skactprune.pruning.probes.output_layer import OutputLayerCheck
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

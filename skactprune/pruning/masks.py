@@ -149,3 +149,8 @@ def cascade(masks: list[NDArray[np.bool_]]) -> list[NDArray[np.bool_]]:
     for mask, before in zip(masks[:0:-1], masks[-2::-1], strict=True):
         before[~mask.any(axis=0)] = False
     return masks
+
+
+def all_of(masks: Masks) -> list[NDArray[np.bool_]]:
+    """True for each neuron of each hidden layer."""
+    return [np.ones(len(mask), dtype=bool) for mask in masks.current]
