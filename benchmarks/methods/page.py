@@ -42,7 +42,7 @@ compression, as weights that matter to no output become zero besides those that 
   dense products of the layers that are left, or of their two factors; single zeros do not count
   less.
   *Pixels*: inputs that have a weight. *Device*: where the net was trained. *Time*: CPU time of the
-  fit over that of the dense net on the same device; empty where they ran on different machines.
+  fit over that of the dense net on the same device, of the seeds that ran on the same machine.
 - A method that cannot be pruned this far is at the nearest that it can do, with a note.
 - ganguli2024, the authors' protocol, takes its fraction of all weights, and does not count those
   that die of what it removes: asked for this much, it leaves next to nothing.
@@ -175,7 +175,7 @@ def _table(rows):
         "pixels": ("inputs", mean_sd(0, 1)),
         "FLOPs": ("flops", mean_sd(0, 1)),
         "device": ("device", lambda of: ", ".join(sorted(set(of)))),
-        "time": ("seconds", mean_sd(2, 1)),
+        "time": ("seconds", lambda of: mean_sd(2, 1)(of.dropna())),
         **{
             f"bytes, {name.removeprefix('bytes_')}": (name, mean_sd(0, 1))
             for name in rows.columns
