@@ -7,7 +7,7 @@ from sklearn.datasets import make_classification
 from skorch import NeuralNetClassifier
 from torch import nn
 
-from skactprune import PrunedMLPClassifier, Pruner
+from skactprune import PrunedAutoencoder, PrunedMLPClassifier, Pruner
 from skactprune.methods import APoZ
 
 pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
@@ -143,3 +143,13 @@ def test_of_ties_no_more_leave_than_are_asked_for():
 
     clf = fit(Tied(schedule="one_shot"), hidden_layer_sizes=(20,), prune_fraction=0.3)
     assert len(clf.live_neurons_[0]) == 14
+
+
+def test_layers_that_keep_all_neurons_may_have_any_activation():
+    # Of an autoencoder without an encoder, the first layer is the code.
+    params = {"decoder_layer_sizes": (60,), "max_iter": 5, "random_state": 0, "n_prune_rounds": 2}
+    net = PrunedAutoencoder(4, (), method="apoz", prune_fraction=0.2, **params).fit(X)
+    code, decoder = net.live_neurons_
+    assert len(code) == 4 and len(decoder) <= 48
+    with pytest.raises(ValueError, match="activation='tanh' never happens"):
+        net.set_params(activation="tanh").fit(X)

@@ -26,7 +26,7 @@ from skactprune.inspection import (
     standardized_logistic,
 )
 from skactprune.inspection.scoring import neg_log_loss
-from skactprune.methods import Magnitude, Random
+from skactprune.methods import LateRewinding, LotteryTicket, Magnitude, Random, Scratch
 
 # Nets here are far from converged, on purpose: they must be quick.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -98,6 +98,8 @@ def test_the_small_net_does_not_stop_before_the_pruned_one():
         ("snip", {"granularity": "weight", "scope": "global"}),
         ("ganguli2024", {"granularity": "weight"}),
         (Magnitude(schedule="linear"), {"granularity": "weight", "schedule": "linear"}),
+        (Scratch("magnitude"), {"granularity": "weight", "schedule": "cubic"}),
+        (Scratch("nisp"), {"granularity": "neuron"}),
     ],
 )
 def test_random_pruning_takes_the_options_of_the_method(method, options):
@@ -107,6 +109,16 @@ def test_random_pruning_takes_the_options_of_the_method(method, options):
     assert options.items() <= random.method.get_params().items()
     others = {name: value for name, value in net.get_params(deep=False).items() if name != "method"}
     assert others.items() <= random.get_params(deep=False).items()
+
+
+@pytest.mark.parametrize("method", [LotteryTicket(), LateRewinding(), Scratch(LotteryTicket())])
+def test_random_pruning_has_rounds_of_the_same_shares(method):
+    net = small_net(method=method, prune_fraction=0.8, n_prune_rounds=4)
+    nets = [net.fit(X, y), rivals.pruned_at_random(net).fit(X, y)]
+    own, random = ([row["sparsity"] for row in of.pruning_history_] for of in nets)
+    expected = [1 - 0.2 ** (done / 4) for done in range(1, 5)]
+    assert own == pytest.approx(expected, abs=0.03)
+    assert random == pytest.approx(expected, abs=0.03)
 
 
 class Majority(LogisticRegression):

@@ -1,6 +1,7 @@
 """Lottery tickets: what a plain loop that trains, prunes and rewinds finds."""
 
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from skorch.callbacks import Callback
 
 from skactprune import EpochTrigger, Geometric, Magnitude, PrunedMLPClassifier, Pruner, ScorePruning
 from skactprune.checks import method_checks
-from skactprune.methods import LotteryTicket
+from skactprune.methods import ActivationSurgeon, LotteryTicket
 from skactprune.methods.lottery_ticket import same_share
 
 pytestmark = pytest.mark.filterwarnings(
@@ -407,7 +408,7 @@ def test_with_another_score(name):
     dict(method_checks())[name](LotteryTicket("neuron", "global", criterion="activation"))
 
 
-@pytest.mark.parametrize("criterion", ["l1_neurons", "apoz", "wanda", "nisp"])
+@pytest.mark.parametrize("criterion", ["l1_neurons", "apoz", "activation_surgeon", "nisp"])
 def test_those_of_the_lowest_scores_go_and_the_others_are_rewound(criterion):
     watch, other = Watch(), Watch()
     params = {"prune_fraction": 0.5, "n_prune_rounds": 1, "trigger": EpochTrigger(0.5, 0.5)}
@@ -418,6 +419,35 @@ def test_those_of_the_lowest_scores_go_and_the_others_are_rewound(criterion):
     assert_array_equal(rewound[0], early[0] * torch.tensor(masks[0]))
     # Where nothing is rewound, the same neurons leave at once.
     assert [int(mask.any(axis=1).sum()) for mask in masks] == [len(m) for m in other.epochs[1][1]]
+
+
+@pytest.mark.parametrize("granularity", ["auto", "neuron", "weight", "block", (3, 2)])
+def test_scores_are_those_for_the_same_granularity(granularity):
+    params = {"prune_fraction": 0.6, "n_prune_rounds": 1, "trigger": EpochTrigger(0.5, 0.5)}
+    masks = [
+        make(method, max_iter=4, hidden_layer_sizes=(20, 18), **params).fit(X, y).masks_
+        for method in (
+            ActivationSurgeon(granularity),
+            ScorePruning("activation_surgeon", granularity, "global"),
+            LotteryTicket(granularity, "global", rewind_epoch=2, criterion="activation_surgeon"),
+        )
+    ]
+    for others in masks[1:]:
+        for mask, other in zip(masks[0], others, strict=True):
+            assert_array_equal(mask, other)
+
+
+@pytest.mark.parametrize("granularity", ["auto", "neuron", "block", (3, 2)])
+def test_ranks_within_neurons_say_nothing_of_more_than_weights(granularity):
+    said = rf"granularity={re.escape(repr(granularity))} must be 'weight' with criterion='wanda'"
+    for method in (
+        LotteryTicket(granularity, criterion="wanda"),
+        ScorePruning("wanda", granularity),
+    ):
+        with pytest.raises(ValueError, match=said):
+            make(method).fit(X, y)
+    for method in (LotteryTicket(criterion="wanda"), ScorePruning("wanda", "weight", "global")):
+        assert 0.8 <= make(method, prune_fraction=0.8).fit(X, y).sparsity_ < 0.85
 
 
 @pytest.mark.parametrize("criterion", ["movement", "snip", "rigl", "lottery_ticket", "none", 3])

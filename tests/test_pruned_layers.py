@@ -1,5 +1,6 @@
 """Which layers of a foreign net are pruned, which are left alone, and who is told."""
 
+import re
 import warnings
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from skactprune import Pruner
-from skactprune.methods import RigL
+from skactprune.methods import METHODS, RigL
 
 X = np.random.default_rng(0).normal(size=(120, 8)).astype(np.float32)
 y = (X[:, 0] * X[:, 1] > 0).astype(np.int64)
@@ -266,8 +267,6 @@ def test_whole_modules_are_ignored_and_names_survive_a_clone():
 @pytest.mark.parametrize("scope", ["layer", "global"])
 @pytest.mark.parametrize("method", ["firing_deviation", "magnitude", "activation", "movement"])
 def test_layers_have_fractions_of_their_own(method, scope):
-    from skactprune.methods import METHODS
-
     pruner, module, _ = fit(
         Net(), METHODS.make(method).set_params(scope=scope), layer_fractions={"a": 0.25, "b": 0.75}
     )
@@ -282,6 +281,20 @@ def test_layers_have_fractions_of_their_own(method, scope):
     pruner, module, _ = fit(Net(), method, layer_fractions={"a": 0.5}, prune_fraction=0.0)
     assert module.b.weight.all() and pruner.history_[-1]["round"] == 5
     assert float((module.a.weight == 0).float().mean()) >= 0.5
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_every_method_heeds_or_refuses_fractions_of_layers(method):
+    try:
+        _, module, _ = fit(Net(), method, layer_fractions={"a": 0.25}, prune_fraction=0.75)
+    except ValueError as error:
+        assert re.search(
+            "layer_fractions must be None|which layer feeds|how all weights", str(error)
+        )
+        return
+    gone = [float((layer.weight == 0).float().mean()) for layer in (module.a, module.b)]
+    # One unit more at most, a neuron of a twentieth of the layer or a block of 16 weights.
+    assert 0.25 <= gone[0] <= 0.35 and 0.75 <= gone[1] <= 0.8
 
 
 MODULE = nn.Linear(3, 3)

@@ -60,11 +60,12 @@ def pruned_at_random(net: PrunedMLPClassifier) -> PrunedMLPClassifier:
         are those of the net's own method where that has them.
     """
     own, random = get_method(net.method), get_method("random")
+    asked = net.sparsity_ if net.prune_fraction is None else net.prune_fraction
     options = {name: getattr(own, name) for name in random.get_params() if hasattr(own, name)}
-    asked = net.prune_fraction
+    options["schedule"] = own.schedule_to(asked)
     return clone(net).set_params(
         method=random.set_params(**options),
-        prune_fraction=net.sparsity_ if asked is None else asked,
+        prune_fraction=asked,
     )
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from skactprune._types import ScheduleLike, Scope
+    from skactprune.nets.activations import HiddenActivation
     from skactprune.pruning.probes.zeros import Zeros
     from skactprune.pruning.run import Run
 
@@ -67,14 +68,21 @@ class APoZ(ScoredMethod):
 
         super().begin(run)
         self.zeros_ = run.watch(Zeros())
-        activation = run.activation
-        if run.shares and activation and activation.apply(np.array([-2.0, -1.0])).any():
-            raise ValueError(
-                f"method={run.label} looks at how often neurons put out zero, which with "
-                f"activation={activation.name!r} never happens. It must be one that is zero for "
-                "negative numbers, such as 'relu'; method='activation' takes any."
-            )
+        if run.shares:
+            layers = zip(run.activations, run.floors, run.layout.shapes, strict=True)
+            # Of a layer that keeps all of its neurons, nothing has to be known.
+            for activation in {of for of, floor, (n_out, _) in layers if of and floor < n_out}:
+                _check(activation, run.label)
 
     def scores(self, run: Run) -> list[NDArray[Any]]:
         """Share of the rows for which the neuron does not put out zero."""
         return [(1 - share)[:, None] for share in self.zeros_.take(run)]
+
+
+def _check(activation: HiddenActivation, label: str) -> None:
+    if activation.apply(np.array([-2.0, -1.0])).any():
+        raise ValueError(
+            f"method={label} looks at how often neurons put out zero, which with "
+            f"activation={activation.name!r} never happens. It must be one that is zero for "
+            "negative numbers, such as 'relu'; method='activation' takes any."
+        )

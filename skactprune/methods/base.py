@@ -68,9 +68,10 @@ class ScoredMethod(Method):
     ----------
     granularity : {"auto", "neuron", "weight", "block"} or (int, int), default="neuron"
         What leaves together. "auto" is neurons, but single weights where layers have become
-        narrow: 16 neurons of each stay, or as many as the narrowest has, the output layer included,
-        if these are more. The score of a neuron is the mean over its incoming weights, that of a
-        block over its weights. Blocks are tiles of so many neurons and inputs, 4 by 4 for "block".
+        narrow: no whole neurons leave a layer of 16, or of as many as the narrowest has, the output
+        layer included, if these are more. The score of a neuron is the mean over its incoming
+        weights, that of a block over its weights. Blocks are tiles of so many neurons and inputs, 4
+        by 4 for "block".
     scope : {"layer", "global"}, default="layer"
         The same share of every layer, or the lowest scores of all layers.
     schedule : {"geometric", "cubic", "linear", "one_shot", "last"} or callable, default="geometric"

@@ -115,8 +115,18 @@ class LotteryTicket(ScoredMethod):
     def validated(self) -> Self:
         """Return self after checking the options; see `Method.validated`."""
         check_options(self, rewind_epoch=COUNT_OR_ZERO)
-        ScorePruning(self.criterion).validated()
-        return super().validated()
+        super().validated()
+        self._scorer().validated()
+        return self
+
+    def _scorer(self) -> ScorePruning:
+        return ScorePruning(self.criterion, self.granularity)
+
+    def schedule_to(self, target: float | None) -> ScheduleLike:
+        """The schedule, told of the target where it is `same_share`."""
+        if self.schedule is same_share:
+            return partial(same_share, target=given("prune_fraction", target))
+        return self.schedule
 
     def plan(self, run: Run) -> None:
         """Raise ValueError if the target cannot be reached, or no epoch is early enough."""
@@ -126,17 +136,15 @@ class LotteryTicket(ScoredMethod):
                 f"rewind_epoch={self.rewind_epoch!r} of {type(self).__name__} must be at most "
                 f"{run.max_epochs}, the epochs of the fit, and not later than the first round."
             )
-        if self.schedule is same_share:
-            target = given("prune_fraction", run.target)
-            schedule = partial(same_share, target=target)
-            run.ask(target, cumulative_shares(schedule, len(run.shares)), run.floors)
+        shares = cumulative_shares(self.schedule_to(run.target), len(run.shares))
+        run.ask(run.asked, shares, run.floors, run.own_threshold)
 
     def begin(self, run: Run) -> None:
         """Take the weights of the beginning, if they are what is gone back to."""
         from skactprune.pruning.probes import EarlyWeights
 
         super().begin(run)
-        self.scorer_ = ScorePruning(self.criterion)
+        self.scorer_ = self._scorer()
         self.scorer_.begin(run)
         self.early_ = run.watch(EarlyWeights())
         self.others_ = run.watch(EarlyOthers())
@@ -163,6 +171,10 @@ class LotteryTicket(ScoredMethod):
     def scores(self, run: Run) -> list[NDArray[Any]]:
         """abs(w) after training, or what else the criterion is."""
         return self.scorer_.scores(run)
+
+    def weight_scores(self, run: Run) -> list[NDArray[Any]]:
+        """Those of single weights."""
+        return self.scorer_.weight_scores(run)
 
     def remove(self, run: Run, masks: Masks) -> None:
         """Rewind, then keep `masks`, so that constants are those of the rewound net."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from skactprune.methods.base import CountingMethod
+from skactprune.pruning.blocks import is_shape
 from skactprune.pruning.method import METHODS, Method
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ class ScorePruning(CountingMethod):
     Parameters
     ----------
     criterion : str or callable, default="activation"
-        The name of a method whose scores to take, one that does nothing but score in rounds, or a
+        The name of a method whose scores to take, those that it has for the same `granularity`, one
+        that does nothing but score in rounds, or a
         function of a `skactprune.methods.LayerState` that returns scores of shape (n_out, n_in), or
         (n_out, 1) for scores of neurons. Low scores go first. Those of weights that are left must
         be finite.
@@ -82,9 +84,16 @@ class ScorePruning(CountingMethod):
 
     def validated(self) -> Self:
         """Return self after checking the options; see `Method.validated`."""
+        super().validated()
         if not callable(self.criterion):
-            self._scorer()
-        return super().validated()
+            known = self._scorer().granularities
+            unit = "block" if is_shape(self.granularity) else self.granularity
+            if unit not in known:
+                raise ValueError(
+                    f"granularity={self.granularity!r} must be {' or '.join(map(repr, known))} "
+                    f"with criterion={self.criterion!r}, whose scores tell nothing else apart."
+                )
+        return self
 
     def _scorer(self) -> ScoredMethod:
         """Method whose scores are taken."""
@@ -94,7 +103,10 @@ class ScorePruning(CountingMethod):
                 f"criterion={self.criterion!r} must be a callable, or the name of a method that "
                 f"does nothing but score in rounds: {', '.join(map(repr, sorted(names)))}."
             )
-        return METHODS.make(self.criterion)
+        scorer = METHODS.make(self.criterion)
+        if "granularity" in scorer.get_params(deep=False):
+            scorer.set_params(granularity=self.granularity)
+        return scorer
 
     def begin(self, run: Run) -> None:
         """Watch what a function may see, or what the method of a name needs."""
@@ -119,6 +131,12 @@ class ScorePruning(CountingMethod):
             run.weights(), run.masks.current, firing.counts, firing.seen, inputs, strict=False
         )
         return [self.criterion(LayerState(*layer, run.random_state)) for layer in layers]
+
+    def weight_scores(self, run: Run) -> list[NDArray[Any]]:
+        """What the method gives for single weights, or what the function does."""
+        if callable(self.criterion):
+            return super().weight_scores(run)
+        return self.scorer_.weight_scores(run)
 
 
 def _is_scorer(cls: type[Method]) -> bool:

@@ -15,7 +15,7 @@ from skactprune.pruning.method import METHODS, Method, get_method, register
 from skactprune.pruning.probes.base import Probe
 
 if TYPE_CHECKING:
-    from skactprune._types import ScheduleLike
+    from skactprune._types import Granularity, ScheduleLike, Scope
     from skactprune.pruning.run import Run
 
 BUDGETS = ("epochs", "compute")
@@ -90,6 +90,22 @@ class Scratch(Method):
     def schedule(self) -> ScheduleLike:  # type: ignore[override]  # computed, not set
         """That of the method that finds the architecture."""
         return get_method(self.finder).schedule
+
+    def schedule_to(self, target: float | None) -> ScheduleLike:
+        """That of the method that finds the architecture."""
+        return get_method(self.finder).schedule_to(target)
+
+    @property
+    def granularity(self) -> Granularity:
+        """What the method that finds the architecture removes together, where it says so."""
+        finder: Any = get_method(self.finder)
+        return finder.granularity
+
+    @property
+    def scope(self) -> Scope:
+        """From where that takes it, where it says so."""
+        finder: Any = get_method(self.finder)
+        return finder.scope
 
     @property
     def removes(self) -> str:

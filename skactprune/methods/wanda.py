@@ -49,6 +49,8 @@ class Wanda(ScoredMethod):
     """
 
     granularity = "weight"
+    # All neurons of as many weights have the same ranks.
+    granularities = ("weight",)
     scope = "layer"
     inputs_: InputMoments
 
@@ -64,9 +66,9 @@ class Wanda(ScoredMethod):
         self.inputs_ = run.watch(InputMoments(N_ROWS))
 
     def scores(self, run: Run) -> list[NDArray[Any]]:
-        """Rank of a weight among those of its neuron, by abs(w) times the norm of its input."""
+        """Share of the weights of its neuron of less abs(w) times the norm of their input."""
         return [
-            within_rows(np.where(weight == 0, -1.0, np.abs(weight) * norm))
+            within_rows(np.where(weight == 0, -1.0, np.abs(weight) * norm)) / weight.shape[1]
             for weight, norm in zip(run.weights(), self.inputs_.norms(run), strict=False)
         ]
 

@@ -120,9 +120,9 @@ class Chain:
     def require_chain(self, method: str, module: torch.nn.Module, what: str) -> None:
         """Raise nothing: this is one."""
 
-    def activation(self, module: torch.nn.Module) -> HiddenActivation:
-        """What the first hidden layer applies to its outputs, a `HiddenActivation`."""
-        return per_layer(_mlp(module).activation, 1)[0]
+    def activations(self, module: torch.nn.Module) -> list[HiddenActivation]:
+        """What each hidden layer applies to its outputs."""
+        return list(per_layer(_mlp(module).activation, len(self.shapes)))
 
     def read_by_first(self, rows: Any) -> Any:
         """What the first hidden layer reads of rows: their features."""

@@ -131,9 +131,9 @@ class Loose:
             return fewest_connected(self.shapes, granularity, floors)
         return sum(floor * n_in for floor, (_, n_in) in zip(floors, self.shapes, strict=True))
 
-    def activation(self, module: torch.nn.Module) -> None:
-        """None: it is not known what is applied to the outputs of hidden layers."""
-        return None
+    def activations(self, module: torch.nn.Module) -> list[None]:
+        """None for each: it is not known what is applied to the outputs of hidden layers."""
+        return [None] * len(self.shapes)
 
     def read_by_first(self, rows: Any) -> None:
         """Nothing: it is not known which layer reads the features."""

@@ -78,6 +78,21 @@ class Method(TakesNames, NamedConstructor, LinksToDocs, BaseEstimator):
         """
         return self
 
+    def schedule_to(self, target: float | None) -> str | Callable[[int, int], float]:
+        """Schedule of the rounds that are to reach a target.
+
+        Parameters
+        ----------
+        target : float or None
+            Share of the hidden weights that is to be gone in the end; None where a threshold of the
+            method's own decides.
+
+        Returns
+        -------
+        str or callable
+        """
+        return self.schedule
+
     def acts_on(self, hook: Literal["on_gradient", "on_step"]) -> bool:
         """Whether a hook does anything in the coming epoch.
 

@@ -273,9 +273,9 @@ class Run(State):
         return self.masks.replaced([weight != 0 for weight in self.weights()[:-1]])
 
     @property
-    def activation(self) -> HiddenActivation | None:
-        """What hidden layers apply to their outputs: a `HiddenActivation`, or None if not known."""
-        return self.layout.activation(self.net.module_)
+    def activations(self) -> Sequence[HiddenActivation | None]:
+        """What each hidden layer applies to its outputs, None where that is not known."""
+        return self.layout.activations(self.net.module_)
 
     @property
     def factors(self) -> list[tuple[NDArray[Any], NDArray[Any]] | None]:
