@@ -6,6 +6,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn import get_config
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -62,6 +63,17 @@ def map_rows(function: Callable[..., Any], X: Any) -> NDArray[Any]:
         rows = slice(start, start + ROWS)
         results[rows] = function(X[rows])
     return results
+
+
+def canonical(X: Any) -> Any:
+    """Rows each of whose sparse entries is there once; a copy where some are there again.
+
+    scikit-learn's variances of columns take each for a row of its own.
+    """
+    if issparse(X) and not X.has_canonical_format:
+        X = X.copy()
+        X.sum_duplicates()
+    return X
 
 
 def map_checked_rows(

@@ -560,3 +560,45 @@ def test_layers_that_are_ignored_keep_their_inputs():
 def test_cut_is_checked():
     with pytest.raises(ValueError, match="'cut' parameter of Pruner must be .*Got 'no'"):
         make(cnn, Pruner(cut="no")).fit(X, y)
+
+
+class TwoOptimizers(NeuralNetClassifier):
+    """Each trains a part of the module."""
+
+    def initialize_optimizer(self, *args, **kwargs):
+        *hidden, last = (part for part in self.module_ if isinstance(part, nn.Linear))
+        self.optimizer_ = torch.optim.SGD(last.parameters(), 0.02, momentum=0.9)
+        parameters = [p for layer in hidden for p in layer.parameters()]
+        self.second_ = torch.optim.SGD(parameters, 0.02, momentum=0.9)
+        return self
+
+    def train_step(self, batch, **fit_params):
+        self.optimizer_.zero_grad()
+        self.second_.zero_grad()
+        step = self.train_step_single(batch, **fit_params)
+        self.notify("on_grad_computed", named_parameters=self.module_.named_parameters())
+        self.optimizer_.step()
+        self.second_.step()
+        return step
+
+
+@pytest.mark.parametrize("given", ["module", "class"])
+@pytest.mark.parametrize("method", ["magnitude", "activation", "rigl", "lottery_ticket"])
+def test_two_optimizers_do_what_one_does(method, given):
+    class Small(nn.Sequential):
+        def __init__(self):
+            hidden = nn.Linear(8, 24), nn.ReLU(), nn.Linear(24, 16), nn.ReLU()
+            super().__init__(*hidden, nn.Linear(16, 3))
+
+    nets = []
+    for kind in (NeuralNetClassifier, TwoOptimizers):
+        torch.manual_seed(0)
+        pruner = Pruner(method, prune_fraction=0.7, n_prune_rounds=2, random_state=0)
+        net = make(Small() if given == "module" else Small, pruner, warm_start=True)
+        net = kind(**net.get_params(deep=False)).fit(X[:, 0, 0], y)
+        before = net.module_[0].weight.detach().clone()
+        nets.append(net.partial_fit(X[:, 0, 0], y))
+        assert net.module_[0].weight.shape == before.shape
+        assert not torch.equal(net.module_[0].weight, before)
+    one, two = (list(net.module_.parameters()) for net in nets)
+    assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))

@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, parametrize, prune
 from torch.nn.utils import spectral_norm as old_spectral_norm
 from torch.nn.utils import weight_norm as old_weight_norm
+from torch.utils.checkpoint import checkpoint
 
 from skactprune import AccuracyTrigger, EpochTrigger, PrunedMLPClassifier, Pruner
 
@@ -564,3 +565,92 @@ def test_a_net_that_has_diverged_is_told_to_have():
 def test_rounds_without_end(n):
     with pytest.raises(ValueError, match=rf"'n_prune_rounds' .* \[0, 10000\]. Got {n} instead"):
         make(hidden(), Pruner(n_prune_rounds=n)).fit(X, y)
+
+
+@pytest.mark.parametrize("method", ["lottery_ticket", "late_rewinding", "rigl"])
+@pytest.mark.parametrize("kind", HOLD)
+def test_layers_that_cannot_be_given_weights_are_refused_before_the_first_step(kind, method):
+    pruner = Pruner(method, prune_fraction=0.5, random_state=0)
+    watch = Watch(pruner)
+    net = make(reparametrized(HOLD[kind]), pruner, watch)
+    if kind != "spectral_norm":
+        assert 0.5 <= last_pruner(net.fit(X, y)).masks_.sparsity < 0.6
+        return
+    with pytest.raises(ValueError, match=rf"method='{method}' gives layers weights, which '2' "):
+        net.fit(X, y)
+    assert watch.n_seen == 0
+
+
+# -- what calls layers without their hooks, or a second time ---------------------------------
+
+
+def last_pruner(net):
+    return next(callback for _, callback in net.callbacks_ if isinstance(callback, Pruner))
+
+
+class Checkpointed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.block = nn.Sequential(nn.Linear(8, 20), nn.ReLU(), nn.Linear(20, 20), nn.ReLU())
+        self.out = nn.Linear(20, 2)
+
+    def forward(self, x):
+        return self.out(checkpoint(self.block, x, use_reentrant=False))
+
+
+class Plain(Checkpointed):
+    def forward(self, x):
+        return self.out(self.block(x))
+
+
+@pytest.mark.parametrize("method", ["activation", "activation_surgeon", "apoz", "firing_deviation"])
+def test_checkpoints_change_nothing(method):
+    found = []
+    for module in (Plain, Checkpointed):
+        torch.manual_seed(0)
+        pruner = Pruner(method, prune_fraction=0.5, random_state=0)
+        net = make(module(), pruner).fit(X, y)
+        found.append((last_pruner(net), list(net.module_.parameters())))
+    (plain, weights), (other, others) = found
+    assert all(torch.equal(a, b) for a, b in zip(weights, others, strict=True))
+    for counts, again in zip(
+        plain.activation_counts_ or [], other.activation_counts_ or [], strict=True
+    ):
+        np.testing.assert_array_equal(counts, again)
+
+
+@pytest.mark.parametrize("method", ["l0", "growing", "variational_dropout"])
+def test_what_draws_in_forward_passes_refuses_checkpoints(method):
+    with pytest.raises(ValueError, match=rf"method='{method}' draws .* torch.utils.checkpoint"):
+        make(Checkpointed(), Pruner(method, prune_fraction=0.5, random_state=0)).fit(X, y)
+
+
+def of_compiled_parts(module):
+    module[0] = torch.compile(module[0], backend="eager")
+    return module
+
+
+def compiled_in_place(module):
+    module.compile(backend="eager")
+    return module
+
+
+@pytest.mark.parametrize("how", [of_compiled_parts, compiled_in_place, "skorch"])
+def test_compiled_modules_are_refused(how):
+    module = reparametrized(lambda layer: layer)
+    params = {"compile": True, "compile__backend": "eager"} if how == "skorch" else {}
+    net = make(module if params else how(module), Pruner("apoz", random_state=0), **params)
+    with pytest.raises(ValueError, match="compile must be False"):
+        net.fit(X, y)
+
+
+def test_factors_need_an_optimizer_without_closures():
+    net = make(reparametrized(lambda layer: layer), Pruner("svd_training", random_state=0))
+    net.set_params(optimizer=torch.optim.LBFGS)
+    with pytest.raises(ValueError, match="method='svd_training' .* steps of LBFGS, which need"):
+        net.fit(X, y)
+
+
+def test_sample_weight_is_a_function():
+    with pytest.raises(ValueError, match="'sample_weight' parameter of Pruner must be a callable"):
+        make(reparametrized(lambda layer: layer), Pruner(sample_weight=3)).fit(X, y)

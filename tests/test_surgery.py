@@ -73,10 +73,10 @@ def test_the_function_does_not_change(sizes, activation, dtype, density, cut, se
 
     optimizer = torch.optim.SGD(net.parameters())
     weights, biases, final = fold_and_mask(net.layers, masks, net.activate)
-    surgery.replace(net.layers, optimizer, weights, biases, final)
+    surgery.replace(net.layers, [optimizer], weights, biases, final)
     keep = [mask.any(axis=1) | (not cut) for mask in final]
     if cut:
-        surgery.cut(net.layers, optimizer, keep)
+        surgery.cut(net.layers, [optimizer], keep)
 
     with torch.no_grad():
         after = net(X)
@@ -405,8 +405,8 @@ def test_a_failed_cut_gives_buffers_and_parametrizations_back():
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     X = torch.from_numpy(np.random.RandomState(0).normal(size=(20, 5)))
     before, state = net(X), copy.deepcopy(net.state_dict())
-    restore = surgery.snapshot(net, optimizer)
-    surgery.cut(net.layers, optimizer, [np.arange(8) < 2])
+    restore = surgery.snapshot(net, [optimizer])
+    surgery.cut(net.layers, [optimizer], [np.arange(8) < 2])
     assert net.layers[0].weight.shape == (2, 5)
     restore()
     assert torch.equal(net(X), before)
@@ -423,10 +423,10 @@ def test_weights_that_cannot_be_set_are_refused():
     parametrize.register_parametrization(net.layers[0], "weight", Positive())
     weights = [layer.weight.detach() * 0 for layer in net.layers]
     with pytest.raises(ValueError, match="cannot be inverted, so that it cannot be pruned"):
-        surgery.replace(net.layers, torch.optim.SGD(net.parameters()), weights)
+        surgery.replace(net.layers, [torch.optim.SGD(net.parameters())], weights)
     Positive.right_inverse = lambda self, weight: weight.clamp(min=0.1).log()
     with pytest.raises(ValueError, match="computes its weight .* cannot hold pruned weights"):
-        surgery.replace(net.layers, torch.optim.SGD(net.parameters()), weights)
+        surgery.replace(net.layers, [torch.optim.SGD(net.parameters())], weights)
 
 
 def parametrized(base_class, kind):

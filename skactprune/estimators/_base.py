@@ -24,7 +24,7 @@ from sklearn.utils.validation import (
 from skactprune._array_api import as_numpy
 from skactprune._support import FeatureSupport
 from skactprune._transaction import Context, attributes_of
-from skactprune._validation import check_fitted, map_checked_rows
+from skactprune._validation import canonical, check_fitted, map_checked_rows
 from skactprune._warnings import warn
 from skactprune.chunks import Chunks, checked_chunks, some_rows
 from skactprune.estimators._checks import (
@@ -206,8 +206,10 @@ class BasePrunedMLP(
         else:
             how = {"accept_sparse": "csr", "dtype": dtype, "order": "C", "reset": not resume}
             checked = validate_data(self, X, y, **how, **self._targets_allowed)
+            X, y = checked if y is not None else (checked, None)
+            X = canonical(X)
             # Without targets, rows are their own.
-            X, y = (checked, checked) if y is None else checked
+            y = X if y is None else y
         if sample_weight is not None:
             sample_weight = _check_sample_weight(
                 sample_weight, X, dtype=X.dtype, ensure_non_negative=True, copy=True

@@ -12,6 +12,7 @@ from sklearn.utils.validation import (
     check_array,
 )
 
+from skactprune._validation import canonical
 from skactprune._warnings import warn
 from skactprune.nets.batches import TrainingData
 
@@ -68,7 +69,7 @@ def check_further_rows(
         if known is not None and found is not None:
             _check_feature_names(estimator, rows, reset=False)
         how = {"accept_sparse": "csr", "dtype": dtype, "order": "C", "ensure_min_samples": least}
-        rows = check_array(rows, **how)
+        rows = canonical(check_array(rows, **how))
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} is not valid. {error}") from error
     n, n_features = rows.shape

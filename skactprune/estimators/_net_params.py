@@ -34,6 +34,7 @@ REFUSED_CALLBACKS = {
     "Freezer": "neurons cannot leave from between layers that must not change",
     "Unfreezer": "no layer is frozen",
     "InputShapeSetter": "the estimator knows the sizes of its layers",
+    "Pruner": "the estimator has one, whose parameters are its own: method, prune_fraction, ...",
 }
 # Optimizers that cannot train here, and why.
 REFUSED_OPTIMIZERS = {

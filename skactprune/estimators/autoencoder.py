@@ -12,7 +12,7 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from skactprune._array_api import as_numpy
 from skactprune._docs import shares_docs
-from skactprune._validation import check_fitted
+from skactprune._validation import canonical, check_fitted
 from skactprune.chunks import Chunks
 from skactprune.estimators._base import BasePrunedMLP
 from skactprune.estimators._checks import layer_sizes
@@ -313,7 +313,7 @@ class PrunedAutoencoder(BasePrunedMLP):
         check_fitted(self)
         dtype = self.coefs_[0].dtype
         X, sample_weight = as_numpy(X, sample_weight)
-        X = validate_data(self, X, accept_sparse="csr", dtype=dtype, reset=False)
+        X = canonical(validate_data(self, X, accept_sparse="csr", dtype=dtype, reset=False))
         weight: NDArray[Any] | None = None
         if sample_weight is not None:
             weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)

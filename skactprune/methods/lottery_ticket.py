@@ -144,6 +144,8 @@ class LotteryTicket(ScoredMethod):
         from skactprune.pruning.probes import EarlyWeights
 
         super().begin(run)
+        if run.shares:
+            run.require_settable_weights()
         self.scorer_ = self._scorer()
         self.scorer_.begin(run)
         self.early_ = run.watch(EarlyWeights())

@@ -113,6 +113,8 @@ class RigL(ScoredMethod):
     def begin(self, run: Run) -> None:
         """Take away what is too much, and see how long masks are to move."""
         super().begin(run)
+        if run.shares:
+            run.require_settable_weights()
         self.gradients_ = None
         self.moves_ = run.watch(Moves())
         if run.done < len(run.shares):
@@ -155,9 +157,7 @@ class RigL(ScoredMethod):
         """Where masks are updated, keep the gradients and leave none for the optimizer."""
         if run.moving and (self.moves_.step + 1) % int(self.update_every) == 0:
             self.gradients_ = [g.abs().double().cpu().numpy() for g in run.step_gradients()]
-            for group in run.net.optimizer_.param_groups:
-                for parameter in group["params"]:
-                    parameter.grad = None
+            run.skip_step()
 
     def on_step(self, run: Run) -> None:
         """Count the step, and let masks move if it was one of an update."""

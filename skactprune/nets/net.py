@@ -96,7 +96,8 @@ class LeanLoop(NeuralNet):
         try:
             for _ in range(self.max_epochs if epochs is None else epochs):
                 for row in self.history[-1:]:
-                    row["batches"] = []
+                    # The last tells those who go back to an epoch which keys there are.
+                    row["batches"] = row["batches"][-1:]
                 self.notify("on_epoch_begin", **told)
                 self.run_single_epoch(batches, True, "train", self.train_step, **fit_params)
                 self.run_single_epoch(held_out, False, "valid", self.validation_step, **fit_params)

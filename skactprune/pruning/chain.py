@@ -313,8 +313,8 @@ class Chain:
             cutters = surgery.cutters(layers, keep)
             weights = [cutter(weight) for cutter, weight in zip(cutters, weights, strict=True)]
             biases = [cutter(bias) for cutter, bias in zip(cutters, biases, strict=True)]
-            surgery.cut(layers, net.optimizer_, keep)
-        surgery.replace(layers, net.optimizer_, weights, biases, left.current)
+            surgery.cut(layers, surgery.optimizers_of(net), keep)
+        surgery.replace(layers, surgery.optimizers_of(net), weights, biases, left.current)
         return left, keep
 
 

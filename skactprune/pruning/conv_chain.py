@@ -131,7 +131,7 @@ class ConvChain(Loose):
                 inputs[:, ~keep[depth]] = False
         for depth in self.feeds:
             if not keep[depth].all():
-                self._link(net.module_, layers, depth).cut(net.optimizer_, keep[depth])
+                self._link(net.module_, layers, depth).cut(surgery.optimizers_of(net), keep[depth])
         return masks.replaced(current).without(keep), keep
 
     def _used(self, layers: Sequence[Layer], masks: Masks) -> list[NDArray[np.bool_]]:
@@ -239,14 +239,14 @@ class _Link:
         # One that has no such mean takes that of the rows.
         return norm is not None
 
-    def cut(self, optimizer: torch.optim.Optimizer, kept: NDArray[np.bool_]) -> None:
+    def cut(self, optimizers: Sequence[torch.optim.Optimizer], kept: NDArray[np.bool_]) -> None:
         """Cut neurons out of the layer, of what follows it, and of the inputs of the reader."""
-        surgery.cut_axis(self._layer, optimizer, 0, kept)
+        surgery.cut_axis(self._layer, optimizers, 0, kept)
         for part in self._between:
             if _size(part) >= len(kept):
-                surgery.cut_axis(part, optimizer, 0, np.repeat(kept, _size(part) // len(kept)))
+                surgery.cut_axis(part, optimizers, 0, np.repeat(kept, _size(part) // len(kept)))
         inputs = np.repeat(kept, self._reader.weight.shape[1] // len(kept))
-        surgery.cut_axis(self._reader, optimizer, 1, inputs)
+        surgery.cut_axis(self._reader, optimizers, 1, inputs)
 
 
 def _by_neuron(matrix: Matrix, n_before: int) -> Matrix:

@@ -54,6 +54,6 @@ def let_features_go(run: State, gone: NDArray[np.bool_], refit: FeatureRefit | N
     with run.transaction(), torch.no_grad():
         values = [torch.from_numpy(new).to(first.weight)]
         biases = [first.get_parameter("bias") + torch.from_numpy(change).to(first.bias)]
-        surgery.replace([first], run.net.optimizer_, values, biases)
+        surgery.replace([first], surgery.optimizers_of(run.net), values, biases)
         run.dropped = run.dropped | gone
         run.keep(masks, cut=False)

@@ -11,6 +11,7 @@ import torch
 from torch.nn.utils import parametrize
 
 from skactprune.nets.matrices import matrix
+from skactprune.nets.recomputing import recomputing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -125,7 +126,8 @@ def slopes_of_module(
 
     def hear(depth: int, z: torch.Tensor) -> torch.Tensor:
         z = z if z.requires_grad else z.detach().requires_grad_()
-        heard.append((depth, z))
+        if not recomputing():
+            heard.append((depth, z))
         # What comes after it may overwrite it.
         return z.clone()
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from skactprune.nets.matrices import matrix
+from skactprune.nets.recomputing import recomputing
 from skactprune.pruning import surgery
 from skactprune.pruning.blocks import fewest_connected
 from skactprune.pruning.flows import flows_of_module, importances_of_module
@@ -247,7 +248,8 @@ class Loose:
         """
 
         def hear(depth: int, z: torch.Tensor) -> None:
-            listener(depth, self.rows(module, depth, z.detach()))
+            if not recomputing():
+                listener(depth, self.rows(module, depth, z.detach()))
 
         return [handle.remove for handle in self.tap(module, hear)]
 
@@ -351,7 +353,9 @@ class Loose:
                 layer.weight * torch.from_numpy(mask).to(layer.weight).reshape(layer.weight.shape)
                 for layer, mask in zip(layers, masks.current, strict=True)
             ]
-        surgery.replace(layers, net.optimizer_, weights, masks=masks.current, names=self.names)
+        surgery.replace(
+            layers, surgery.optimizers_of(net), weights, masks=masks.current, names=self.names
+        )
         for bias, alive in self._idle_biases(net.module_, masks):
             bias.data = bias.data * alive
         return masks, all_of(masks)

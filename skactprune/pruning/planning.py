@@ -14,6 +14,7 @@ from skactprune.nets.net import LeanLoop
 from skactprune.pruning import surgery
 from skactprune.pruning.choice import found_zeros, is_chain, layout_of
 from skactprune.pruning.method import get_method
+from skactprune.pruning.requirements import check_not_compiled
 from skactprune.pruning.run import Run
 from skactprune.pruning.schedules import cumulative_shares
 from skactprune.pruning.triggers import MOST_ROUNDS, get_trigger
@@ -37,6 +38,7 @@ CONSTRAINTS = {
     "ignored_layers": [list, tuple, str, nn.Module, None],
     "layer_fractions": [dict, None],
     "cut": ["boolean"],
+    "sample_weight": [callable, None],
 }
 
 
@@ -74,6 +76,7 @@ def planned(
         For parameters outside their range, and what cannot be done with this net.
     """
     validate_parameter_constraints(CONSTRAINTS, params, "Pruner")
+    check_not_compiled(net.module_)
     method = get_method(params["method"])
     # A method notes things in training, and a parameter must not change in fit.
     method = type(method)(**method.get_params(deep=False)).validated()

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from skactprune.pruning import surgery
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -21,6 +23,18 @@ def check_features(share: float, n_to_drop: int, n_features: int) -> None:
             f"prune_features={share!r} must be at most {1 - 1 / n_features:.4g}, so "
             f"that one of {n_features} features is left."
         )
+
+
+def check_not_compiled(module: torch.nn.Module) -> None:
+    """Raise ValueError for a module that calls its layers without their hooks."""
+    for name, part in module.named_modules():
+        compiled = hasattr(part, "_orig_mod") or getattr(part, "_compiled_call_impl", None)
+        if compiled is not None and compiled is not False:
+            raise ValueError(
+                f"Pruner listens to layers by hooks, which {name or 'the module'!r}, compiled by "
+                "torch, does not call: compile must be False. What is left after a fit can be "
+                "compiled, torch.compile(net.module_)."
+            )
 
 
 def check_finite(run: State) -> None:
@@ -43,6 +57,17 @@ def check_own_weights(run: State) -> None:
                 f"method={run.label} sets weights, which those of "
                 f"{name_of(layer, run.net.module_)!r} cannot be: this layer computes them from "
                 "other parameters."
+            )
+
+
+def check_settable_weights(run: State) -> None:
+    """Raise ValueError for a layer that cannot be given any weights."""
+    for layer in run.layers:
+        if not surgery.takes_any_weight(layer):
+            raise ValueError(
+                f"method={run.label} gives layers weights, which "
+                f"{name_of(layer, run.net.module_)!r} cannot keep: this layer computes its weight "
+                f"from other parameters.{surgery.ELSEWHERE}"
             )
 
 

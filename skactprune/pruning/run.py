@@ -27,7 +27,9 @@ from skactprune.pruning.progress import ask, count_as_done, count_epoch
 from skactprune.pruning.requirements import (
     check_finite,
     check_own_weights,
+    check_settable_weights,
     check_unlabeled_are_used,
+    name_of,
 )
 from skactprune.pruning.state import State
 
@@ -288,6 +290,10 @@ class Run(State):
     def require_own_weights(self) -> None:
         """Raise ValueError for a layer that computes its weight from other parameters."""
         check_own_weights(self)
+
+    def require_settable_weights(self) -> None:
+        """Raise ValueError for a layer that cannot be given any weights."""
+        check_settable_weights(self)
 
     def require_chain(self, what: str = "which layer feeds which") -> None:
         """Raise ValueError where the layers are no chain, of which it is known `what` is needed."""
@@ -556,7 +562,8 @@ class Run(State):
                 torch.tensor(weight).to(layer.weight)
                 for layer, (weight, _) in zip(layers, weights, strict=True)
             ]
-            surgery.replace(layers, self.net.optimizer_, values)
+            names = [name_of(layer, self.net.module_) for layer in layers]
+            surgery.replace(layers, surgery.optimizers_of(self.net), values, names=names)
             for layer, (_, bias) in zip(layers, weights, strict=True):
                 if bias is not None and layer.bias is not None:
                     layer.bias.data = torch.tensor(bias).to(layer.bias)
@@ -588,13 +595,18 @@ class Run(State):
         masks : list of bool ndarray of shape (n_out, n_in), default=None
             True for the hidden weights whose moments become zero.
         """
-        optimizer = self.net.optimizer_
+        optimizers = surgery.optimizers_of(self.net)
         if masks is None:
-            surgery.forget(optimizer, list(self.net.module_.parameters()))
+            surgery.forget(optimizers, self.net.module_.parameters())
             return
         kept = [~mask for mask in masks]
         hidden = self.hidden
-        surgery.replace(hidden, optimizer, [layer.weight.data for layer in hidden], masks=kept)
+        surgery.replace(hidden, optimizers, [layer.weight.data for layer in hidden], masks=kept)
+
+    def skip_step(self) -> None:
+        """Leave no gradients, so that the coming step of the optimizer changes nothing."""
+        for optimizer in surgery.optimizers_of(self.net):
+            optimizer.zero_grad()
 
     def is_of(self, net: NeuralNet) -> bool:
         """Whether the module of a net is the one that was trained so far, or a copy of it."""

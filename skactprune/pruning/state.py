@@ -117,7 +117,7 @@ class State:
 
         Where the interrupt of a fit is caught, what is under way is undone, too.
         """
-        net = surgery.snapshot(self.net.module_, self.net.optimizer_)
+        net = surgery.snapshot(self.net.module_, surgery.optimizers_of(self.net))
         return self._under_way.begin(net, attributes_of(self), *self._watched.snapshots())
 
     def cleaning(self, action: Callable[[], object]) -> Context:

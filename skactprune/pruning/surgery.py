@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         tuple[NDArray[Any], NDArray[Any]],
     ]
     Change: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
+    Optimizers: TypeAlias = Sequence[torch.optim.Optimizer]
 
 # Where layers and normalizations keep how many entries their tensors have, of outputs and inputs.
 SIZES = (
@@ -111,7 +113,7 @@ def fold_and_mask(
 @torch.no_grad()
 def replace(
     layers: Sequence[Layer],
-    optimizer: torch.optim.Optimizer,
+    optimizers: Optimizers,
     weights: Sequence[torch.Tensor],
     biases: Sequence[torch.Tensor] | None = None,
     masks: Sequence[NDArray[np.bool_]] = (),
@@ -127,8 +129,8 @@ def replace(
     ----------
     layers : list of torch.nn.Module
         Layers with a ``weight``; their parameters keep their identity.
-    optimizer : torch.optim.Optimizer
-        Its per-parameter state of the shape of a weight is masked likewise.
+    optimizers : sequence of torch.optim.Optimizer
+        Their per-parameter state of the shape of a weight is masked likewise.
     weights : list of torch.Tensor
         What the layers hold afterwards, in the shape of their weights.
     biases : list of torch.Tensor, default=None
@@ -155,8 +157,8 @@ def replace(
             layer.get_parameter("bias").data = biases[depth]
         for parameter in layer.parameters():
             parameter.grad = None
-            _map_state(optimizer, parameter, partial(_masked, mask=mask, shape=shape))
-            _store_state_like(optimizer, parameter)
+            _map_state(optimizers, parameter, partial(_masked, mask=mask, shape=shape))
+            _store_state_like(optimizers, parameter)
 
 
 def _masked(value: torch.Tensor, mask: torch.Tensor | None, shape: torch.Size) -> torch.Tensor:
@@ -213,6 +215,19 @@ def _set_computed(layer: Layer, weight: torch.Tensor, mask: torch.Tensor | None)
     rows = dead.reshape(-1, *[1] * (weight.dim() - 1))
     layer.weight = torch.where(rows, torch.ones_like(weight), weight)
     norm.original0.data = torch.where(rows, 0.0, norm.original0.data)
+
+
+@torch.no_grad()
+def takes_any_weight(layer: Layer) -> bool:
+    """Whether a layer has whatever weight it is given, as a copy of it shows."""
+    if not parametrize.is_parametrized(layer, "weight"):
+        return True
+    copied, wanted = copy.deepcopy(layer), 2 * layer.weight.detach()
+    try:
+        copied.weight = wanted
+    except (NotImplementedError, RuntimeError, ValueError):
+        return False
+    return torch.allclose(copied.weight, wanted, rtol=1e-3, atol=1e-6)
 
 
 def _weight_norm(layer: Layer) -> Any:
@@ -292,7 +307,7 @@ def _is_zero(layer: Layer, mask: torch.Tensor) -> bool:
 @torch.no_grad()
 def cut(
     layers: Sequence[torch.nn.Linear],
-    optimizer: torch.optim.Optimizer,
+    optimizers: Optimizers,
     keep: list[NDArray[np.bool_]],
 ) -> None:
     """Cut neurons out of a chain of layers: every tensor that has an entry for each of them.
@@ -301,13 +316,13 @@ def cut(
     ----------
     layers : list of torch.nn.Linear
         Hidden layers and output layer; their parameters keep their identity.
-    optimizer : torch.optim.Optimizer
-        Its per-parameter state of the shape of a parameter is cut likewise.
+    optimizers : sequence of torch.optim.Optimizer
+        Their per-parameter state of the shape of a parameter is cut likewise.
     keep : list of bool ndarray of shape (n_out,)
         True for the neurons of each hidden layer that stay.
     """
     for layer, cutter in zip(layers, cutters(layers, keep), strict=True):
-        _cut_layer(layer, optimizer, cutter)
+        _cut_layer(layer, optimizers, cutter)
 
 
 def cutters(layers: Sequence[torch.nn.Linear], keep: list[NDArray[np.bool_]]) -> list[_Cutter]:
@@ -320,14 +335,14 @@ def cutters(layers: Sequence[torch.nn.Linear], keep: list[NDArray[np.bool_]]) ->
     return [_Cutter(*of_layer) for of_layer in zip(layers, rows, columns, strict=True)]
 
 
-def _cut_layer(layer: torch.nn.Linear, optimizer: torch.optim.Optimizer, cutter: _Cutter) -> None:
-    _cut_tensors(layer, optimizer, cutter)
+def _cut_layer(layer: torch.nn.Linear, optimizers: Optimizers, cutter: _Cutter) -> None:
+    _cut_tensors(layer, optimizers, cutter)
     layer.out_features, layer.in_features = cutter.n_out, cutter.n_in
 
 
 @torch.no_grad()
 def cut_axis(
-    part: torch.nn.Module, optimizer: torch.optim.Optimizer, axis: int, kept: NDArray[np.bool_]
+    part: torch.nn.Module, optimizers: Optimizers, axis: int, kept: NDArray[np.bool_]
 ) -> None:
     """Cut entries out of all tensors of a part of a module, and of its optimizer state.
 
@@ -335,8 +350,8 @@ def cut_axis(
     ----------
     part : torch.nn.Module
         A layer that has its own weight, or anything with an entry for each of its channels.
-    optimizer : torch.optim.Optimizer
-        Its per-parameter state of the shape of a parameter is cut likewise.
+    optimizers : sequence of torch.optim.Optimizer
+        Their per-parameter state of the shape of a parameter is cut likewise.
     axis : {0, 1}
         Whether outputs or inputs leave.
     kept : bool ndarray of shape (n,)
@@ -349,17 +364,17 @@ def cut_axis(
             return tensor
         return tensor.index_select(axis, index.to(tensor.device))
 
-    _cut_tensors(part, optimizer, cutter)
+    _cut_tensors(part, optimizers, cutter)
     for name in vars(part).keys() & SIZES[axis]:
         setattr(part, name, len(index))
 
 
-def _cut_tensors(layer: torch.nn.Module, optimizer: torch.optim.Optimizer, cutter: Change) -> None:
+def _cut_tensors(layer: torch.nn.Module, optimizers: Optimizers, cutter: Change) -> None:
     for parameter in layer.parameters():
-        _map_state(optimizer, parameter, cutter)
+        _map_state(optimizers, parameter, cutter)
         parameter.grad = None
         parameter.data = stored_like(cutter(parameter.data), parameter)
-        _store_state_like(optimizer, parameter)
+        _store_state_like(optimizers, parameter)
     for module in layer.modules():
         for name, buffer in module.named_buffers(recurse=False):
             setattr(module, name, cutter(buffer))
@@ -413,28 +428,27 @@ def _chosen(tensor: torch.Tensor, axis: int, kept: torch.Tensor | None) -> torch
     return tensor if kept is None else tensor.index_select(axis, kept)
 
 
-def _map_state(
-    optimizer: torch.optim.Optimizer, parameter: torch.nn.Parameter, change: Change
-) -> None:
-    """Change what an optimizer keeps for every entry of a parameter."""
-    before = optimizer.state.get(parameter)
-    if not before:
-        return
-    if not all(_belongs(value, parameter) for value in before.values()):
-        optimizer.state.pop(parameter)
-        return
-    optimizer.state[parameter] = {
-        name: (
-            change(value) if torch.is_tensor(value) and value.shape == parameter.shape else value
-        )
-        for name, value in before.items()
-    }
+def _map_state(optimizers: Optimizers, parameter: torch.nn.Parameter, change: Change) -> None:
+    """Change what optimizers keep for every entry of a parameter."""
+    for optimizer in optimizers:
+        before = optimizer.state.get(parameter)
+        if not before:
+            continue
+        if not all(_belongs(value, parameter) for value in before.values()):
+            optimizer.state.pop(parameter)
+            continue
+        has_entries = {
+            n for n, v in before.items() if torch.is_tensor(v) and v.shape == parameter.shape
+        }
+        optimizer.state[parameter] = {
+            name: change(value) if name in has_entries else value for name, value in before.items()
+        }
 
 
-def _store_state_like(optimizer: torch.optim.Optimizer, parameter: torch.nn.Parameter) -> None:
-    """Store what an optimizer keeps in the order of its parameter: fused ones go by memory."""
+def _store_state_like(optimizers: Optimizers, parameter: torch.nn.Parameter) -> None:
+    """Store what optimizers keep in the order of its parameter: fused ones go by memory."""
     _map_state(
-        optimizer,
+        optimizers,
         parameter,
         lambda value: (
             value
@@ -449,9 +463,14 @@ def _belongs(value: object, parameter: torch.nn.Parameter) -> bool:
     return not torch.is_tensor(value) or value.numel() == 1 or value.shape == parameter.shape
 
 
-def forget(optimizer: torch.optim.Optimizer, parameters: Iterable[torch.nn.Parameter]) -> None:
-    """Let an optimizer start anew for these parameters."""
-    for parameter in parameters:
+def optimizers_of(net: NeuralNet) -> list[torch.optim.Optimizer]:
+    """The optimizer of a net, and others that a subclass gives it."""
+    return [value for value in vars(net).values() if isinstance(value, torch.optim.Optimizer)]
+
+
+def forget(optimizers: Optimizers, parameters: Iterable[torch.nn.Parameter]) -> None:
+    """Let optimizers start anew for these parameters."""
+    for optimizer, parameter in product(optimizers, list(parameters)):
         optimizer.state.pop(parameter, None)
 
 
@@ -495,16 +514,16 @@ def give_own_module(net: NeuralNet) -> None:
         return
     module = copy.deepcopy(net.module_)
     twins = dict(zip(net.module_.parameters(), module.parameters(), strict=True))
-    optimizer = net.optimizer_
-    for group in optimizer.param_groups:
-        group["params"] = [twins.get(parameter, parameter) for parameter in group["params"]]
-    for parameter in twins.keys() & optimizer.state.keys():
-        optimizer.state[twins[parameter]] = optimizer.state.pop(parameter)
+    for optimizer in optimizers_of(net):
+        for group in optimizer.param_groups:
+            group["params"] = [twins.get(parameter, parameter) for parameter in group["params"]]
+        for parameter in twins.keys() & optimizer.state.keys():
+            optimizer.state[twins[parameter]] = optimizer.state.pop(parameter)
     net.module_ = module
 
 
-def snapshot(module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Callable[[], None]:
-    """Function that gives a module and its optimizer back what they hold now.
+def snapshot(module: torch.nn.Module, optimizers: Optimizers) -> Callable[[], None]:
+    """Function that gives a module and its optimizers back what they hold now.
 
     Nothing is copied, as surgery puts new tensors in place of the old.
 
@@ -512,14 +531,15 @@ def snapshot(module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Calla
     ----------
     module : torch.nn.Module
         Module under surgery.
-    optimizer : torch.optim.Optimizer
-        Its optimizer.
+    optimizers : sequence of torch.optim.Optimizer
+        Its optimizers.
 
     Returns
     -------
     callable
     """
-    parameters = [(p, p.data, optimizer.state.get(p)) for p in module.parameters()]
+    parameters = [(p, p.data) for p in module.parameters()]
+    states = [(o, p, o.state.get(p)) for o in optimizers for p, _ in parameters]
     buffers = [
         (part, name, buffer)
         for part in module.modules()
@@ -531,9 +551,10 @@ def snapshot(module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Calla
     ]
 
     def restore() -> None:
-        for parameter, data, state in parameters:
+        for parameter, data in parameters:
             parameter.grad = None
             parameter.data = data
+        for optimizer, parameter, state in states:
             optimizer.state.pop(parameter, None)
             if state is not None:
                 optimizer.state[parameter] = state

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from skactprune.nets.matrices import stored_like
+from skactprune.nets.recomputing import refuse_recomputing
 from skactprune.pruning.probes.trained import Trained, chosen
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class Gates(Trained):
         -------
         torch.Tensor
         """
+        refuse_recomputing(self._run.label, "gates")
         value = self.values[depth]
         gates = self.training(value, len(h), self.generator(value.device)).to(h.dtype)
         if gates.dim() > 1:

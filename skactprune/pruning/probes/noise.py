@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from skactprune.nets.recomputing import refuse_recomputing
 from skactprune.pruning.probes.trained import Trained
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Noise(Trained):
 
     def noisy(self, depth: int, layer: Layer, h: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         """Output of a hidden layer in training, with noise."""
+        refuse_recomputing(self._run.label, "noise")
         value = self.values[depth]
         mask = torch.from_numpy(self._run.masks.current[depth]).to(value.device)
         variance = (value.exp() * mask).reshape(layer.weight.shape).to(h.dtype)

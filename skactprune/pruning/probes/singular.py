@@ -35,6 +35,12 @@ class Singular(Trained):
     def new_optimizer(self) -> torch.optim.Optimizer:
         """Optimizer of the kind of the net's."""
         own = self._run.net.optimizer_
+        closure = signature(type(own).step).parameters.get("closure")
+        if closure is not None and closure.default is closure.empty:
+            raise ValueError(
+                f"method={self._run.label} trains factors by an optimizer of the kind of the "
+                f"net's, and cannot make steps of {type(own).__name__}, which need a closure."
+            )
         # Not all defaults are parameters; fused ones want their states elsewhere.
         known = signature(type(own)).parameters.keys() - {"fused"}
         options = {name: value for name, value in own.defaults.items() if name in known}
