@@ -314,3 +314,17 @@ def test_tensors_that_are_not_valid_are_refused(dispatch):
         net.transform(tensor(X[:, :3]))
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         net.fit(tensor(X), tensor(Y[:-1]))
+
+
+def test_sparse_entries_that_are_there_twice_are_added_up():
+    random = np.random.default_rng(0)
+    places = random.integers(0, 4, 240), np.arange(0, 241, 6)
+    twice = sparse.csr_matrix((random.normal(size=240), *places), shape=(40, 4))
+    n_entries, dense, y = twice.nnz, twice.toarray(), np.arange(40) % 2
+    assert not twice.has_canonical_format
+    params = {"max_iter": 5, "random_state": 0}
+    clf = PrunedMLPClassifier((20,), prune_features=0.5, **params)
+    np.testing.assert_array_equal(clf.fit(twice, y).get_support(), clf.fit(dense, y).get_support())
+    coder = PrunedAutoencoder(2, (20,), **params).fit(twice)
+    assert coder.score(twice) == pytest.approx(coder.score(dense))
+    assert twice.nnz == n_entries

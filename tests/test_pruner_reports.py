@@ -654,3 +654,21 @@ def test_factors_need_an_optimizer_without_closures():
 def test_sample_weight_is_a_function():
     with pytest.raises(ValueError, match="'sample_weight' parameter of Pruner must be a callable"):
         make(reparametrized(lambda layer: layer), Pruner(sample_weight=3)).fit(X, y)
+
+
+def test_parameters_that_are_changed_after_a_fit_hold_in_the_next():
+    pruner = Pruner("magnitude", prune_fraction=0.3, random_state=0, cut=False)
+    net = make(reparametrized(lambda layer: layer), pruner).fit(X, y)
+    assert 0.3 <= pruner.masks_.sparsity < 0.31 and len(pruner.history_) == 5
+    net.partial_fit(X, y)
+    assert 0.3 <= pruner.masks_.sparsity < 0.31 and len(pruner.history_) == 5
+    pruner.set_params(prune_fraction=0.8)
+    with pytest.warns(UserWarning, match="zero"):
+        net.partial_fit(X, y)
+    assert 0.8 <= pruner.masks_.sparsity < 0.81
+
+
+def test_unlabelled_rows_have_the_features_of_the_others():
+    pruner = Pruner("activation", unlabeled=X[:50, :3], random_state=0)
+    with pytest.raises(ValueError, match="unlabeled has rows of 3 features; .*, 8"):
+        make(reparametrized(lambda layer: layer), pruner).fit(X, y)

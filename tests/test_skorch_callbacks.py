@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skorch.callbacks
+import skorch.exceptions
 from sklearn.datasets import make_classification
 from skorch.callbacks import (
     BatchScoring,
@@ -26,6 +27,7 @@ from skorch.callbacks import (
     WarmRestartLR,
 )
 
+import skactprune
 from skactprune import PrunedMLPClassifier, compare_with_pca
 
 X, y = make_classification(160, 8, n_informative=6, n_redundant=0, random_state=0)
@@ -166,10 +168,11 @@ def test_parameters_are_mapped():
         ("Freezer", ["layers.0.*"]),
         ("Unfreezer", ["layers.0.*"]),
         ("InputShapeSetter", []),
+        ("Pruner", ["magnitude"]),
     ],
 )
 def test_what_cannot_work_is_refused_by_name(name, params):
-    callback = getattr(skorch.callbacks, name)(*params)
+    callback = getattr(skactprune if name == "Pruner" else skorch.callbacks, name)(*params)
     with pytest.raises(ValueError, match=f"has a {name}, which is not supported"):
         fit(callback)
     with pytest.raises(ValueError, match=f"has a {name}, which is not supported"):
@@ -198,3 +201,29 @@ SERVICES = {"MlflowLogger", "NeptuneLogger", "SacredLogger", "TensorBoard", "Wan
 def test_no_callback_of_skorch_is_forgotten():
     here = Path(__file__).read_text()
     assert [name for name in skorch.callbacks.__all__ if name not in here] == []
+
+
+@pytest.mark.parametrize("f_history", [None, "history.json"])
+def test_a_checkpoint_brings_the_best_weights_back(f_history, tmp_path):
+    def is_third(net):
+        return net.history[-1, "epoch"] == 3
+
+    def third(net):
+        return [p.detach().clone() for p in net.module_.parameters()]
+
+    class Noting(skorch.callbacks.Callback):
+        def on_epoch_end(self, net, **kwargs):
+            if is_third(net):
+                kept.append(third(net))
+
+    kept = []
+    saving = Checkpoint(monitor=is_third, load_best=True, dirname=tmp_path, f_history=f_history)
+    callbacks = [("noting", Noting()), ("saving", saving)]
+    clf = fit(*callbacks, max_iter=6, prune_fraction=0)
+    assert all((a == b).all() for a, b in zip(kept[0], clf.net_.module_.parameters(), strict=True))
+
+
+def test_what_failed_is_told_and_not_what_follows(tmp_path):
+    saving = Checkpoint(monitor="train_loss_best", load_best=True, dirname=tmp_path)
+    with pytest.raises(skorch.exceptions.SkorchException, match="'train_loss_best' was not found"):
+        fit(saving)

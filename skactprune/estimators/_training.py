@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -270,9 +271,11 @@ def train(net: Net, data: TrainingData, pruner: Pruner, epochs: int, complete: b
         warn("Training interrupted by user.")
     except BaseException:
         pruner.abandon()
+        # What failed is told, and not what follows from it.
+        with suppress(Exception):
+            net.notify("on_train_end", X=data, y=None)
         raise
-    finally:
-        net.notify("on_train_end", X=data, y=None)
+    net.notify("on_train_end", X=data, y=None)
     # Of rounds that did not come, the pruner has told.
     if complete and not interrupted and net.stopping_ is None and not pruner.pending:
         warn(

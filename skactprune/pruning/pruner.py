@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -142,6 +143,9 @@ class Pruner(TakesNames, Callback):
     weight from other parameters are pruned where zeros can be kept (``weight_norm`` and
     ``spectral_norm`` of ``torch.nn.utils.parametrizations``) and refused otherwise
     (``orthogonal``, and what computes weights by hooks, as in ``torch.nn.utils.prune``).
+
+    Parameters that are changed after a fit hold in the next one, which begins anew: it takes the
+    weights that are zero for pruned.
 
     skorch sets parameters of a callback, but not those of what a callback holds: in a grid, options
     of a method are in objects, ``callbacks__pruner__method=[SNIP(n_rows=50), SNIP(n_rows=500)]``.
@@ -287,8 +291,8 @@ class Pruner(TakesNames, Callback):
             What the module does with a batch, where that is known.
         """
         if not self.looked_:
-            params = self.get_params(deep=False)
-            self.method_, self.trigger_, self.run_ = planned(net, params, state, trace)
+            self.planned_ = self.get_params(deep=False)
+            self.method_, self.trigger_, self.run_ = planned(net, self.planned_, state, trace)
 
     @property
     def looked_(self) -> bool:
@@ -318,13 +322,22 @@ class Pruner(TakesNames, Callback):
 
     @leaves_world
     def on_train_begin(self, net: NeuralNet, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        if self.looked_ and not self.run_.is_of(net):
+        if self.looked_ and not (self.run_.is_of(net) and self._is_as_planned()):
             self.initialize()
         self.in_training_ = True
         self.unlabeled_ = unlabeled_rows(net, self.unlabeled)
         self.ending_.start(self.run_.epoch if self.looked_ else 0)
         if self.looked_ or is_chain(net.module_):
             self._look(net)
+
+    def _is_as_planned(self) -> bool:
+        """Whether the parameters are those of the run."""
+        now = self.get_params(deep=False).items()
+        return all(
+            value is self.planned_[name]
+            or (isinstance(value, (Real, str)) and value == self.planned_[name])
+            for name, value in now
+        )
 
     def _look(self, net: NeuralNet, batch: Any = None) -> None:
         """Find out what the layers are. Of some nets it takes a batch to tell who feeds whom."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -79,6 +79,23 @@ def check_unlabeled_are_used(run: State, probes: Iterable[Probe]) -> None:
             f"method={run.label} does not count who fires, so that unlabeled rows "
             "(X_unlabeled of fit, unlabeled of Pruner) must be None."
         )
+
+
+def check_same_features(training: Any, unlabeled: Any) -> None:
+    """Raise ValueError for unlabelled rows of another number of features, where that is known."""
+    known, found = map(_n_features, (training, unlabeled))
+    if None not in (known, found) and known != found:
+        raise ValueError(
+            f"unlabeled has rows of {found} features; they must have those of the training rows, "
+            f"{known}."
+        )
+
+
+def _n_features(dataset: Any) -> int | None:
+    while hasattr(dataset, "dataset"):
+        dataset = dataset.dataset
+    shape: Any = getattr(getattr(dataset, "X", None), "shape", ())
+    return int(shape[1]) if len(shape) == 2 else None
 
 
 def name_of(layer: torch.nn.Module, module: torch.nn.Module) -> str:

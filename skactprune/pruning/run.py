@@ -27,6 +27,7 @@ from skactprune.pruning.progress import ask, count_as_done, count_epoch
 from skactprune.pruning.requirements import (
     check_finite,
     check_own_weights,
+    check_same_features,
     check_settable_weights,
     check_unlabeled_are_used,
     name_of,
@@ -632,6 +633,7 @@ class Run(State):
 
     def see(self, training: Any, unlabeled: Any, fit_params: dict[str, Any] | None = None) -> None:
         """Hear of the rows of this fit, and of what the module gets besides."""
+        check_same_features(training, unlabeled)
         self.fit_params = fit_params or {}
         self.rows = Rows(training, unlabeled, self.random_state, self.net.batch_size)
 
