@@ -1,6 +1,7 @@
 """What people do with an estimator."""
 
 import io
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -298,3 +299,19 @@ def test_callbacks_can_record_a_batch():
     # Those of the last epoch are there, of others the last.
     before, last = ([batch["rows"] for batch in row["batches"]] for row in clf.net_.history)
     assert before == [6] and last == [32, 32, 6]
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("method", ["activation_surgeon", "snip", "l0", "svd_training"])
+def test_nets_learn_where_gradients_are_switched_off(method, mode):
+    X, y = make_classification(70, random_state=0)
+    clf = PrunedMLPClassifier(
+        (9, 7), method=method, max_iter=4, n_prune_rounds=2, prune_fraction=0.5, random_state=0
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        expected = clf.fit(X, y).predict_proba(X)
+        with mode():
+            np.testing.assert_array_equal(clf.fit(X, y).predict_proba(X), expected)
+            assert torch.is_grad_enabled() is False
+        clf.partial_fit(X, y)

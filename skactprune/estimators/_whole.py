@@ -22,12 +22,16 @@ def all_or_nothing(method: Callable[..., T]) -> Callable[..., T]:
 
     @wraps(method)
     def method_or_undo(self: object, *args: Any, **kwargs: Any) -> T:
+        import torch
+
         from skactprune.nets.world import same_world
 
         undo, world = attributes_of(self), same_world()
         try:
             try:
-                result = method(self, *args, **kwargs)
+                # Whatever the caller has switched off, nets learn.
+                with torch.inference_mode(False), torch.enable_grad():
+                    result = method(self, *args, **kwargs)
                 world.restore()
                 return result
             except BaseException as error:

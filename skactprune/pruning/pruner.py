@@ -122,8 +122,9 @@ class Pruner(TakesNames, Callback):
     ValueError
         Before the first step, for parameters outside their range, names of layers that are not
         there, a module without hidden layers, a `prune_fraction` that cannot be reached, layers
-        that cannot hold zeros (naming them), a method that is not for such modules, and
-        `unlabeled` that is empty or given to a method that counts nothing. At a round, if training
+        that cannot hold zeros (naming them), a method that is not for such modules, modules that
+        torch has compiled, which call no hooks, and `unlabeled` that is empty, has other features,
+        or is given to a method that counts nothing. At a round, if training
         has diverged.
 
     Warns
