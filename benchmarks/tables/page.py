@@ -39,7 +39,7 @@ is large wherever none of five has the label.
   takes over into which layers, costs on held-out rows, 41 variants in all; and eleven kinds of
   components, on splits of all small tables here. One choice was made on test rows, those of
   digits: weight decay at most 0.5, not 1, of four tried.
-- Methods other than the default, random and magnitude are shown at 80 %, on the first split. They
+- Methods other than the default, random and magnitude are shown at 80 %. They
   remove neurons where they have the choice, except `magnitude, weights`; *random* neurons leave as
   those of the default do, single weights from narrow layers, too. A mean rank is over the tables
   that all models have. *Small from scratch* has the neurons and epochs of the pruned default net
