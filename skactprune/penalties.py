@@ -14,6 +14,7 @@ from skactprune.nets.accuracy import accuracy_of
 from skactprune.nets.batches import batch_weight
 from skactprune.nets.net import LeanLoop, hold_weights
 from skactprune.pruning.passes import PRUNABLE
+from skactprune.pruning.surgery import optimizers_of
 from skactprune.spectra import singular_values
 
 if TYPE_CHECKING:
@@ -311,7 +312,8 @@ class WeightedNuclearNorm(Callback):
     @torch.no_grad()
     def _shrink(self, net: Any, n_steps: int) -> None:
         """Proximal step after `n_steps` steps of the optimizer."""
-        rates = {p: group["lr"] for group in net.optimizer_.param_groups for p in group["params"]}
+        groups = [group for optimizer in optimizers_of(net) for group in optimizer.param_groups]
+        rates = {p: group["lr"] for group in groups for p in group["params"]}
         for weight in self._penalized(net):
             U, s, Vh = self._svd(weight)
             threshold = n_steps * float(rates.get(weight, 0.0)) * self.alpha

@@ -499,3 +499,32 @@ def test_diverged_training(solver):
     W = np.full((2, 3), np.nan)
     with pytest.raises(ValueError, match=r"alpha=1.0: weights of shape \(2, 3\).*not finite"):
         stepped([W], penalty_from_the_start(solver=solver))
+
+
+def test_proximal_steps_have_the_rate_of_the_optimizer_of_the_weight():
+    class Two(NeuralNetClassifier):
+        def initialize_optimizer(self, *args, **kwargs):
+            hidden, _, out, _ = self.module_
+            self.optimizer_ = torch.optim.SGD(out.parameters(), 0.05)
+            self.second_ = torch.optim.SGD(hidden.parameters(), 0.05)
+            return self
+
+        def train_step(self, batch, **fit_params):
+            self.second_.zero_grad()
+            self.optimizer_.zero_grad()
+            step = self.train_step_single(batch, **fit_params)
+            self.optimizer_.step()
+            self.second_.step()
+            return step
+
+    nets = []
+    for kind in (NeuralNetClassifier, Two):
+        torch.manual_seed(0)
+        module = torch.nn.Sequential(
+            torch.nn.Linear(6, 9), torch.nn.ReLU(), torch.nn.Linear(9, 3), torch.nn.Softmax(-1)
+        )
+        penalty = penalty_from_the_start(0.01, solver="proximal")
+        net = kind(module, lr=0.05, max_epochs=3, callbacks=[penalty], verbose=0)
+        nets.append(net.fit(X.astype(np.float32), y.astype(np.int64)))
+    one, two = (net.module_.parameters() for net in nets)
+    assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
