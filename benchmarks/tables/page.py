@@ -47,7 +47,8 @@ is large wherever none of five has the label.
   weights have left narrow layers, both have these weights besides.
 - LDA has at most as many components as there are classes less one, and PCA, NCA and PLS as there
   are features: the tables have the mean of `components`.
-- Seconds are CPU time on one thread.
+- Seconds are CPU time on one thread; those of methods that are shown at 80 % alone were taken
+  beside other work, by which a fit takes some 40 % longer.
 - This page was written with Python {python}, {versions}, on {machine}.
 
 ## All other comparisons
