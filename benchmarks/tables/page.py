@@ -48,7 +48,7 @@ is large wherever none of five has the label.
 - LDA has at most as many components as there are classes less one, and PCA, NCA and PLS as there
   are features: the tables have the mean of `components`.
 - Seconds are CPU time on one thread; those of methods that are shown at 80 % alone were taken
-  beside other work, by which a fit takes some 40 % longer.
+  beside other work, by which a fit takes some 50 % longer.
 - This page was written with Python {python}, {versions}, on {machine}.
 
 ## All other comparisons
