@@ -292,8 +292,10 @@ class Pruner(TakesNames, Callback):
             What the module does with a batch, where that is known.
         """
         if not self.looked_:
-            self.planned_ = self.get_params(deep=False)
-            self.method_, self.trigger_, self.run_ = planned(net, self.planned_, state, trace)
+            params = self.get_params(deep=False)
+            self.method_, self.trigger_, self.run_ = planned(net, params, state, trace)
+            # Unlabelled rows are those of a fit, and not kept.
+            self.planned_ = {k: v for k, v in params.items() if k != "unlabeled"}
 
     @property
     def looked_(self) -> bool:
@@ -333,11 +335,10 @@ class Pruner(TakesNames, Callback):
 
     def _is_as_planned(self) -> bool:
         """Whether the parameters are those of the run."""
-        now = self.get_params(deep=False).items()
+        now = self.get_params(deep=False)
         return all(
-            value is self.planned_[name]
-            or (isinstance(value, (Real, str)) and value == self.planned_[name])
-            for name, value in now
+            now[name] is value or (isinstance(value, (Real, str)) and now[name] == value)
+            for name, value in self.planned_.items()
         )
 
     def _look(self, net: NeuralNet, batch: Any = None) -> None:
