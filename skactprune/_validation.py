@@ -66,11 +66,11 @@ def map_rows(function: Callable[..., Any], X: Any) -> NDArray[Any]:
 
 
 def canonical(X: Any) -> Any:
-    """Rows each of whose sparse entries is there once; a copy where some are there again.
+    """Rows whose sparse entries are there once, in order; a copy where they were not.
 
     scikit-learn's variances of columns take each for a row of its own.
     """
-    if issparse(X) and not X.has_canonical_format:
+    if issparse(X) and X.format == "csr" and not X.has_canonical_format:
         X = X.copy()
         X.sum_duplicates()
     return X

@@ -250,6 +250,7 @@ def test_encodings(encoding, said, given, plain, tmp_path):
     [
         (b"a,label\n1,\xe4\n", ["--encoding", "utf-8"], "'utf-8' codec can't decode byte 0xe4"),
         ("a,label\n1,x\n".encode("utf-16-le"), [], "holds NUL characters; --encoding utf-16"),
+        (b"a,label\n1,x\n", ["--encoding", "idna"], "cannot be read as a CSV file: "),
         (b"a,label\n1,x,\n2,y,\n", [], "has a separator at the end of every row"),
         (b"a,label ,label\n1,2,x\n", [], "several columns 'label'"),
         (b"a,label\n" + b"%d,x\n%d,y\n" * 9 % tuple(range(18)), ["--na", "x"], "has only 'y'"),

@@ -563,22 +563,23 @@ def test_cut_is_checked():
 
 
 class TwoOptimizers(NeuralNetClassifier):
-    """Each trains a part of the module."""
+    """Each trains a part of the module; the first has two names, the second is in a list."""
 
     def initialize_optimizer(self, *args, **kwargs):
         *hidden, last = (part for part in self.module_ if isinstance(part, nn.Linear))
         self.optimizer_ = torch.optim.SGD(last.parameters(), 0.02, momentum=0.9)
         parameters = [p for layer in hidden for p in layer.parameters()]
-        self.second_ = torch.optim.SGD(parameters, 0.02, momentum=0.9)
+        self.others_ = [torch.optim.SGD(parameters, 0.02, momentum=0.9)]
+        vars(self)["alias"] = self.optimizer_
         return self
 
     def train_step(self, batch, **fit_params):
         self.optimizer_.zero_grad()
-        self.second_.zero_grad()
+        self.others_[0].zero_grad()
         step = self.train_step_single(batch, **fit_params)
         self.notify("on_grad_computed", named_parameters=self.module_.named_parameters())
         self.optimizer_.step()
-        self.second_.step()
+        self.others_[0].step()
         return step
 
 

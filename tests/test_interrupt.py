@@ -3,6 +3,7 @@
 import copy
 import gc
 import pickle
+import warnings
 from functools import cache
 
 import numpy as np
@@ -431,3 +432,21 @@ def test_random_generators_are_put_back():
 class BrokenAtTheEnd(Callback):
     def on_train_end(self, net, **kwargs):
         raise RuntimeError("broken")
+
+
+def test_callbacks_hear_of_the_end_where_warnings_are_errors():
+    class Ends(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            raise KeyboardInterrupt
+
+        def on_train_end(self, net, **kwargs):
+            heard.append("end")
+
+    heard = []
+    X, y = make_classification(60, random_state=0)
+    clf = PrunedMLPClassifier((9,), max_iter=3, net_params={"callbacks": [Ends()]})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises((UserWarning, KeyboardInterrupt)):
+            clf.fit(X, y)
+    assert heard == ["end"]

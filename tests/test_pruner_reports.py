@@ -4,6 +4,7 @@ import copy
 import pickle
 import warnings
 
+import joblib
 import numpy as np
 import pytest
 import torch
@@ -17,7 +18,8 @@ from torch.nn.utils import spectral_norm as old_spectral_norm
 from torch.nn.utils import weight_norm as old_weight_norm
 from torch.utils.checkpoint import checkpoint
 
-from skactprune import AccuracyTrigger, EpochTrigger, PrunedMLPClassifier, Pruner
+from skactprune import AccuracyTrigger, EpochTrigger, Magnitude, PrunedMLPClassifier, Pruner
+from skactprune.methods import LotteryTicket
 
 X, y = make_classification(
     n_samples=200, n_features=8, n_informative=6, n_redundant=0, class_sep=1.5, random_state=0
@@ -656,19 +658,98 @@ def test_sample_weight_is_a_function():
         make(reparametrized(lambda layer: layer), Pruner(sample_weight=3)).fit(X, y)
 
 
-def test_parameters_that_are_changed_after_a_fit_hold_in_the_next():
-    pruner = Pruner("magnitude", prune_fraction=0.3, random_state=0, cut=False)
-    net = make(reparametrized(lambda layer: layer), pruner).fit(X, y)
+CHANGES = {
+    "a number": {"prune_fraction": 0.8},
+    "an array for a number": {"min_neurons": np.array([4, 5]), "prune_fraction": 0.8},
+    "an option of the method": {"method__scope": "global"},
+    "another method": {"method": Magnitude("neuron")},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_parameters_that_are_changed_after_a_fit_hold_in_the_next(change):
+    pruner = Pruner(Magnitude("weight"), prune_fraction=0.3, random_state=0, cut=False)
+    net = make(reparametrized(parametrizations.weight_norm), pruner).fit(X, y)
+    before = pruner.run_
     assert 0.3 <= pruner.masks_.sparsity < 0.31 and len(pruner.history_) == 5
     net.partial_fit(X, y)
-    assert 0.3 <= pruner.masks_.sparsity < 0.31 and len(pruner.history_) == 5
-    pruner.set_params(prune_fraction=0.8)
+    assert pruner.run_ is before
+    pruner.set_params(**CHANGES[change])
     with pytest.warns(UserWarning, match="zero"):
         net.partial_fit(X, y)
-    assert 0.8 <= pruner.masks_.sparsity < 0.81
+    assert pruner.run_ is not before and pruner.masks_.sparsity >= pruner.prune_fraction
+    assert pruner.method_.get_params() == pruner.method.get_params()
+
+
+@pytest.mark.parametrize(
+    ("given", "again"),
+    [
+        (np.array([3, 4]), np.array([3, 4])),
+        ([3, 4], [3, 4]),
+        ((3, 4), (3, 4)),
+        (3, np.int64(3)),
+    ],
+)
+def test_parameters_of_the_same_value_change_nothing(given, again, tmp_path):
+    random = np.random.RandomState(0)
+    pruner = Pruner("magnitude", prune_fraction=0.3, min_neurons=given, random_state=random)
+    net = make(reparametrized(lambda layer: layer), pruner).fit(X, y)
+    joblib.dump(net, tmp_path / "net")
+    for one in (net, joblib.load(tmp_path / "net"), pickle.loads(pickle.dumps(net))):
+        found = last_pruner(one)
+        before = found.run_
+        one.partial_fit(X, y)
+        assert found.run_ is before
+        found.set_params(min_neurons=again)
+        one.partial_fit(X, y)
+        assert found.run_ is before
 
 
 def test_unlabelled_rows_have_the_features_of_the_others():
     pruner = Pruner("activation", unlabeled=X[:50, :3], random_state=0)
     with pytest.raises(ValueError, match="unlabeled has rows of 3 features; .*, 8"):
         make(reparametrized(lambda layer: layer), pruner).fit(X, y)
+
+
+class Tokens(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(30, 8)
+        self.layers = reparametrized(lambda layer: layer)
+
+    def forward(self, x):
+        return self.layers(self.embedding(x.long()).mean(1))
+
+
+def test_unlabelled_rows_may_have_another_length_where_it_is_none_of_features():
+    random = np.random.RandomState(0)
+    rows = random.randint(30, size=(60, 20))
+    pruner = Pruner("activation", unlabeled=rows, ignored_layers="embedding", random_state=0)
+    net = make(Tokens(), pruner, max_epochs=4)
+    net.fit(random.randint(30, size=(200, 12)), y)
+    assert last_pruner(net).masks_.sparsity >= 0.5
+
+
+class Bounded(nn.Module):
+    """Weights between -1 and 1."""
+
+    def forward(self, weight):
+        return weight.tanh()
+
+    def right_inverse(self, weight):
+        return weight.atanh()
+
+
+@pytest.mark.parametrize("method", ["neuron", "weight"])
+@pytest.mark.parametrize("change", [parametrizations.weight_norm, registered(Bounded)])
+def test_rewinding_gives_layers_weights_of_any_kind_back(change, method):
+    pruner = Pruner(LotteryTicket(method), prune_fraction=0.7, n_prune_rounds=3, random_state=0)
+    net = make(reparametrized(change), pruner, warm_start=True).fit(X, y)
+    assert last_pruner(net).masks_.sparsity >= 0.7
+    net.partial_fit(X, y)
+
+
+@pytest.mark.parametrize("method", ["nisp", "synflow"])
+def test_what_flows_needs_modules_without_checkpoints(method):
+    with pytest.raises(ValueError, match=r"Checkpointed has no derivatives .*checkpoint"):
+        make(Checkpointed(), Pruner(method, prune_fraction=0.5, random_state=0)).fit(X, y)

@@ -160,6 +160,7 @@ def _csv(path: str, start: bytes, source: Source, target: str, reading: Reading)
     for encoding in encodings:
         try:
             names, cells, sep, remarks = _decoded(source, target, reading.sep, encoding)
+            begins = "" if start.startswith(GZIP) else start.decode(encoding, "ignore")
         except UnicodeError as error:
             reason = error
             continue
@@ -172,7 +173,6 @@ def _csv(path: str, start: bytes, source: Source, target: str, reading: Reading)
             raise _unreadable(path, "CSV", error) from error
         # pandas before 3 ends a cell at such a character. Of what is compressed, the start tells
         # nothing.
-        begins = "" if start.startswith(GZIP) else start.decode(encoding, "ignore")
         if any("\x00" in text for text in (begins, *names)):
             raise UserError(
                 f"{path!r} cannot be read as a CSV file: it holds NUL characters; --encoding "

@@ -24,6 +24,7 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted, indexable
 
+from skactprune._validation import canonical
 from skactprune.deploy.scalers import is_sampler
 from skactprune.inspection.low_rank import LowRankNet
 from skactprune.inspection.preprocessing import (
@@ -206,6 +207,7 @@ def compare_with_pca(
     transform + classifier
     """
     X, y, groups = indexable(X, y, groups)
+    X = canonical(X)
     _, net = pipeline_and_net(estimator, "estimator")
     regression = is_regressor(net)
     if not regression and type_of_target(y).startswith("multilabel"):

@@ -95,9 +95,7 @@ def flows_of_module(
     _pass_of_ones(module, layers[-1].weight.device, X, fit_params, hooks)
     weights = [heard[layer][0] for layer in layers[:-1]]
     output = heard[layers[-1]][1]
-    slopes: Sequence[torch.Tensor | None] = torch.autograd.grad(
-        output.sum(), weights, allow_unused=True
-    )
+    slopes = _slopes(module, output.sum(), weights)
     flows = [
         np.zeros(matrix(weight).shape)
         if slope is None
@@ -177,14 +175,25 @@ def importances_of_module(
             break
         depth = ahead[-1]
         total = sum(((rows * given).sum() for rows in read), given.new_zeros(()))
-        slopes: Sequence[torch.Tensor | None] = torch.autograd.grad(
-            total, [heard[depth]], allow_unused=True
-        )
-        if (slope := slopes[0]) is not None:
+        (slope,) = _slopes(module, total, [heard[depth]])
+        if slope is not None:
             found[depth] = layout.rows(module, depth, slope).sum(dim=0).cpu().numpy()
         hands_on[depth] = torch.from_numpy(kept(depth, found[depth]) != 0).to(given)
     _check_flows(module, found)
     return found
+
+
+def _slopes(
+    module: nn.Module, total: torch.Tensor, inputs: list[torch.Tensor]
+) -> Sequence[torch.Tensor | None]:
+    """Derivatives of a sum after `_pass_of_ones`."""
+    try:
+        return torch.autograd.grad(total, inputs, allow_unused=True)
+    except RuntimeError as error:
+        raise ValueError(
+            f"{type(module).__name__} has no derivatives with other parameters ({error}); it must "
+            "not compute layers again for the backward pass, as torch.utils.checkpoint does."
+        ) from error
 
 
 def _check_flows(module: nn.Module, flows: list[NDArray[np.float64]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from skactprune.nets.recomputing import recomputing
 from skactprune.pruning.passes import PRUNABLE
 from skactprune.pruning.probes.base import Probe
 
@@ -37,7 +38,8 @@ class OutputLayerCheck(Probe):
                 self._handles.append(part.register_forward_hook(self._note))
 
     def _note(self, layer: torch.nn.Module, inputs: Any, output: Any) -> None:
-        self._called = layer
+        if not recomputing():
+            self._called = layer
 
     def detach(self) -> None:
         """Watch no longer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Self
 
@@ -294,8 +295,7 @@ class Pruner(TakesNames, Callback):
         if not self.looked_:
             params = self.get_params(deep=False)
             self.method_, self.trigger_, self.run_ = planned(net, params, state, trace)
-            # Unlabelled rows are those of a fit, and not kept.
-            self.planned_ = {k: v for k, v in params.items() if k != "unlabeled"}
+            self.planned_ = self._params_of_now()
 
     @property
     def looked_(self) -> bool:
@@ -335,11 +335,15 @@ class Pruner(TakesNames, Callback):
 
     def _is_as_planned(self) -> bool:
         """Whether the parameters are those of the run."""
-        now = self.get_params(deep=False)
-        return all(
-            now[name] is value or (isinstance(value, (Real, str)) and now[name] == value)
-            for name, value in self.planned_.items()
+        now = self._params_of_now()
+        return now.keys() == self.planned_.keys() and all(
+            _are_same(now[name], value) for name, value in self.planned_.items()
         )
+
+    def _params_of_now(self) -> dict[str, Any]:
+        """The parameters, those of the method too; but not unlabelled rows, which a fit has."""
+        params = self.get_params(deep=True).items()
+        return {name: _noted(value) for name, value in params if name != "unlabeled"}
 
     def _look(self, net: NeuralNet, batch: Any = None) -> None:
         """Find out what the layers are. Of some nets it takes a batch to tell who feeds whom."""
@@ -471,3 +475,20 @@ class Pruner(TakesNames, Callback):
         """What `prepare` needs to go on: arrays, numbers and the parameters."""
         params = {name: getattr(self, name) for name in STORED_PARAMS}
         return {"params": params, "run": self.run_.state()}
+
+
+def _noted(value: Any) -> Any:
+    """A parameter, so that it can be told later whether it was changed."""
+    # Of what has parameters, these tell.
+    if hasattr(value, "get_params"):
+        return type(value)
+    return copy.copy(value) if isinstance(value, (list, dict, np.ndarray)) else value
+
+
+def _are_same(one: Any, other: Any) -> bool:
+    if one is other:
+        return True
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        return np.array_equal(one, other)
+    plain = (Real, str, np.bool_, list, tuple, dict)
+    return isinstance(one, plain) and isinstance(other, plain) and bool(one == other)

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from skorch.dataset import Dataset
 
 from skactprune.pruning import surgery
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from skactprune.pruning.probes.base import Probe
     from skactprune.pruning.state import State
@@ -81,10 +82,12 @@ def check_unlabeled_are_used(run: State, probes: Iterable[Probe]) -> None:
         )
 
 
-def check_same_features(training: Any, unlabeled: Any) -> None:
+def check_same_features(layers: Sequence[Any], training: Any, unlabeled: Any) -> None:
     """Raise ValueError for unlabelled rows of another number of features, where that is known."""
     known, found = map(_n_features, (training, unlabeled))
-    if None not in (known, found) and known != found:
+    first = layers[0]
+    is_read = isinstance(first, torch.nn.Linear) and first.in_features == known
+    if is_read and found not in (known, None):
         raise ValueError(
             f"unlabeled has rows of {found} features; they must have those of the training rows, "
             f"{known}."
@@ -92,9 +95,12 @@ def check_same_features(training: Any, unlabeled: Any) -> None:
 
 
 def _n_features(dataset: Any) -> int | None:
-    while hasattr(dataset, "dataset"):
+    """Columns of the rows of a dataset of skorch's; None of others, which may change them."""
+    while type(dataset) is torch.utils.data.Subset:
         dataset = dataset.dataset
-    shape: Any = getattr(getattr(dataset, "X", None), "shape", ())
+    if not isinstance(dataset, Dataset) or type(dataset).__getitem__ is not Dataset.__getitem__:
+        return None
+    shape: Any = getattr(dataset.X, "shape", ())
     return int(shape[1]) if len(shape) == 2 else None
 
 

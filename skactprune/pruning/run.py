@@ -633,7 +633,7 @@ class Run(State):
 
     def see(self, training: Any, unlabeled: Any, fit_params: dict[str, Any] | None = None) -> None:
         """Hear of the rows of this fit, and of what the module gets besides."""
-        check_same_features(training, unlabeled)
+        check_same_features(self.layers, training, unlabeled)
         self.fit_params = fit_params or {}
         self.rows = Rows(training, unlabeled, self.random_state, self.net.batch_size)
 

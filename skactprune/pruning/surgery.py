@@ -207,8 +207,9 @@ def _check_own_weight(layer: torch.nn.Module, name: str) -> None:
 def _set_computed(layer: Layer, weight: torch.Tensor, mask: torch.Tensor | None) -> None:
     """Give a parametrized layer a weight."""
     norm = _weight_norm(layer)
-    dead = None if norm is None or mask is None else ~mask.flatten(1).any(dim=1)
-    if dead is None or not dead.any():
+    left = weight if mask is None else weight * mask
+    dead = (left == 0).flatten(1).all(dim=1)
+    if norm is None or not dead.any():
         layer.weight = weight
         return
     # A norm of zero has no direction: that of a dead neuron is any, its length zero.
@@ -222,9 +223,10 @@ def takes_any_weight(layer: Layer) -> bool:
     """Whether a layer has whatever weight it is given, as a copy of it shows."""
     if not parametrize.is_parametrized(layer, "weight"):
         return True
-    copied, wanted = copy.deepcopy(layer), 2 * layer.weight.detach()
+    # What is between weights that it has, a layer may be bound to have.
+    copied, wanted = copy.deepcopy(layer), 0.5 * layer.weight.detach()
     try:
-        copied.weight = wanted
+        _set_computed(copied, wanted, None)
     except (NotImplementedError, RuntimeError, ValueError):
         return False
     return torch.allclose(copied.weight, wanted, rtol=1e-3, atol=1e-6)
@@ -464,8 +466,16 @@ def _belongs(value: object, parameter: torch.nn.Parameter) -> bool:
 
 
 def optimizers_of(net: NeuralNet) -> list[torch.optim.Optimizer]:
-    """The optimizer of a net, and others that a subclass gives it."""
-    return [value for value in vars(net).values() if isinstance(value, torch.optim.Optimizer)]
+    """The optimizer of a net, and others that a subclass gives it, alone or several in one."""
+    found: list[Any] = []
+    for value in vars(net).values():
+        if isinstance(value, (list, tuple)):
+            found += value
+        else:
+            found += value.values() if isinstance(value, dict) else [value]
+    optimizers = [value for value in found if isinstance(value, torch.optim.Optimizer)]
+    # Several names may be those of one.
+    return list({id(optimizer): optimizer for optimizer in optimizers}.values())
 
 
 def forget(optimizers: Optimizers, parameters: Iterable[torch.nn.Parameter]) -> None:
