@@ -444,7 +444,8 @@ def test_callbacks_hear_of_the_end_where_warnings_are_errors():
 
     heard = []
     X, y = make_classification(60, random_state=0)
-    clf = PrunedMLPClassifier((9,), max_iter=3, net_params={"callbacks": [Ends()]})
+    params = {"max_iter": 3, "prune_fraction": 0, "net_params": {"callbacks": [Ends()]}}
+    clf = PrunedMLPClassifier((9,), **params)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises((UserWarning, KeyboardInterrupt)):
