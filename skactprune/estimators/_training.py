@@ -265,18 +265,19 @@ def train(net: Net, data: TrainingData, pruner: Pruner, epochs: int, complete: b
     interrupted = False
     net.notify("on_train_begin", X=data, y=None)
     try:
-        net.fit_loop(data, epochs=epochs)
-    except KeyboardInterrupt:
-        interrupted = True
+        try:
+            net.fit_loop(data, epochs=epochs)
+        except KeyboardInterrupt:
+            interrupted = True
+            warn("Training interrupted by user.")
     except BaseException:
-        pruner.abandon()
+        if not interrupted:
+            pruner.abandon()
         # What failed is told, and not what follows from it.
         with suppress(Exception):
             net.notify("on_train_end", X=data, y=None)
         raise
     net.notify("on_train_end", X=data, y=None)
-    if interrupted:
-        warn("Training interrupted by user.")
     # Of rounds that did not come, the pruner has told.
     if complete and not interrupted and net.stopping_ is None and not pruner.pending:
         warn(
