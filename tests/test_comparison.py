@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, csr_matrix
 from scipy.spatial.distance import cdist
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
@@ -506,3 +506,16 @@ def test_pca_and_net_in_one_union_pipeline_and_grid():
         error_score="raise",
     ).fit(X, y)
     assert len(swapped.cv_results_["mean_test_score"]) == 2
+
+
+def test_sparse_entries_that_are_there_twice_change_nothing():
+    random = np.random.default_rng(0)
+    places = random.integers(0, 4, 240), np.arange(0, 241, 6)
+    twice = csr_matrix((random.normal(size=240), *places), shape=(40, 4))
+    net = PrunedMLPClassifier((9,), max_iter=3, random_state=0)
+    labels = np.arange(40) % 2
+    found = [
+        [row["test_neg_log_loss"] for row in compare_with_pca(net, rows, labels, cv=2)]
+        for rows in (twice, csr_matrix(twice.toarray()))
+    ]
+    np.testing.assert_allclose(*found, rtol=1e-4)

@@ -753,3 +753,24 @@ def test_rewinding_gives_layers_weights_of_any_kind_back(change, method):
 def test_what_flows_needs_modules_without_checkpoints(method):
     with pytest.raises(ValueError, match=r"Checkpointed has no derivatives .*checkpoint"):
         make(Checkpointed(), Pruner(method, prune_fraction=0.5, random_state=0)).fit(X, y)
+
+
+def test_layers_that_are_computed_again_are_not_taken_for_the_output():
+    class Own(NeuralNetClassifier):
+        def infer(self, x, **fit_params):
+            if not self.stepping_:
+                raise RuntimeError("in steps of training only")
+            return super().infer(x, **fit_params)
+
+        def train_step(self, *args, **kwargs):
+            self.stepping_ = True
+            return super().train_step(*args, **kwargs)
+
+        def on_batch_end(self, *args, **kwargs):
+            self.stepping_ = False
+            super().on_batch_end(*args, **kwargs)
+
+    net = make(Checkpointed(), Pruner("magnitude", prune_fraction=0.5, random_state=0))
+    net = Own(**net.get_params(deep=False)).set_params(train_split=None)
+    net.initialize().stepping_ = False
+    assert last_pruner(net.partial_fit(X, y)).masks_.sparsity >= 0.5

@@ -29,8 +29,8 @@ def check_features(share: float, n_to_drop: int, n_features: int) -> None:
 def check_not_compiled(module: torch.nn.Module) -> None:
     """Raise ValueError for a module that calls its layers without their hooks."""
     for name, part in module.named_modules():
-        compiled = hasattr(part, "_orig_mod") or getattr(part, "_compiled_call_impl", None)
-        if compiled is not None and compiled is not False:
+        in_place = getattr(part, "_compiled_call_impl", None)
+        if hasattr(part, "_orig_mod") or in_place is not None:
             raise ValueError(
                 f"Pruner listens to layers by hooks, which {name or 'the module'!r}, compiled by "
                 "torch, does not call: compile must be False. What is left after a fit can be "
