@@ -12,7 +12,7 @@ import torch
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import make_classification
-from skorch.callbacks import Callback, LRScheduler
+from skorch.callbacks import BatchScoring, Callback, EpochScoring, LRScheduler
 
 from skactprune import PrunedMLPClassifier, Pruner
 from skactprune.nets import flat, threads
@@ -539,10 +539,52 @@ def test_methods_that_change_things_in_between(method, monkeypatch, autograd):
     np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-12)
 
 
-def test_learning_rates_that_others_set(monkeypatch):
-    assert (
-        "ExplicitStep" not in fitted(monkeypatch, [("lr", LRScheduler("StepLR", step_size=1))])[1]
-    )
+SCHEDULES = {
+    "StepLR": {"step_size": 1, "gamma": 0.5},
+    "ReduceLROnPlateau": {"monitor": "train_loss", "patience": 0, "threshold": 0.9},
+    "CosineAnnealingLR": {"T_max": 3},
+    "CyclicLR": {"base_lr": 1e-4, "max_lr": 0.1, "step_size_up": 2, "step_every": "batch"},
+}
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+@pytest.mark.parametrize("policy", SCHEDULES)
+def test_schedulers_of_learning_rates(policy, solver, monkeypatch, autograd):
+    callbacks = [("rates", LRScheduler(policy, **SCHEDULES[policy]))]
+    found, taken = fitted(monkeypatch, callbacks, solver=solver)
+    every_batch = SCHEDULES[policy].get("step_every") == "batch"
+    assert ("ExplicitStep" in taken) != every_batch
+    autograd(True)
+    expected, taken = fitted(monkeypatch, callbacks, solver=solver)
+    assert set(taken) == {"AutogradStep"}
+    rates = [clf.net_.optimizer_.param_groups[0]["lr"] for clf in (found, expected)]
+    assert rates[0] == rates[1] != found.learning_rate_init
+    np.testing.assert_allclose(found.loss_curve_, expected.loss_curve_, rtol=1e-12)
+    constant, _ = fitted(monkeypatch, solver=solver)
+    assert not np.allclose(found.loss_curve_, constant.loss_curve_, rtol=1e-6)
+
+
+def test_a_scheduler_that_comes_later(monkeypatch):
+    clf, _ = fitted(monkeypatch, warm_start=True, prune_fraction=0)
+    clf.set_params(net_params={"callbacks": [LRScheduler("StepLR", step_size=1)]})
+    taken = steps_taken(monkeypatch)
+    # Without a word of torch about the order of steps.
+    clf.fit(X, y)
+    assert set(taken) == {"ExplicitStep"}
+
+
+@pytest.mark.parametrize("kind", [EpochScoring, BatchScoring])
+def test_scores_of_validation_rows(kind, monkeypatch, autograd):
+    found = []
+    for force in (False, True):
+        autograd(force)
+        scoring = [("score", kind("accuracy", name="score"))]
+        clf, taken = fitted(monkeypatch, scoring, early_stopping=True)
+        assert set(taken) == {"AutogradStep" if force else "ExplicitStep"}
+        found.append(clf.net_.history[:, "score"])
+    assert found[0] == found[1]
+    scoring = [("score", kind("accuracy", name="score", on_train=True))]
+    assert set(fitted(monkeypatch, scoring)[1]) == {"AutogradStep"}
 
 
 class Sub(MLP):
@@ -563,6 +605,18 @@ def global_hook(net):
 
 def own_forward(net):
     net.module_.forward = net.module_.forward
+
+
+def own_step(net):
+    net.optimizer_.step = lambda closure=None: None
+
+
+def scheduler_of_own_step(net):
+    def step(self, closure=None):
+        pass
+
+    net.optimizer_.step = step.__get__(net.optimizer_)
+    torch.optim.lr_scheduler.StepLR(net.optimizer_, 1)
 
 
 def optimizer(kind=torch.optim.Adam, **options):
@@ -628,7 +682,8 @@ FOREIGN = {
         optimizer(torch.optim.SGD, dampening=0.1, momentum=0.9),
         optimizer(torch.optim.SGD, maximize=True),
         optimizer(lr=torch.tensor(0.1)),
-        lambda net: torch.optim.lr_scheduler.StepLR(net.optimizer_, 1),
+        own_step,
+        scheduler_of_own_step,
         lambda net: net.optimizer_.register_step_pre_hook(lambda *args: None),
         two_groups,
         other_order,

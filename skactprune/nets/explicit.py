@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
 
 from skactprune.nets.activations import per_layer
+from skactprune.nets.dropout import Dropout
 from skactprune.nets.flat import FlatUpdate
 from skactprune.nets.losses import numpy_loss
 from skactprune.nets.results import Settled, StepResult
@@ -162,7 +163,7 @@ class Buffers:
     """
 
     def __init__(self, net: Any, loss: type[NumpyLoss], n_rows: int) -> None:
-        module: MLP = net.module_
+        self._module = module = cast("MLP", net.module_)
         layers = module.layers
         dtype = torch.empty(0, dtype=layers[0].weight.dtype).numpy().dtype
         sizes = [layers[0].in_features, *(layer.out_features for layer in layers)]
@@ -178,7 +179,7 @@ class Buffers:
         self.fires = one_a_layer(bool)
         self._zeros = _zeros_like(self._hidden, dtype)
         self._drops = [
-            Dropout(rate, (n_rows, size), module) if rate else None
+            Dropout(rate, (n_rows, size), dtype) if rate else None
             for rate, size in zip(module.dropout, sizes, strict=True)
         ]
         self._inputs: list[Any] = [None] * len(layers)
@@ -197,7 +198,9 @@ class Buffers:
         h = X.numpy()
         for depth, (z, activation) in enumerate(zip(self._hidden, self._activations, strict=True)):
             drop = self._drops[depth]
-            h = self._inputs[depth] = h if drop is None else drop.forward(h)
+            h = self._inputs[depth] = (
+                h if drop is None else drop.forward(h, self._module.generator_)
+            )
             np.dot(h, flat.weights[depth], z)
             np.add(z, flat.biases[depth], out=z)
             if watched or activation.needs_signs:
@@ -205,7 +208,7 @@ class Buffers:
             activation.forward(z, self._zeros[depth])
             h = z
         drop = self._drops[-1]
-        h = self._inputs[-1] = h if drop is None else drop.forward(h)
+        h = self._inputs[-1] = h if drop is None else drop.forward(h, self._module.generator_)
         np.dot(flat.weights[-1].T, h.T, self._outputs)
         np.add(self._outputs, flat.biases[-1][:, None], out=self._outputs)
 
@@ -230,25 +233,6 @@ class Buffers:
             activation.backward(gradient, self._hidden[depth - 1], self.fires[depth - 1])
             np.dot(self._ones, gradient, flat.bias_gradients[depth - 1])
         return parts
-
-
-class Dropout:
-    """Masks of one layer, drawn as `MLP` draws them."""
-
-    def __init__(self, rate: float, shape: tuple[int, int], module: MLP) -> None:
-        self._keep, self._module = 1.0 - rate, module
-        self._mask = torch.empty(shape, dtype=module.layers[0].weight.dtype)
-        self._factors = self._mask.numpy()
-        self._out = np.empty_like(self._factors)
-
-    def forward(self, h: NDArray[Any]) -> NDArray[Any]:
-        """What is left of the inputs of a layer."""
-        self._mask.bernoulli_(self._keep, generator=self._module.generator_).div_(self._keep)
-        return np.multiply(h, self._factors, out=self._out)
-
-    def backward(self, gradient: NDArray[Any]) -> None:
-        """Turn the gradient of what was left into that of what came."""
-        np.multiply(gradient, self._factors, out=gradient)
 
 
 # -- activations, in place --------------------------------------------------------------------

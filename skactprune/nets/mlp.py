@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from skactprune.nets.activations import per_layer
+from skactprune.nets.dropout import draw
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -139,19 +140,15 @@ class MLP(nn.Module):
         """
         *hidden, output = self.layers
         rates = self.dropout if self.training else (0.0,) * len(self.dropout)
-        h = self._drop(X, rates[0]) if rates[0] else X
+        h = X * draw(X, rates[0], self.generator_) if rates[0] else X
         for depth, (layer, rate) in enumerate(zip(hidden, rates[1:], strict=True)):
             z = layer(h)
             if trace is not None:
                 trace.append(z)
             h = self.activate(z, depth)
             if rate:
-                h = self._drop(h, rate)
+                h = h * draw(h, rate, self.generator_)
         return output(h)
-
-    def _drop(self, h: torch.Tensor, rate: float) -> torch.Tensor:
-        mask = torch.empty_like(h).bernoulli_(1.0 - rate, generator=self.generator_)
-        return h * mask.div_(1.0 - rate)
 
 
 def _unset_linear(n_in: int, n_out: int, dtype: torch.dtype) -> nn.Linear:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from skorch import NeuralNet, NeuralNetClassifier, NeuralNetRegressor
-from skorch.callbacks import Callback, EarlyStopping
+from skorch.callbacks import BatchScoring, Callback, EarlyStopping, EpochScoring, LRScheduler
 
 from skactprune.nets.explicit import ExplicitStep
 from skactprune.nets.results import Settled
@@ -231,8 +231,22 @@ class LeanLoop(NeuralNet):
 
 
 def _hears(callback: Any, hook: str) -> bool:
-    """Whether a callback wants to hear of a hook; one with a method `hears` says so itself."""
-    return callback.hears(hook) if hasattr(callback, "hears") else True
+    """Whether a callback wants to hear of a hook in training.
+
+    One with a method `hears` says so itself. Some of skorch's do nothing in most batches.
+    """
+    if hasattr(callback, "hears"):
+        return bool(callback.hears(hook))
+    idle = IDLE.get(getattr(type(callback), hook))
+    return idle is None or not idle(callback)
+
+
+# Hooks of skorch by whether they do nothing when they are told of a batch of training.
+IDLE: dict[Callable[..., Any], Callable[[Any], bool]] = {
+    LRScheduler.on_batch_end: lambda scheduler: scheduler.step_every != "batch",
+    EpochScoring.on_batch_end: lambda scoring: not scoring.on_train,
+    BatchScoring.on_batch_end: lambda scoring: not scoring.on_train,
+}
 
 
 class MLPNet(LeanLoop, NeuralNetClassifier):

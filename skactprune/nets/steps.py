@@ -210,10 +210,27 @@ def _foreign_optimizer(net: _Net, iterator: Iterable[Batch]) -> bool:
         list(map(id, group["params"])) != list(map(id, net.parameters))
         or any(group.get(name, value) != value for name, value in options.items())
         or any(torch.is_tensor(value) for value in group.values())
-        # Schedulers of learning rates put their own in its place.
-        or "step" in vars(optimizer)
+        or not _steps_as_its_class(optimizer)
         or _optimizer_hooks(optimizer)
     )
+
+
+def _steps_as_its_class(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether nobody has put another step in place of that of the class.
+
+    A scheduler of learning rates does, to see that steps are taken before its own.
+    """
+    step = vars(optimizer).get("step")
+    return step is None or (
+        hasattr(step, "_wrapped_by_lr_sched") and step.__wrapped__ is type(optimizer).step
+    )
+
+
+def _tell_schedulers(optimizer: torch.optim.Optimizer) -> None:
+    """Let schedulers of learning rates see a step; without gradients it changes nothing."""
+    if "step" in vars(optimizer):
+        optimizer.zero_grad()
+        optimizer.step()
 
 
 COMMON = {"fused": True, "maximize": False, "differentiable": False, "weight_decay": 0}
@@ -280,6 +297,7 @@ def step_of(
         if not (isinstance(before, ExplicitStep) and before.belongs_to(net)):
             before = ExplicitStep(net)
         before.watched = bool(listeners)
+        _tell_schedulers(net.optimizer_)
         return before
 
     def tell(batch: Batch) -> None:
