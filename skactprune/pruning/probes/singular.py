@@ -70,8 +70,9 @@ class Singular(Trained):
         layers = zip(self._run.hidden, self._run.step_gradients(), self.triples(), strict=True)
         for layer, gradient, (U, s, V) in layers:
             G = gradient.to(s)
-            U.grad, V.grad = G @ (V * s), G.T @ (U * s)
-            s.grad = (U * (G @ V)).sum(dim=0)
+            GV = G @ V
+            U.grad, V.grad = GV * s, G.T @ (U * s)
+            s.grad = (U * GV).sum(dim=0)
             # So that the optimizer of the net leaves the weight alone.
             layer.weight.grad = None
 
