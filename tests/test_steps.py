@@ -587,6 +587,19 @@ def test_scores_of_validation_rows(kind, monkeypatch, autograd):
     assert set(fitted(monkeypatch, scoring)[1]) == {"AutogradStep"}
 
 
+def test_a_hook_of_ones_own_in_a_scheduler_is_told(monkeypatch):
+    class Told(LRScheduler):
+        def on_train_begin(self, net, **kwargs):
+            super().on_train_begin(net, **kwargs)
+            self.n_, self.on_batch_end = 0, self.count
+
+        def count(self, net, **kwargs):
+            self.n_ += 1
+
+    clf, taken = fitted(monkeypatch, [("told", Told("StepLR", step_size=1))])
+    assert dict(clf.net_.callbacks_)["told"].n_ == len(taken) > clf.n_iter_
+
+
 class Sub(MLP):
     pass
 

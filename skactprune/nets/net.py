@@ -237,12 +237,12 @@ def _hears(callback: Any, hook: str) -> bool:
     """
     if hasattr(callback, "hears"):
         return bool(callback.hears(hook))
-    idle = IDLE.get(getattr(type(callback), hook))
+    idle = IDLE.get(getattr(getattr(callback, hook), "__func__", None))
     return idle is None or not idle(callback)
 
 
 # Hooks of skorch by whether they do nothing when they are told of a batch of training.
-IDLE: dict[Callable[..., Any], Callable[[Any], bool]] = {
+IDLE: dict[Any, Callable[[Any], bool]] = {
     LRScheduler.on_batch_end: lambda scheduler: scheduler.step_every != "batch",
     EpochScoring.on_batch_end: lambda scoring: not scoring.on_train,
     BatchScoring.on_batch_end: lambda scoring: not scoring.on_train,
