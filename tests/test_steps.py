@@ -12,7 +12,13 @@ import torch
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import make_classification
-from skorch.callbacks import BatchScoring, Callback, EpochScoring, LRScheduler
+from skorch.callbacks import (
+    BatchScoring,
+    Callback,
+    EpochScoring,
+    GradientNormClipping,
+    LRScheduler,
+)
 
 from skactprune import PrunedMLPClassifier, Pruner
 from skactprune.nets import flat, threads
@@ -456,8 +462,59 @@ class EpochListener(Callback):
 
 
 class Watching(Method):
+    """Keeps the gradients of all steps, and weights at the time."""
+
+    def begin(self, run):
+        self.seen_ = []
+
     def on_gradient(self, run):
-        assert all(g.shape == w.shape for g, w in zip(run.step_gradients(), run.weights()))  # noqa: B905
+        self.seen_.append((run.step_gradients(), [p.grad for p in run.net.module_.parameters()]))
+
+
+class Clamping(Method):
+    """Changes gradients where they are."""
+
+    def on_gradient(self, run):
+        for gradient in run.step_gradients():
+            gradient.clamp_(max=0.0)
+
+
+class Replacing(Method):
+    def on_gradient(self, run):
+        for parameter in run.net.module_.parameters():
+            parameter.grad = parameter.grad.sign()
+
+
+class Skipping(Method):
+    """Leaves out every other step."""
+
+    def begin(self, run):
+        self.n_ = 0
+
+    def on_gradient(self, run):
+        self.n_ += 1
+        if self.n_ % 2:
+            run.skip_step()
+
+
+class Freezing(Method):
+    """Leaves one weight without gradients, so that steps are not the same any more."""
+
+    def on_gradient(self, run):
+        run.layers[0].weight.grad = None
+
+
+class Forcing(Method):
+    """Puts another weight in the place of one before the step."""
+
+    def on_gradient(self, run):
+        layer = run.layers[0]
+        layer.weight.data = 0.9 * layer.weight.data
+
+
+class Unlearning(Method):
+    def on_gradient(self, run):
+        run.forget_optimizer()
 
 
 class Halving(Method):
@@ -501,9 +558,56 @@ def test_listeners_of_batches_see_what_autograd_shows(monkeypatch):
     assert set(fitted(monkeypatch, [("ear", EpochListener())])[1][-9:]) == {"ExplicitStep"}
 
 
-def test_methods_that_want_gradients_get_them(monkeypatch):
-    assert set(fitted(monkeypatch, method=Watching())[1]) == {"AutogradStep"}
-    assert fitted(monkeypatch, method="magnitude")[1][-1] == "ExplicitStep"
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+@pytest.mark.parametrize("decay", [{"alpha": 0.1}, {"alpha": 0.0, "weight_decay": 0.1}])
+def test_methods_that_want_gradients_get_them(decay, solver, monkeypatch, autograd):
+    ours, taken = fitted(monkeypatch, method=Watching(), solver=solver, **decay)
+    assert set(taken) == {"ExplicitStep"}
+    autograd(True)
+    theirs, taken = fitted(monkeypatch, method=Watching(), solver=solver, **decay)
+    assert set(taken) == {"AutogradStep"}
+    seen, expected = (dict(c.net_.callbacks_)["pruner"].method_.seen_ for c in (ours, theirs))
+    assert len(seen) == len(expected) == len(taken)
+    # Those of the first step are still what they were.
+    for one, other in zip(seen, expected, strict=True):
+        for gradients, wanted in zip(one, other, strict=True):
+            for gradient, real in zip(gradients, wanted, strict=True):
+                np.testing.assert_allclose(gradient, real, rtol=1e-7, atol=1e-12)
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+@pytest.mark.parametrize(
+    "method",
+    [Clamping(), Replacing(), Skipping(), Freezing(), Forcing(), Unlearning()],
+    ids=lambda method: type(method).__name__,
+)
+def test_methods_that_change_gradients(method, solver, monkeypatch, autograd):
+    ours, taken = fitted(monkeypatch, method=method, solver=solver)
+    assert "ExplicitStep" in taken
+    assert ("AutogradStep" in taken) == (isinstance(method, Freezing) and solver == "adam")
+    autograd(True)
+    theirs, taken = fitted(monkeypatch, method=method, solver=solver)
+    assert "ExplicitStep" not in taken
+    np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-10)
+    plain, _ = fitted(monkeypatch, method=Method(), solver=solver)
+    assert not np.allclose(ours.loss_curve_, plain.loss_curve_, rtol=1e-6)
+
+
+@pytest.mark.parametrize("norm", [1e-2, 1e9])
+def test_gradients_whose_norm_is_limited(norm, monkeypatch, autograd):
+    callbacks = [("clip", GradientNormClipping(norm))]
+    ours, taken = fitted(monkeypatch, callbacks)
+    assert set(taken) == {"ExplicitStep"}
+    autograd(True)
+    theirs, _ = fitted(monkeypatch, callbacks)
+    np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-10)
+
+
+def test_gradients_go_when_nobody_is_told_of_them(monkeypatch):
+    clf, _ = fitted(monkeypatch, [("clip", GradientNormClipping(1.0))], warm_start=True)
+    assert all(p.grad is not None for p in clf.net_.module_.parameters())
+    clf.set_params(net_params={}).fit(X, y)
+    assert all(p.grad is None for p in clf.net_.module_.parameters())
 
 
 def test_pruners_of_others_are_told_all():

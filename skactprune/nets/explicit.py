@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -14,7 +15,7 @@ from skactprune.nets.losses import numpy_loss
 from skactprune.nets.results import Settled, StepResult
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import DTypeLike, NDArray
 
@@ -43,10 +44,13 @@ class ExplicitStep:
     ----------
     watched : bool
         Whether somebody looks at what a step gives back.
+    on_gradient : callable or None
+        Called with the batch between the backward pass and the optimizer's step.
     """
 
     def __init__(self, net: Any) -> None:
         self._net, self.watched = net, True
+        self.on_gradient: Callable[[Batch], None] | None = None
         module: MLP = net.module_
         self._made_for = _parts_of(net)
         self._update = FlatUpdate(list(module.layers), net.optimizer_)
@@ -60,7 +64,7 @@ class ExplicitStep:
 
     def is_current(self) -> bool:
         """Whether parameters and optimizer's state are still those that are stepped."""
-        return self._flat.in_place()
+        return self._flat.in_place() and self._flat.are_even()
 
     def belongs_to(self, net: Any) -> bool:
         """Whether it can go on with a net as it is now."""
@@ -76,6 +80,8 @@ class ExplicitStep:
         buffers = self._buffers.get(n_rows)
         if buffers is None:
             buffers = self._buffers[n_rows] = Buffers(net, self._loss, n_rows)
+        if self.on_gradient is not None:
+            self._flat.renew_gradients()
         with np.errstate(all="ignore"):
             buffers.forward(X, self._flat, self.watched or bool(net.tallies_))
             for tallies in net.tallies_:
@@ -91,7 +97,7 @@ class ExplicitStep:
             penalty = net.alpha / total
             if net.weight_decay:
                 self._flat.shrink(net.shrinkage)
-            self._update(penalty)
+        self._change_weights(penalty, batch)
         if weight is not None:
             self._factors.append(factor * n_rows)
         self._penalty_sum += n_rows * penalty
@@ -99,6 +105,13 @@ class ExplicitStep:
         if self._n_rows - self._n_summed > KEPT_ROWS:
             self._sum_losses()
         return buffers.result
+
+    def _change_weights(self, penalty: float, batch: Batch) -> None:
+        if self.on_gradient is None:
+            with np.errstate(all="ignore"):
+                self._update(penalty)
+        else:
+            self._update.after(penalty, partial(self.on_gradient, batch))
 
     # -- losses -----------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
+from skorch.callbacks import GradientNormClipping
 from skorch.utils import to_device
 from torch import nn
 from torch.optim import optimizer as global_optimizer_hooks
@@ -108,11 +109,17 @@ def penalized_parameters(module: nn.Module) -> list[nn.Parameter]:
 def modest(hook: T) -> T:
     """Mark a hook of a callback as one that explicit steps may tell of their batches.
 
-    It reads neither gradients nor, of what it is given, ``loss``, and keeps nothing past its end;
-    for the next batch may take its place. A class that overrides the hook must mark its own.
+    Of what it is given it does not read ``loss``, and keeps nothing past its end; for the next
+    batch may take its place. It reads gradients, which it may keep and change, only if it is told
+    of them. A class that overrides the hook must mark its own.
     """
     hook.is_modest = True  # type: ignore[attr-defined]
     return hook
+
+
+def _is_modest(listener: Callable[..., Any]) -> bool:
+    known = getattr(listener, "__func__", None) is GradientNormClipping.on_grad_computed
+    return known or getattr(listener, "is_modest", False)
 
 
 def why_autograd(
@@ -137,7 +144,7 @@ def why_autograd(
     str or None
         None where `ExplicitStep` does the same.
     """
-    if not all(getattr(listener, "is_modest", False) for listener in listeners):
+    if not all(map(_is_modest, listeners)):
         return "Somebody else listens to the batches."
     module = net.module_
     if type(module) is not MLP or not IN_PLACE.keys() >= set(np.atleast_1d(module.activation)):
@@ -227,9 +234,8 @@ def _steps_as_its_class(optimizer: torch.optim.Optimizer) -> bool:
 
 
 def _tell_schedulers(optimizer: torch.optim.Optimizer) -> None:
-    """Let schedulers of learning rates see a step; without gradients it changes nothing."""
+    """Let schedulers of learning rates see a step, which without gradients changes nothing."""
     if "step" in vars(optimizer):
-        optimizer.zero_grad()
         optimizer.step()
 
 
@@ -292,17 +298,18 @@ def step_of(
     -------
     AutogradStep or ExplicitStep
     """
-    told = [*listeners, *gradient_listeners]
-    if net.explicit_steps and why_autograd(net, iterator, told) is None:
-        if not (isinstance(before, ExplicitStep) and before.belongs_to(net)):
-            before = ExplicitStep(net)
-        before.watched = bool(listeners)
-        _tell_schedulers(net.optimizer_)
-        return before
-
     def tell(batch: Batch) -> None:
         for listener in gradient_listeners:
             parameters = net.get_all_learnable_params()
             listener(net, named_parameters=parameters, batch=batch, training=True)
 
-    return AutogradStep(net, tell)
+    told = [*listeners, *gradient_listeners]
+    if not net.explicit_steps or why_autograd(net, iterator, told) is not None:
+        return AutogradStep(net, tell)
+    if not (isinstance(before, ExplicitStep) and before.belongs_to(net)):
+        before = ExplicitStep(net)
+    before.watched = bool(listeners)
+    before.on_gradient = tell if gradient_listeners else None
+    net.optimizer_.zero_grad()
+    _tell_schedulers(net.optimizer_)
+    return before

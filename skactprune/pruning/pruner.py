@@ -380,6 +380,7 @@ class Pruner(TakesNames, Callback):
         if training:
             self.run_.begin_batch(batch, self._weights(batch))
 
+    @modest
     def on_grad_computed(self, net: NeuralNet, **kwargs: Any) -> None:
         self.method_.on_gradient(self.run_)
 
