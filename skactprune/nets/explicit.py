@@ -39,18 +39,10 @@ class ExplicitStep:
     ----------
     net : skactprune.nets.net.LeanLoop
         Initialized net; parameters and the optimizer's state become views of flat buffers.
-
-    Attributes
-    ----------
-    watched : bool
-        Whether somebody looks at what a step gives back.
-    on_gradient : callable or None
-        Called with the batch between the backward pass and the optimizer's step.
     """
 
     def __init__(self, net: Any) -> None:
-        self._net, self.watched = net, True
-        self.on_gradient: Callable[[Batch], None] | None = None
+        self._net = net
         module: MLP = net.module_
         self._made_for = _parts_of(net)
         self._update = FlatUpdate(list(module.layers), net.optimizer_)
@@ -61,10 +53,25 @@ class ExplicitStep:
         self._loss = loss
         self._buffers: dict[int, Buffers] = {}
         self._forget_losses()
+        self.begin(watched=True, on_gradient=None)
+
+    def begin(self, watched: bool, on_gradient: Callable[[Batch], None] | None) -> None:
+        """Prepare for the batches of an epoch.
+
+        Parameters
+        ----------
+        watched : bool
+            Whether somebody looks at what a step gives back.
+        on_gradient : callable or None
+            Called with the batch between the backward pass and the optimizer's step.
+        """
+        self._watched, self._on_gradient = watched, on_gradient
+        self._is_even = True
+        self._flat.forget_gradients()
 
     def is_current(self) -> bool:
         """Whether parameters and optimizer's state are still those that are stepped."""
-        return self._flat.in_place() and self._flat.are_even()
+        return self._is_even and self._flat.in_place()
 
     def belongs_to(self, net: Any) -> bool:
         """Whether it can go on with a net as it is now."""
@@ -80,10 +87,10 @@ class ExplicitStep:
         buffers = self._buffers.get(n_rows)
         if buffers is None:
             buffers = self._buffers[n_rows] = Buffers(net, self._loss, n_rows)
-        if self.on_gradient is not None:
+        if self._on_gradient is not None:
             self._flat.renew_gradients()
         with np.errstate(all="ignore"):
-            buffers.forward(X, self._flat, self.watched or bool(net.tallies_))
+            buffers.forward(X, self._flat, self._watched or bool(net.tallies_))
             for tallies in net.tallies_:
                 for tally, fires in zip(tallies, buffers.fires, strict=True):
                     tally.add(fires)
@@ -107,11 +114,11 @@ class ExplicitStep:
         return buffers.result
 
     def _change_weights(self, penalty: float, batch: Batch) -> None:
-        if self.on_gradient is None:
+        if self._on_gradient is None:
             with np.errstate(all="ignore"):
                 self._update(penalty)
         else:
-            self._update.after(penalty, partial(self.on_gradient, batch))
+            self._is_even = self._update.after(penalty, partial(self._on_gradient, batch))
 
     # -- losses -----------------------------------------------------------------------------
 

@@ -147,6 +147,11 @@ class FlatParameters:
         for parameter, gradient in zip(self._parameters, self._gradients, strict=True):
             parameter.grad = gradient
 
+    def forget_gradients(self) -> None:
+        """Leave the parameters without gradients."""
+        for parameter in self._parameters:
+            parameter.grad = None
+
     def have_gradients(self) -> bool:
         """Whether the parameters still have those that they were given."""
         pairs = zip(self._parameters, self._gradients, strict=True)
@@ -283,7 +288,7 @@ class FlatUpdate:
         """Whether nobody has put others in the place of parameters, state or options."""
         return self._names == self._rule.moments(self._group) and self.flat.in_place()
 
-    def after(self, penalty: float, tell: Callable[[], None]) -> None:
+    def after(self, penalty: float, tell: Callable[[], None]) -> bool:
         """Take a step after others were told of the gradients, which they may change.
 
         Parameters
@@ -293,6 +298,11 @@ class FlatUpdate:
         tell : callable
             Tells them. The parameters have their gradients then, which nothing writes into later;
             those that have others, or none, afterwards are left to the optimizer.
+
+        Returns
+        -------
+        bool
+            Whether all parameters have had equally many steps.
         """
         if penalty:
             self.flat.penalize(penalty)
@@ -300,8 +310,9 @@ class FlatUpdate:
         tell()
         if self.is_current() and self.flat.have_gradients():
             self(0.0)
-        else:
-            self._optimizer.step()
+            return True
+        self._optimizer.step()
+        return self.flat.are_even()
 
     def _leave_to_optimizer(self, penalty: float) -> None:
         if penalty:

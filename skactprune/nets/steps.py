@@ -298,6 +298,7 @@ def step_of(
     -------
     AutogradStep or ExplicitStep
     """
+
     def tell(batch: Batch) -> None:
         for listener in gradient_listeners:
             parameters = net.get_all_learnable_params()
@@ -308,8 +309,6 @@ def step_of(
         return AutogradStep(net, tell)
     if not (isinstance(before, ExplicitStep) and before.belongs_to(net)):
         before = ExplicitStep(net)
-    before.watched = bool(listeners)
-    before.on_gradient = tell if gradient_listeners else None
-    net.optimizer_.zero_grad()
+    before.begin(bool(listeners), tell if gradient_listeners else None)
     _tell_schedulers(net.optimizer_)
     return before
