@@ -42,7 +42,8 @@ compression, as weights that matter to no output become zero besides those that 
   dense products of the layers that are left, or of their two factors; single zeros do not count
   less.
   *Pixels*: inputs that have a weight. *Device*: where the net was trained. *Time*: CPU time of the
-  fit over that of the dense net on the same device, of the seeds that ran on the same machine.
+  fit over that of the dense net on the same device, of the seeds that ran on the same machine and
+  with the same code.
 - A method that cannot be pruned this far is at the nearest that it can do, with a note.
 - ganguli2024, the authors' protocol, takes its fraction of all weights, and does not count those
   that die of what it removes: asked for this much, it leaves next to nothing.
@@ -53,8 +54,8 @@ All nets train {epochs} epochs with "adam", a learning rate of {rate} that falls
 in the last two fifths, batches of {batch}, alpha={alpha}, and dropout that fades as weights leave;
 {rounds} rounds for methods that have rounds. Pixels are in [0, 1]. What a method has besides
 is that of earlier experiments with this net, but for some, of which settings were compared on
-validation rows with one seed (`python -m benchmarks.methods choose`): nine of snip, seven of rigl,
-six of l0, six of variational_dropout, and four of activation_surgeon where it removes pixels.
+validation rows with one seed (`python -m benchmarks.methods choose`): nine of snip, nine of rigl,
+seven of l0, six of variational_dropout, and four of activation_surgeon where it removes pixels.
 
 {options}
 
