@@ -21,13 +21,14 @@ from skorch.callbacks import (
 )
 
 from skactprune import PrunedMLPClassifier, Pruner
+from skactprune.methods import RigL
 from skactprune.nets import flat, threads
 from skactprune.nets.batches import BatchIterator, TrainingData
 from skactprune.nets.explicit import ExplicitStep
 from skactprune.nets.losses import TWINS, WeightedLogLoss, WeightedSquaredLoss
 from skactprune.nets.mlp import MLP
 from skactprune.nets.net import LeanLoop, MLPNet
-from skactprune.nets.steps import REASONS, AutogradStep, step_of, why_autograd
+from skactprune.nets.steps import REASONS, AutogradStep, modest, step_of, why_autograd
 from skactprune.penalties import WeightedNuclearNorm
 from skactprune.pruning.method import Method
 
@@ -462,27 +463,30 @@ class EpochListener(Callback):
 
 
 class Watching(Method):
-    """Keeps the gradients of all steps, and weights at the time."""
+    """Copies the gradients of all steps."""
 
     def begin(self, run):
         self.seen_ = []
 
     def on_gradient(self, run):
-        self.seen_.append((run.step_gradients(), [p.grad for p in run.net.module_.parameters()]))
+        parameters = run.net.module_.parameters()
+        found = [*run.step_gradients(), *(p.grad for p in parameters)]
+        self.seen_.append([gradient.clone() for gradient in found])
+
+
+class Modest(Watching):
+    @modest
+    def on_gradient(self, run):
+        super().on_gradient(run)
 
 
 class Clamping(Method):
     """Changes gradients where they are."""
 
+    @modest
     def on_gradient(self, run):
         for gradient in run.step_gradients():
             gradient.clamp_(max=0.0)
-
-
-class Replacing(Method):
-    def on_gradient(self, run):
-        for parameter in run.net.module_.parameters():
-            parameter.grad = parameter.grad.sign()
 
 
 class Skipping(Method):
@@ -491,30 +495,11 @@ class Skipping(Method):
     def begin(self, run):
         self.n_ = 0
 
+    @modest
     def on_gradient(self, run):
         self.n_ += 1
         if self.n_ % 2:
             run.skip_step()
-
-
-class Freezing(Method):
-    """Leaves one weight without gradients, so that steps are not the same any more."""
-
-    def on_gradient(self, run):
-        run.layers[0].weight.grad = None
-
-
-class Forcing(Method):
-    """Puts another weight in the place of one before the step."""
-
-    def on_gradient(self, run):
-        layer = run.layers[0]
-        layer.weight.data = 0.9 * layer.weight.data
-
-
-class Unlearning(Method):
-    def on_gradient(self, run):
-        run.forget_optimizer()
 
 
 class Halving(Method):
@@ -560,37 +545,50 @@ def test_listeners_of_batches_see_what_autograd_shows(monkeypatch):
 
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
 @pytest.mark.parametrize("decay", [{"alpha": 0.1}, {"alpha": 0.0, "weight_decay": 0.1}])
-def test_methods_that_want_gradients_get_them(decay, solver, monkeypatch, autograd):
-    ours, taken = fitted(monkeypatch, method=Watching(), solver=solver, **decay)
-    assert set(taken) == {"ExplicitStep"}
-    autograd(True)
-    theirs, taken = fitted(monkeypatch, method=Watching(), solver=solver, **decay)
-    assert set(taken) == {"AutogradStep"}
-    seen, expected = (dict(c.net_.callbacks_)["pruner"].method_.seen_ for c in (ours, theirs))
-    assert len(seen) == len(expected) == len(taken)
-    # Those of the first step are still what they were.
-    for one, other in zip(seen, expected, strict=True):
-        for gradients, wanted in zip(one, other, strict=True):
-            for gradient, real in zip(gradients, wanted, strict=True):
-                np.testing.assert_allclose(gradient, real, rtol=1e-7, atol=1e-12)
+def test_methods_that_want_gradients_get_them(decay, solver, monkeypatch):
+    found = []
+    for method, step in ((Modest(), "ExplicitStep"), (Watching(), "AutogradStep")):
+        clf, taken = fitted(monkeypatch, method=method, solver=solver, **decay)
+        assert set(taken) == {step}
+        found.append(dict(clf.net_.callbacks_)["pruner"].method_.seen_)
+        assert len(found[-1]) == len(taken)
+    for gradients, expected in zip(*found, strict=True):
+        for one, other in zip(gradients, expected, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-7, atol=1e-12)
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
 @pytest.mark.parametrize(
-    "method",
-    [Clamping(), Replacing(), Skipping(), Freezing(), Forcing(), Unlearning()],
-    ids=lambda method: type(method).__name__,
+    "method", [Clamping(), Skipping(), "rigl", "movement"], ids=["clamp", "skip", "rigl", "move"]
 )
 def test_methods_that_change_gradients(method, solver, monkeypatch, autograd):
+    if method == "rigl":
+        method = RigL(update_every=3)
     ours, taken = fitted(monkeypatch, method=method, solver=solver)
-    assert "ExplicitStep" in taken
-    assert ("AutogradStep" in taken) == (isinstance(method, Freezing) and solver == "adam")
+    assert set(taken) == {"ExplicitStep"}
     autograd(True)
     theirs, taken = fitted(monkeypatch, method=method, solver=solver)
     assert "ExplicitStep" not in taken
     np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-10)
     plain, _ = fitted(monkeypatch, method=Method(), solver=solver)
     assert not np.allclose(ours.loss_curve_, plain.loss_curve_, rtol=1e-6)
+
+
+def test_methods_of_others_may_do_anything_with_gradients(monkeypatch):
+    class Own(RigL):
+        def on_gradient(self, run):
+            super().on_gradient(run)
+
+    assert set(fitted(monkeypatch, method=Own(update_every=3))[1]) == {"AutogradStep"}
+
+
+def test_underflow_of_the_penalty_is_no_error(monkeypatch):
+    table = X.astype(np.float32)
+    clf = PrunedMLPClassifier((8,), alpha=1e-36, max_iter=2, method=Modest(), random_state=0)
+    taken = steps_taken(monkeypatch)
+    with np.errstate(all="raise"):
+        clf.fit(table, y)
+    assert set(taken) == {"ExplicitStep"}
 
 
 @pytest.mark.parametrize("norm", [1e-2, 1e9])
@@ -728,6 +726,11 @@ def own_step(net):
     net.optimizer_.step = lambda closure=None: None
 
 
+def odd_scheduler(net):
+    own_step(net)
+    net.optimizer_.step._wrapped_by_lr_sched = True
+
+
 def scheduler_of_own_step(net):
     def step(self, closure=None):
         pass
@@ -800,6 +803,7 @@ FOREIGN = {
         optimizer(torch.optim.SGD, maximize=True),
         optimizer(lr=torch.tensor(0.1)),
         own_step,
+        odd_scheduler,
         scheduler_of_own_step,
         lambda net: net.optimizer_.register_step_pre_hook(lambda *args: None),
         two_groups,

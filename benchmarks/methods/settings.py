@@ -31,7 +31,7 @@ OWN = {
     "activation_magnitude": WEIGHTS | {"method__schedule": "cubic"},
     "activation_surgeon": WEIGHTS,
     "firing_deviation": WEIGHTS | {"method__schedule": "cubic"},
-    # Of seven settings at 10x, no other has clearly less error; pixels have gates in the paper, too.
+    # Of seven settings at 10x, none has clearly less error; pixels have gates in the paper, too.
     "l0": {"prune_features": 0.66},
     "magnitude": WEIGHTS | {"method__schedule": "cubic"},
     "random": {"method__granularity": "weight", "method__scope": "layer"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from skactprune.methods.base import ScoredMethod
+from skactprune.nets.steps import modest
 from skactprune.pruning.method import register
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Movement(ScoredMethod):
         super().begin(run)
         self.movement_ = run.watch(WeightSums())
 
+    @modest
     def on_gradient(self, run: Run) -> None:
         """Add ``-w * g`` of the coming step."""
         pairs = zip(run.hidden, run.step_gradients(), strict=True)

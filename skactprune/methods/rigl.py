@@ -9,6 +9,7 @@ import numpy as np
 
 from skactprune._options import COUNT, FRACTION, POSITIVE_SHARE, check_options
 from skactprune.methods.base import ScoredMethod, given
+from skactprune.nets.steps import modest
 from skactprune.pruning.method import register
 from skactprune.pruning.paths import highest
 from skactprune.pruning.probes.base import Probe
@@ -153,6 +154,7 @@ class RigL(ScoredMethod):
 
     # -- in training ------------------------------------------------------------------------
 
+    @modest
     def on_gradient(self, run: Run) -> None:
         """Where masks are updated, keep the gradients and leave none for the optimizer."""
         if run.moving and (self.moves_.step + 1) % int(self.update_every) == 0:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -66,12 +65,11 @@ class ExplicitStep:
             Called with the batch between the backward pass and the optimizer's step.
         """
         self._watched, self._on_gradient = watched, on_gradient
-        self._is_even = True
         self._flat.forget_gradients()
 
     def is_current(self) -> bool:
         """Whether parameters and optimizer's state are still those that are stepped."""
-        return self._is_even and self._flat.in_place()
+        return self._flat.in_place()
 
     def belongs_to(self, net: Any) -> bool:
         """Whether it can go on with a net as it is now."""
@@ -87,8 +85,6 @@ class ExplicitStep:
         buffers = self._buffers.get(n_rows)
         if buffers is None:
             buffers = self._buffers[n_rows] = Buffers(net, self._loss, n_rows)
-        if self._on_gradient is not None:
-            self._flat.renew_gradients()
         with np.errstate(all="ignore"):
             buffers.forward(X, self._flat, self._watched or bool(net.tallies_))
             for tallies in net.tallies_:
@@ -104,7 +100,10 @@ class ExplicitStep:
             penalty = net.alpha / total
             if net.weight_decay:
                 self._flat.shrink(net.shrinkage)
-        self._change_weights(penalty, batch)
+        if self._on_gradient is None:
+            self._step(penalty)
+        elif self._tell(batch, penalty):
+            self._step(0.0)
         if weight is not None:
             self._factors.append(factor * n_rows)
         self._penalty_sum += n_rows * penalty
@@ -113,12 +112,18 @@ class ExplicitStep:
             self._sum_losses()
         return buffers.result
 
-    def _change_weights(self, penalty: float, batch: Batch) -> None:
-        if self._on_gradient is None:
+    def _step(self, penalty: float) -> None:
+        with np.errstate(all="ignore"):
+            self._update(penalty)
+
+    def _tell(self, batch: Batch, penalty: float) -> bool:
+        """Tell of the gradients, those of the penalty in them; whether a step is to be made."""
+        if penalty:
             with np.errstate(all="ignore"):
-                self._update(penalty)
-        else:
-            self._is_even = self._update.after(penalty, partial(self._on_gradient, batch))
+                self._flat.penalize(penalty)
+        self._flat.give_gradients()
+        self._on_gradient(batch)  # type: ignore[misc]
+        return self._flat.have_gradients()
 
     # -- losses -----------------------------------------------------------------------------
 

@@ -62,24 +62,26 @@ class FlatParameters:
         block = ALIGNMENT // dtype.itemsize
         blocks = [-(-parameter.numel() // block) for parameter in self._parameters]
         *self._starts, n = np.cumsum([0, *blocks]) * block
-        self._half = self._starts[len(layers)]
-        values, gradients, *others = (torch.zeros(n, dtype=dtype) for _ in range(2 + len(moments)))
+        half = self._starts[len(layers)]
+        flats = [torch.zeros(n, dtype=dtype) for _ in range(2 + len(moments))]
         self.parts = {
-            "all": [values, gradients, *others],
-            "weights": [flat[: self._half] for flat in (values, gradients, *others)],
-            "biases": [flat[self._half :] for flat in (values, gradients, *others)],
+            "all": flats,
+            "weights": [flat[:half] for flat in flats],
+            "biases": [flat[half:] for flat in flats],
         }
-        self._weights_in_one = self.parts["weights"][0].numpy()
-        views = self._views(values.numpy())
-        self.weights, self.biases = views[: len(layers)], views[len(layers) :]
-        self._take_gradients(gradients)
+        self._weights_in_one = flats[0][:half].numpy()
+        values, gradients, *others = [self._views(flat.numpy()) for flat in flats]
+        self.weights, self.biases = values[: len(layers)], values[len(layers) :]
+        self.weight_gradients = gradients[: len(layers)]
+        self.bias_gradients = gradients[len(layers) :]
+        self._gradients = [_like_parameter(view) for view in gradients]
         self.steps = np.zeros(len(self._parameters), dtype=np.float32)
         states: list[dict[str, Any]] = [{} for _ in self._parameters]
         if counts_steps:
             self._take_over_steps(states)
-        for name, flat in zip(moments, others, strict=True):
-            self._take_over_moments(states, name, self._views(flat.numpy()))
-        self._put_in_place(views, states)
+        for name, views in zip(moments, others, strict=True):
+            self._take_over_moments(states, name, views)
+        self._put_in_place(values, states)
 
     def _views(self, flat: NDArray[Any]) -> list[NDArray[Any]]:
         """Part of every parameter in a buffer; weights are of shape (n_in, n_out)."""
@@ -87,19 +89,6 @@ class FlatParameters:
             flat[start : start + parameter.numel()].reshape(tuple(parameter.shape)[::-1])
             for start, parameter in zip(self._starts, self._parameters, strict=True)
         ]
-
-    def _take_gradients(self, flat: torch.Tensor) -> None:
-        views = self._views(flat.numpy())
-        n = len(self.weights)
-        self.weight_gradients, self.bias_gradients = views[:n], views[n:]
-        self._gradients = [_like_parameter(view) for view in views]
-
-    def renew_gradients(self) -> None:
-        """Have the next gradients elsewhere: somebody may have kept the last ones."""
-        flat = torch.zeros_like(self.parts["all"][1])
-        self.parts["all"][1] = flat
-        self.parts["weights"][1], self.parts["biases"][1] = flat[: self._half], flat[self._half :]
-        self._take_gradients(flat)
 
     def _take_over_steps(self, states: list[dict[str, Any]]) -> None:
         for at, (parameter, state) in enumerate(zip(self._parameters, states, strict=True)):
@@ -153,18 +142,13 @@ class FlatParameters:
             parameter.grad = None
 
     def have_gradients(self) -> bool:
-        """Whether the parameters still have those that they were given."""
-        pairs = zip(self._parameters, self._gradients, strict=True)
-        return all(parameter.grad is gradient for parameter, gradient in pairs)
+        """Whether nobody has dropped the gradients that the parameters were given."""
+        return self._parameters[0].grad is not None
 
     def penalize(self, penalty: float) -> None:
         """Add a multiple of all weights to their gradients."""
         weights, gradients = (part.numpy() for part in self.parts["weights"][:2])
         gradients += weights.dtype.type(penalty) * weights
-
-    def are_even(self) -> bool:
-        """Whether all parameters have had equally many steps."""
-        return bool((self.steps == self.steps[0]).all())
 
     @property
     def squared_norm(self) -> float:
@@ -287,32 +271,6 @@ class FlatUpdate:
     def is_current(self) -> bool:
         """Whether nobody has put others in the place of parameters, state or options."""
         return self._names == self._rule.moments(self._group) and self.flat.in_place()
-
-    def after(self, penalty: float, tell: Callable[[], None]) -> bool:
-        """Take a step after others were told of the gradients, which they may change.
-
-        Parameters
-        ----------
-        penalty : float
-            So many times the weights is added to their gradients first.
-        tell : callable
-            Tells them. The parameters have their gradients then, which nothing writes into later;
-            those that have others, or none, afterwards are left to the optimizer.
-
-        Returns
-        -------
-        bool
-            Whether all parameters have had equally many steps.
-        """
-        if penalty:
-            self.flat.penalize(penalty)
-        self.flat.give_gradients()
-        tell()
-        if self.is_current() and self.flat.have_gradients():
-            self(0.0)
-            return True
-        self._optimizer.step()
-        return self.flat.are_even()
 
     def _leave_to_optimizer(self, penalty: float) -> None:
         if penalty:

@@ -107,19 +107,31 @@ def penalized_parameters(module: nn.Module) -> list[nn.Parameter]:
 
 
 def modest(hook: T) -> T:
-    """Mark a hook of a callback as one that explicit steps may tell of their batches.
+    """Mark a hook of a callback, or of a method, that explicit steps may tell of their batches.
 
     Of what it is given it does not read ``loss``, and keeps nothing past its end; for the next
-    batch may take its place. It reads gradients, which it may keep and change, only if it is told
-    of them. A class that overrides the hook must mark its own.
+    batch may take its place. It reads gradients only if it is told of them, and then may change
+    them where they are, or drop them all. A class that overrides the hook must mark its own.
     """
-    hook.is_modest = True  # type: ignore[attr-defined]
-    return hook
+    return modest_if(lambda owner: True)(hook)
 
 
-def _is_modest(listener: Callable[..., Any]) -> bool:
-    known = getattr(listener, "__func__", None) is GradientNormClipping.on_grad_computed
-    return known or getattr(listener, "is_modest", False)
+def modest_if(condition: Callable[[Any], bool]) -> Callable[[T], T]:
+    """Mark a hook that is as `modest` says where a condition holds for its object."""
+
+    def mark(hook: T) -> T:
+        hook.modest_if = condition  # type: ignore[attr-defined]
+        return hook
+
+    return mark
+
+
+def is_modest(hook: Callable[..., Any]) -> bool:
+    """Whether a hook, bound to its object, is marked with `modest`, or known to be as it says."""
+    if getattr(hook, "__func__", None) is GradientNormClipping.on_grad_computed:
+        return True
+    condition = getattr(hook, "modest_if", None)
+    return condition is not None and condition(getattr(hook, "__self__", None))
 
 
 def why_autograd(
@@ -144,7 +156,7 @@ def why_autograd(
     str or None
         None where `ExplicitStep` does the same.
     """
-    if not all(map(_is_modest, listeners)):
+    if not all(map(is_modest, listeners)):
         return "Somebody else listens to the batches."
     module = net.module_
     if type(module) is not MLP or not IN_PLACE.keys() >= set(np.atleast_1d(module.activation)):
@@ -229,7 +241,8 @@ def _steps_as_its_class(optimizer: torch.optim.Optimizer) -> bool:
     """
     step = vars(optimizer).get("step")
     return step is None or (
-        hasattr(step, "_wrapped_by_lr_sched") and step.__wrapped__ is type(optimizer).step
+        hasattr(step, "_wrapped_by_lr_sched")
+        and getattr(step, "__wrapped__", None) is type(optimizer).step
     )
 
 

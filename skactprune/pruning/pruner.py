@@ -12,7 +12,7 @@ from skorch.callbacks import Callback
 from skactprune._register import TakesNames
 from skactprune.nets.accuracy import score_of
 from skactprune.nets.net import end_training
-from skactprune.nets.steps import modest
+from skactprune.nets.steps import is_modest, modest, modest_if
 from skactprune.nets.world import leaves_world
 from skactprune.pruning.best import forget_best
 from skactprune.pruning.choice import is_chain
@@ -380,7 +380,7 @@ class Pruner(TakesNames, Callback):
         if training:
             self.run_.begin_batch(batch, self._weights(batch))
 
-    @modest
+    @modest_if(lambda pruner: is_modest(pruner.method_.on_gradient))
     def on_grad_computed(self, net: NeuralNet, **kwargs: Any) -> None:
         self.method_.on_gradient(self.run_)
 
