@@ -45,6 +45,9 @@ compression, as weights that matter to no output become zero besides those that 
   fit over that of the dense net on the same device, of the seeds that ran on the same machine and
   with the same code.
 - A method that cannot be pruned this far is at the nearest that it can do, with a note.
+- movement keeps weights of pixels that are always dark, which nothing but the penalty moves; they
+  end at zero, so that it reaches more than it is asked for, with the fewer useful weights the less
+  is asked.
 - ganguli2024, the authors' protocol, takes its fraction of all weights, and does not count those
   that die of what it removes: asked for this much, it leaves next to nothing.
 

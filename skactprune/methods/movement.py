@@ -37,6 +37,10 @@ class Movement(ScoredMethod):
     nothing to its score; with `regrow` it is trained on from zero, and may stay at the next round.
     The paper has both scopes and finds them alike; the default of its code is "layer".
 
+    Weights of a feature that is always zero move by the penalty alone: their sums stay near zero,
+    above those of all that training moves towards zero, so that they are kept in place of better
+    ones. Remove such features first, for instance by scikit-learn's ``VarianceThreshold``.
+
     References
     ----------
     Sanh, Wolf & Rush, "Movement pruning: Adaptive sparsity by fine-tuning", NeurIPS 2020.
