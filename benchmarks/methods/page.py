@@ -57,8 +57,9 @@ All nets train {epochs} epochs with "adam", a learning rate of {rate} that falls
 in the last two fifths, batches of {batch}, alpha={alpha}, and dropout that fades as weights leave;
 {rounds} rounds for methods that have rounds. Pixels are in [0, 1]. What a method has besides
 is that of earlier experiments with this net, but for some, of which settings were compared on
-validation rows with one seed (`python -m benchmarks.methods choose`): nine of snip, nine of rigl,
-seven of l0, six of variational_dropout, and four of activation_surgeon where it removes pixels.
+validation rows with one seed (`python -m benchmarks.methods choose`): nine of snip, eleven of
+rigl, seven of l0, six of variational_dropout, and four of activation_surgeon where it removes
+pixels.
 
 {options}
 
