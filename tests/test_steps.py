@@ -27,8 +27,9 @@ from skactprune.nets.batches import BatchIterator, TrainingData
 from skactprune.nets.explicit import ExplicitStep
 from skactprune.nets.losses import TWINS, WeightedLogLoss, WeightedSquaredLoss
 from skactprune.nets.mlp import MLP
+from skactprune.nets.modest import modest
 from skactprune.nets.net import LeanLoop, MLPNet
-from skactprune.nets.steps import REASONS, AutogradStep, modest, step_of, why_autograd
+from skactprune.nets.steps import REASONS, AutogradStep, step_of, why_autograd
 from skactprune.penalties import WeightedNuclearNorm
 from skactprune.pruning.method import Method
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from skactprune.methods.base import ScoredMethod
-from skactprune.nets.steps import modest
+from skactprune.nets.modest import modest
 from skactprune.pruning.method import register
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 
 from skactprune._options import COUNT, FRACTION, POSITIVE_SHARE, check_options
 from skactprune.methods.base import ScoredMethod, given
-from skactprune.nets.steps import modest
+from skactprune.nets.modest import modest
 from skactprune.pruning.method import register
 from skactprune.pruning.paths import highest
 from skactprune.pruning.probes.base import Probe

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from skactprune.nets.batches import BatchIterator, TrainingData, batch_weight
 from skactprune.nets.explicit import IN_PLACE, ExplicitStep
 from skactprune.nets.losses import numpy_loss
 from skactprune.nets.mlp import MLP
+from skactprune.nets.modest import is_modest
 from skactprune.nets.plain import has_hooks
 from skactprune.nets.results import Settled, StepResult
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from skactprune.nets.batches import Batch
 
-    T = TypeVar("T")
     Step: TypeAlias = "AutogradStep | ExplicitStep"
 
 
@@ -106,32 +106,9 @@ def penalized_parameters(module: nn.Module) -> list[nn.Parameter]:
 # -- which way --------------------------------------------------------------------------------
 
 
-def modest(hook: T) -> T:
-    """Mark a hook of a callback, or of a method, that explicit steps may tell of their batches.
-
-    Of what it is given it does not read ``loss``, and keeps nothing past its end; for the next
-    batch may take its place. It reads gradients only if it is told of them, and then may change
-    them where they are, or drop them all. A class that overrides the hook must mark its own.
-    """
-    return modest_if(lambda owner: True)(hook)
-
-
-def modest_if(condition: Callable[[Any], bool]) -> Callable[[T], T]:
-    """Mark a hook that is as `modest` says where a condition holds for its object."""
-
-    def mark(hook: T) -> T:
-        hook.modest_if = condition  # type: ignore[attr-defined]
-        return hook
-
-    return mark
-
-
-def is_modest(hook: Callable[..., Any]) -> bool:
-    """Whether a hook, bound to its object, is marked with `modest`, or known to be as it says."""
-    if getattr(hook, "__func__", None) is GradientNormClipping.on_grad_computed:
-        return True
-    condition = getattr(hook, "modest_if", None)
-    return condition is not None and condition(getattr(hook, "__self__", None))
+def _is_modest(listener: Callable[..., Any]) -> bool:
+    known = getattr(listener, "__func__", None) is GradientNormClipping.on_grad_computed
+    return known or is_modest(listener)
 
 
 def why_autograd(
@@ -156,7 +133,7 @@ def why_autograd(
     str or None
         None where `ExplicitStep` does the same.
     """
-    if not all(map(is_modest, listeners)):
+    if not all(map(_is_modest, listeners)):
         return "Somebody else listens to the batches."
     module = net.module_
     if type(module) is not MLP or not IN_PLACE.keys() >= set(np.atleast_1d(module.activation)):

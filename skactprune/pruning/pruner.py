@@ -11,8 +11,8 @@ from skorch.callbacks import Callback
 
 from skactprune._register import TakesNames
 from skactprune.nets.accuracy import score_of
+from skactprune.nets.modest import is_modest, modest, modest_if
 from skactprune.nets.net import end_training
-from skactprune.nets.steps import is_modest, modest, modest_if
 from skactprune.nets.world import leaves_world
 from skactprune.pruning.best import forget_best
 from skactprune.pruning.choice import is_chain
