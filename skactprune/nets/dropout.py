@@ -10,10 +10,10 @@ import torch
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
-# A random integer has bits for this many inputs, each of which is kept if its own are below a
-# threshold: several times as fast as a draw for each, as `bernoulli_` does it.
-PER_DRAW = 4
+# A random integer of 64 bits decides about several inputs, each of which is kept if its own bits
+# are below a threshold: several times as fast as a draw for each, as `bernoulli_` does it.
 BITS = 16
+PER_DRAW = 64 // BITS
 LOWEST = -(2**63)
 
 

@@ -100,10 +100,7 @@ class ExplicitStep:
             penalty = net.alpha / total
             if net.weight_decay:
                 self._flat.shrink(net.shrinkage)
-        if self._on_gradient is None:
-            self._step(penalty)
-        elif self._tell(batch, penalty):
-            self._step(0.0)
+        self._step(batch, penalty)
         if weight is not None:
             self._factors.append(factor * n_rows)
         self._penalty_sum += n_rows * penalty
@@ -112,18 +109,19 @@ class ExplicitStep:
             self._sum_losses()
         return buffers.result
 
-    def _step(self, penalty: float) -> None:
+    def _step(self, batch: Batch, penalty: float) -> None:
+        """Change the weights, after those who want to know were told of the gradients."""
+        if self._on_gradient is not None:
+            if penalty:
+                with np.errstate(all="ignore"):
+                    self._flat.penalize(penalty)
+            self._flat.give_gradients()
+            self._on_gradient(batch)
+            if not self._flat.have_gradients():
+                return
+            penalty = 0.0
         with np.errstate(all="ignore"):
             self._update(penalty)
-
-    def _tell(self, batch: Batch, penalty: float) -> bool:
-        """Tell of the gradients, those of the penalty in them; whether a step is to be made."""
-        if penalty:
-            with np.errstate(all="ignore"):
-                self._flat.penalize(penalty)
-        self._flat.give_gradients()
-        self._on_gradient(batch)  # type: ignore[misc]
-        return self._flat.have_gradients()
 
     # -- losses -----------------------------------------------------------------------------
 
