@@ -369,6 +369,21 @@ def check_survives_interrupts(method: str | Method) -> None:
 
 
 @one_of_them
+def check_prunes_output(method: str | Method) -> None:
+    """It removes weights of the output layer in its rounds, or refuses to."""
+    whole = HIDDEN[-1] * N_CLASSES
+    try:
+        clf = fitted(method, prune_output=0.5)
+    except ValueError as error:
+        assert "prune_output" in str(error), f"the error does not name prune_output: {error}"
+        return
+    kernel = clf.coefs_[-1]
+    assert 1 - np.count_nonzero(kernel) / whole >= 0.5
+    assert kernel.any(axis=0).all(), "an output has lost all of its weights"
+    assert_consistent(clf)
+
+
+@one_of_them
 def check_prunes_features(method: str | Method) -> None:
     """It removes features in its rounds, or refuses to; the fraction is of what they leave."""
     X, y = data()

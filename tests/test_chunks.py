@@ -60,7 +60,7 @@ def test_chunks_are_as_good_as_an_array_for_every_method(method):
         {"class_weight": {0: 0.0, 1: 2.0, **dict.fromkeys(range(2, 10), 1.0)}},
         {"n_components": 3},
         {"dtype": "float32"},
-        {"prune_features": 0.4},
+        {"prune_features": 0.4, "prune_output": 0.4},
         {"solver": "sgd", "learning_rate": "adaptive"},
         {"net_params": {"optimizer__foreach": False}},
     ],

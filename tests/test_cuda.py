@@ -88,6 +88,7 @@ def test_every_method_passes_all_checks(method, monkeypatch):
         {"solver": "sgd", "momentum": 0.9},
         {"early_stopping": True},
         {"prune_features": 0.4},
+        {"prune_output": 0.4},
         {"n_components": 2},
         {"activation": "tanh"},
         {"activation": "logistic"},

@@ -240,7 +240,7 @@ def test_prune_fraction_stands_for_the_size():
     two = {"param_a__prune_fraction": fractions, "param_b__prune_fraction": fractions}
     with pytest.raises(ValueError, match="where there are several prune_fraction"):
         smallest_within_one_se(results(**two))
-    for name in ("prune_features", "mlp__prune_features", "pca__n_components"):
+    for name in ("prune_features", "mlp__prune_output", "pca__n_components"):
         columns = {"param_prune_fraction": fractions, f"param_{name}": fractions}
         with pytest.raises(ValueError, match=f"where '{name.rpartition('__')[2]}' varies"):
             smallest_within_one_se(results(**columns))

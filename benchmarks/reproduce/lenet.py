@@ -66,15 +66,16 @@ def runs(settings):
                         yield dataset, method, compression, seed
 
 
-def fraction(compression, sizes, features=0.0):
+def fraction(compression, sizes, features=0.0, output=0.0):
     """Share of the hidden weights to prune for a compression of the whole net of these sizes.
 
     Compression is all weights over those that are not zero. All weights of the output layer are
-    taken as kept: as many of them as neurons die of it come on top. Of the features, a share may be
-    pruned, too; the weights are those of the rest, then.
+    taken as kept, but for a share of them that may be pruned, too: as many as neurons die of it
+    come on top. Of the features, a share may be pruned; the weights are those of the rest, then.
     """
     n_in = sizes[0] - round(features * sizes[0])
-    return 1 - (size(sizes) / compression - size(sizes[-2:])) / size((n_in, *sizes[1:-1]))
+    left = size(sizes) / compression - (1 - output) * size(sizes[-2:])
+    return 1 - left / size((n_in, *sizes[1:-1]))
 
 
 def execute(settings, folder, dataset, method, compression, seed):

@@ -422,6 +422,7 @@ class BasePrunedMLP(
             method=self.method,
             prune_fraction=self.prune_fraction,
             prune_features=self.prune_features,
+            prune_output=self.prune_output,
             n_prune_rounds=self.n_prune_rounds,
             trigger=self.trigger,
             min_neurons=floors,

@@ -179,7 +179,8 @@ def weight_decay_of(params: SimpleNamespace, n_rows: int) -> float:
 
 def prunes(params: MLPParameters | SimpleNamespace) -> bool:
     """Whether parameters, of an estimator or plain ones, ask for a net to be pruned."""
-    return bool((params.prune_fraction != 0 or params.prune_features) and params.n_prune_rounds)
+    asked = params.prune_fraction != 0 or params.prune_features or params.prune_output
+    return bool(asked and params.n_prune_rounds)
 
 
 def check_in_range_of(dtype: DTypeLike, params: SimpleNamespace) -> None:

@@ -96,6 +96,7 @@ class LearnsClasses(BasePrunedMLP):
         method: str | Method = "activation_surgeon",
         prune_fraction: float | None = 0.8,
         prune_features: float = 0,
+        prune_output: float = 0,
         n_prune_rounds: int = 5,
         trigger: Any = "progress",
         min_neurons: int | Sequence[int] = 1,

@@ -27,6 +27,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "method": [str, Method],
     "prune_fraction": [Interval(Real, 0, 1, closed="left"), None],
     "prune_features": [Interval(Real, 0, 1, closed="left")],
+    "prune_output": [Interval(Real, 0, 1, closed="left")],
     "n_prune_rounds": [Interval(Integral, 0, MOST_ROUNDS, closed="both")],
     "trigger": [str, HasMethods(["rounds_due", "stops"])],
     "components": [StrOptions({"predictive", "pca"})],
@@ -90,8 +91,8 @@ class MLPParameters(TakesNames, NamedConstructor, LinksToDocs, BaseEstimator):
         The names are those in ``list(skactprune.methods.METHODS)``.
     prune_fraction : float or None, default=0.8
         Share of the hidden layers' weights that is gone after the last round, in [0, 1). Weights
-        of the output layer do not count and are not pruned, except that those of removed
-        neurons leave with them. 0 is an ordinary multi-layer perceptron. None only, and always,
+        of the output layer do not count; those of removed neurons leave with them, others with
+        `prune_output`. 0 is an ordinary multi-layer perceptron. None only, and always,
         where the method has a threshold of its own set, which decides then.
     prune_features : float, default=0
         Share of the input features that no weight reads after the last round, in [0, 1), rounded
@@ -103,6 +104,15 @@ class MLPParameters(TakesNames, NamedConstructor, LinksToDocs, BaseEstimator):
         gone, too. `predict` takes rows with all features; `get_support` tells which are left, and
         `compact` makes models for rows of these alone. Which go is up to the `method`; those that
         let weights come back, or count on all weights of the net, refuse.
+    prune_output : float, default=0
+        Share of the weights of the output layer that is gone after the last round, in [0, 1),
+        those of removed neurons included. The smallest go, by absolute value, whatever the
+        `method` and its granularity, at the end of every round that has removed less of them in
+        other ways; where a round rewinds weights, before that. Every output, and every neuron of
+        the last hidden layer that is left, keeps its largest weight, with a warning where less
+        could go for that. `prune_fraction` and `sparsity_` do not count them, `n_parameters` and
+        compact models do. Worth it where there are many outputs, as of an autoencoder, or where
+        hardly any other weights are left. Methods that let weights come back refuse.
     n_prune_rounds : int, default=5
         Number of rounds, at most 10000; 0 is an ordinary multi-layer perceptron, too.
     trigger : {"progress", "epoch", "score", "accuracy"} or trigger, default="progress"
@@ -317,6 +327,7 @@ class MLPParameters(TakesNames, NamedConstructor, LinksToDocs, BaseEstimator):
         method: str | Method = "activation_surgeon",
         prune_fraction: float | None = 0.8,
         prune_features: float = 0,
+        prune_output: float = 0,
         n_prune_rounds: int = 5,
         trigger: Any = "progress",
         min_neurons: int | Sequence[int] = 1,
@@ -360,6 +371,7 @@ class MLPParameters(TakesNames, NamedConstructor, LinksToDocs, BaseEstimator):
         self.method = method
         self.prune_fraction = prune_fraction
         self.prune_features = prune_features
+        self.prune_output = prune_output
         self.n_prune_rounds = n_prune_rounds
         self.trigger = trigger
         self.min_neurons = min_neurons

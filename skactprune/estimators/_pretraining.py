@@ -143,7 +143,8 @@ def _check_to_be_fitted(pretrain: Any, X: CheckedRows, incremental: bool) -> lis
         )
     if prunes(pretrain):
         raise ValueError(
-            f"pretrain={pretrain!r} must have prune_fraction=0 and prune_features=0: the layers "
-            "that it leaves would be smaller than those of the net. The net itself is pruned."
+            f"pretrain={pretrain!r} must have prune_fraction=0, prune_features=0 and "
+            "prune_output=0: the layers that it leaves would be smaller than those of the net. The "
+            "net itself is pruned."
         )
     return layer_sizes(pretrain, "encoder_layer_sizes")

@@ -69,7 +69,7 @@ class PrunedAutoencoder(BasePrunedMLP):
     decoder_layer_sizes : array-like of int, int or None, default=None
         Neurons of the decoder's hidden layers before pruning, from the code to the features. None
         is those of the encoder in reverse.
-    {method, prune_fraction, prune_features, n_prune_rounds, trigger}
+    {method, prune_fraction, prune_features, prune_output, n_prune_rounds, trigger}
     min_neurons : int or sequence of int, default=1
         Neurons that every hidden layer of encoder and decoder, or each of them, keeps at least.
     {solver, alpha}
@@ -162,6 +162,7 @@ class PrunedAutoencoder(BasePrunedMLP):
         method: str | Method = "activation_surgeon",
         prune_fraction: float | None = 0.8,
         prune_features: float = 0,
+        prune_output: float = 0,
         n_prune_rounds: int = 5,
         trigger: Any = "progress",
         min_neurons: int | Sequence[int] = 1,

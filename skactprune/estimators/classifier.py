@@ -31,8 +31,8 @@ class PrunedMLPClassifier(ClassifierMixin, LearnsClasses):
 
     Parameters
     ----------
-    {hidden_layer_sizes, activation, method, prune_fraction, prune_features, n_prune_rounds}
-    {trigger, min_neurons, n_components, components, transform_layer, whiten}
+    {hidden_layer_sizes, activation, method, prune_fraction, prune_features, prune_output}
+    {n_prune_rounds, trigger, min_neurons, n_components, components, transform_layer, whiten}
     {fit_inverse_transform, inverse_alpha, solver, alpha, weight_decay, batch_size, learning_rate}
     {learning_rate_init, power_t, max_iter, shuffle, random_state, tol, verbose, warm_start}
     {momentum, nesterovs_momentum, early_stopping, scoring, validation_fraction, beta_1, beta_2}

@@ -41,8 +41,8 @@ class PrunedMLPRegressor(RegressorMixin, BasePrunedMLP):
         What is minimised: half the squared error; the absolute error; the pinball loss of the
         `quantile`, as in :class:`sklearn.linear_model.QuantileRegressor`; or half the Poisson
         deviance, for targets that are not negative, whose logarithm the net then gives.
-    {hidden_layer_sizes, activation, method, prune_fraction, prune_features, n_prune_rounds}
-    {trigger, min_neurons, n_components}
+    {hidden_layer_sizes, activation, method, prune_fraction, prune_features, prune_output}
+    {n_prune_rounds, trigger, min_neurons, n_components}
     components : {"predictive", "pca"}, default="predictive"
         Which components. "predictive": first, with the squared error, the directions through which
         a reduced-rank regression tells the targets best, each as if of unit variance; with another
@@ -131,6 +131,7 @@ class PrunedMLPRegressor(RegressorMixin, BasePrunedMLP):
         method: str | Method = "activation_surgeon",
         prune_fraction: float | None = 0.8,
         prune_features: float = 0,
+        prune_output: float = 0,
         n_prune_rounds: int = 5,
         trigger: Any = "progress",
         min_neurons: int | Sequence[int] = 1,

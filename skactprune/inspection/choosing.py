@@ -24,6 +24,7 @@ OTHER_SIZES = (
     "n_components",
     "init_estimator",
     "prune_features",
+    "prune_output",
 )
 
 

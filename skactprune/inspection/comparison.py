@@ -82,7 +82,7 @@ def compare_with_pca(
     On every fold, these are fitted on the training rows and scored on the held-out rows:
 
     - ``"pruned net"``: `estimator` itself;
-    - ``"unpruned net"``: the same with ``prune_fraction=0`` and ``prune_features=0``;
+    - ``"unpruned net"``: the same with nothing of it pruned;
     - ``"unpruned net, kernel PCA"``: its hidden kernels reconstructed from as many principal
       components as the pruned kernels have ranks, the baseline of the paper;
     - ``"unpruned net, truncated SVD"``: the same with the best approximation of these ranks;
@@ -286,7 +286,7 @@ def _fit_fold(
 
 
 def _unpruned(net: Net) -> Net:
-    return clone(net).set_params(prune_fraction=0, prune_features=0)
+    return clone(net).set_params(prune_fraction=0, prune_features=0, prune_output=0)
 
 
 def _prefit(

@@ -86,6 +86,7 @@ def small_net(net: PrunedMLPClassifier) -> PrunedMLPClassifier:
         hidden_layer_sizes=tuple(max(len(live), 1) for live in live_neurons(net)),
         prune_fraction=0,
         prune_features=0,
+        prune_output=0,
         max_iter=net.n_iter_,
         n_iter_no_change=net.n_iter_,
     )

@@ -213,6 +213,11 @@ class ScoredMethod(Method):
         if self.regrow:
             run.refuse_features("lets weights come back (regrow=True)")
 
+    def plan_output(self, run: Run) -> None:
+        """Raise ValueError where weights may regrow: their neurons would have none to feed."""
+        if self.regrow:
+            run.refuse_output("lets weights come back (regrow=True)")
+
     def begin(self, run: Run) -> None:
         """Watch what the scores need, if anything; hold pruned weights unless they may regrow."""
         run.hold_masks(not self.regrow)

@@ -109,6 +109,10 @@ class RigL(ScoredMethod):
         """Raise ValueError: masks that move bring features back."""
         run.refuse_features("lets weights come back")
 
+    def plan_output(self, run: Run) -> None:
+        """Raise ValueError: neurons may come back, which would have none to feed."""
+        run.refuse_output("lets weights come back")
+
     # -- before training --------------------------------------------------------------------
 
     def begin(self, run: Run) -> None:

@@ -151,6 +151,10 @@ class Scratch(Method):
         """Raise ValueError where the method that finds the architecture cannot remove features."""
         get_method(self.finder).plan_features(run)
 
+    def plan_output(self, run: Run) -> None:
+        """Raise ValueError where the method that finds the architecture cannot do it."""
+        get_method(self.finder).plan_output(run)
+
     def _new_finder(self) -> Method:
         finder = get_method(self.finder)
         return type(finder)(**finder.get_params(deep=False))

@@ -97,6 +97,10 @@ class Surgery(ScoredMethod):
         """Raise ValueError: weights that are spliced bring features back."""
         run.refuse_features("lets weights come back")
 
+    def plan_output(self, run: Run) -> None:
+        """Raise ValueError: neurons may come back, which would have none to feed."""
+        run.refuse_output("lets weights come back")
+
     def begin(self, run: Run) -> None:
         """Go on with masks that move, or let them rest where no round is to come."""
         super().begin(run)

@@ -304,7 +304,7 @@ class Chain:
         """
         layers, module = self.layers(net.module_), net.module_
         weights, biases, final = surgery.fold_and_mask(
-            layers, masks.current, module.activate, refit
+            layers, masks.current, module.activate, refit, masks.output
         )
         keep: list[NDArray[np.bool_]] = [np.any(mask, axis=1) | (not cut) for mask in final]
         left = masks.replaced(final).without(keep)
@@ -314,7 +314,8 @@ class Chain:
             weights = [cutter(weight) for cutter, weight in zip(cutters, weights, strict=True)]
             biases = [cutter(bias) for cutter, bias in zip(cutters, biases, strict=True)]
             surgery.cut(layers, surgery.optimizers_of(net), keep)
-        surgery.replace(layers, surgery.optimizers_of(net), weights, biases, left.current)
+        every = left.current if left.output is None else [*left.current, left.output]
+        surgery.replace(layers, surgery.optimizers_of(net), weights, biases, every)
         return left, keep
 
 

@@ -32,7 +32,11 @@ class Masks:
         Original indices of the rows of `current`, a layer each.
     sizes : list of {int, None}
         Numbers that the weights of each layer are factored into, where they are.
+    output : bool ndarray of shape (n_outputs, n_in) or None
+        True where a weight of the output layer is left, in the sizes of now; None while all are.
     """
+
+    output: NDArray[np.bool_] | None = None
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
@@ -83,7 +87,13 @@ class Masks:
     def replaced(self, current: Iterable[NDArray[np.bool_]]) -> Masks:
         """The same network with other masks of the same sizes, nothing of it factored."""
         new = Masks(self.layout)
-        new.current, new.live = list(current), self.live
+        new.current, new.live, new.output = list(current), self.live, self.output
+        return new
+
+    def with_output(self, output: NDArray[np.bool_] | None) -> Masks:
+        """The same masks, and another one of the output layer."""
+        new = self.factored(self.sizes)
+        new.output = output
         return new
 
     def factored(self, sizes: Iterable[int | None]) -> Masks:
@@ -109,6 +119,8 @@ class Masks:
         new = self.replaced(self.current)
         new.live = [live[kept] for live, kept in zip(self.live, keep, strict=True)]
         new.current = cut(self.current, keep)
+        if self.output is not None:
+            new.output = self.output[:, keep[-1]]
         return new
 
     def state(self) -> dict[str, Any]:
@@ -118,6 +130,7 @@ class Masks:
             "current": self.current,
             "live": self.live,
             "sizes": self.sizes,
+            "output": self.output,
         }
 
     def load(self, state: dict[str, Any]) -> Masks:
@@ -125,6 +138,7 @@ class Masks:
         new = Masks(self.layout.of_shapes(state["shapes"]))
         new.current, new.live = list(state["current"]), list(state["live"])
         new.sizes = list(state.get("sizes", new.sizes))
+        new.output = state.get("output")
         return new
 
 

@@ -115,6 +115,9 @@ class Method(TakesNames, NamedConstructor, LinksToDocs, BaseEstimator):
         if run.features:
             run.refuse_features("removes no features")
 
+    def plan_output(self, run: Run) -> None:
+        """Raise ValueError where single weights of the output layer cannot leave for good."""
+
     def begin(self, run: Run) -> None:
         """Act before the first step, whenever training starts or goes on.
 

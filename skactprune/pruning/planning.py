@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 CONSTRAINTS = {
     "prune_fraction": [Interval(Real, 0, 1, closed="left"), None],
     "prune_features": [Interval(Real, 0, 1, closed="left")],
+    "prune_output": [Interval(Real, 0, 1, closed="left")],
     "n_prune_rounds": [Interval(Integral, 0, MOST_ROUNDS, closed="both")],
     "min_neurons": ["array-like", Interval(Integral, 1, None, closed="left")],
     "random_state": ["random_state"],
@@ -85,11 +86,11 @@ def planned(
     fraction, fractions = params["prune_fraction"], params["layer_fractions"]
     check_one_measure(method, params)
     fraction = None if fraction is None else float(fraction)
-    features = float(params["prune_features"])
-    check_knows_features(net.module_, features)
+    features, output = float(params["prune_features"]), float(params["prune_output"])
+    check_knows_ends(net.module_, prune_features=features, prune_output=output)
     n_rounds = int(params["n_prune_rounds"])
     layout = layout_of(net.module_, trace, params["ignored_layers"], fractions)
-    wanted = fraction != 0 or features or any((fractions or {}).values())
+    wanted = fraction != 0 or features or output or any((fractions or {}).values())
     shares = cumulative_shares(method.schedule, n_rounds if wanted else 0)
     run = Run(net, repr(params["method"]), params["random_state"], layout)
     if state is not None:
@@ -98,12 +99,14 @@ def planned(
             _forget_factors(run)
     elif not is_chain(net.module_):
         _take_zeros(run)
-    target, features = (fraction, features) if shares else (0.0, 0.0)
-    run.ask(target, shares, params["min_neurons"], method.own_threshold, features)
+    target, features, output = (fraction, features, output) if shares else (0.0, 0.0, 0.0)
+    run.ask(target, shares, params["min_neurons"], method.own_threshold, features, output)
     if shares:
         method.plan(run)
     if run.features or run.dropped.any():
         method.plan_features(run)
+    if run.output:
+        method.plan_output(run)
     return method, trigger, run
 
 
@@ -137,13 +140,15 @@ def _take_zeros(run: Run) -> None:
     )
 
 
-def check_knows_features(module: nn.Module, share: float) -> None:
-    """Raise ValueError where a share of the features is to leave that something unknown reads."""
-    if share and not is_chain(module):
-        raise ValueError(
-            f"prune_features={share!r} must be 0 for {type(module).__name__}: only of the nets of "
-            "this package's estimators it is known what reads the features."
-        )
+def check_knows_ends(module: nn.Module, **shares: float) -> None:
+    """Raise ValueError where features or weights of outputs are to leave an unknown module."""
+    for name, share in shares.items():
+        if share and not is_chain(module):
+            raise ValueError(
+                f"{name}={share!r} must be 0 for {type(module).__name__}: only of the nets of this "
+                "package's estimators it is known what reads the features, and what gives the "
+                "outputs."
+            )
 
 
 def check_one_measure(method: Method, params: dict[str, Any]) -> None:

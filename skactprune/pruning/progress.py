@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skactprune.pruning.layouts import floors_of
+from skactprune.pruning.output_weights import check_output
 from skactprune.pruning.requirements import check_features
 
 if TYPE_CHECKING:
@@ -25,10 +26,14 @@ def ask(
     min_neurons: int | Sequence[int],
     own_threshold: str | None = None,
     features: float | None = None,
+    output: float | None = None,
 ) -> None:
     """Set what is to be reached, and in which steps; see `Run.ask`."""
     if shares and not run.layout.shapes:
-        name, value = ("prune_fraction", target) if target else ("prune_features", features)
+        others = {"prune_features": features, "prune_output": output}
+        name, value = "prune_fraction", target
+        if not target:
+            name, value = next((pair for pair in others.items() if pair[1]), (name, value))
         raise ValueError(
             f"hidden_layer_sizes=() leaves nothing to prune; {name}={value!r} needs a "
             f"hidden layer (or {name}=0)."
@@ -39,6 +44,10 @@ def ask(
     run.asked, run.target, run.shares = target, _overall(run, target), shares
     run.own_threshold = own_threshold
     run.floors = floors_of(run.layout.shapes, min_neurons)
+    if output is not None:
+        run.output = output
+    if run.output:
+        check_output(run)
     if not run.epoch and not run.history:
         start_schedule(run)
         return
@@ -62,7 +71,7 @@ def start_schedule(run: State) -> None:
     run.epoch = run.n_rows_seen = run.done = 0
     run.best, run.idle = np.inf, 0
     # While nothing is gone, rounds that remove nothing come, too: methods tell time by them.
-    is_pruned = run.fraction_done or run.dropped.any()
+    is_pruned = run.fraction_done or run.dropped.any() or run.output_done
     n_rounds = len(run.shares) if is_pruned else 0
     while run.done < n_rounds and _is_reached(run, run.done + 1):
         run.done += 1
@@ -77,6 +86,8 @@ def _is_reached(run: State, done: int) -> bool:
     """Whether what `done` rounds are to remove is gone already."""
     if run.dropped.sum() < run.n_to_drop(run.shares[done - 1]):
         return False
+    if run.shares[done - 1] * run.output > run.output_done:
+        return False
     if run.target is None:
         threshold, share = run.reached
         return threshold == run.own_threshold and run.shares[done - 1] <= share
@@ -86,6 +97,7 @@ def _is_reached(run: State, done: int) -> bool:
 def count_as_done(run: State, done: int) -> None:
     """Note what the rounds up to number `done` were to remove."""
     run.done = done
+    run.output_done = max(run.output_done, run.shares[done - 1] * run.output)
     if run.target is None:
         run.fraction_done = run.masks.sparsity
         run.reached = run.own_threshold, run.shares[done - 1]

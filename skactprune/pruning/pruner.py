@@ -44,6 +44,7 @@ STORED_PARAMS = (
     "trigger",
     "min_neurons",
     "prune_features",
+    "prune_output",
 )
 
 
@@ -100,6 +101,9 @@ class Pruner(TakesNames, Callback):
         methods that choose by scores.
     prune_features : float, default=0
         Share of the input features that is gone after the last round, in [0, 1); see
+        `PrunedMLPClassifier`. Only for the multi-layer perceptrons of this package.
+    prune_output : float, default=0
+        Share of the weights of the output layer that is gone after the last round, in [0, 1); see
         `PrunedMLPClassifier`. Only for the multi-layer perceptrons of this package.
     cut : bool, default=True
         Whether channels and neurons that do nothing any more leave the module and the optimizer
@@ -204,6 +208,7 @@ class Pruner(TakesNames, Callback):
         ignored_layers: str | torch.nn.Module | Sequence[str | torch.nn.Module] | None = (),
         layer_fractions: Mapping[Any, float] | None = None,
         prune_features: float = 0,
+        prune_output: float = 0,
         cut: bool = True,
     ) -> None:
         self.method = method
@@ -217,6 +222,7 @@ class Pruner(TakesNames, Callback):
         self.ignored_layers = ignored_layers
         self.layer_fractions = layer_fractions
         self.prune_features = prune_features
+        self.prune_output = prune_output
         self.cut = cut
 
     def initialize(self) -> Self:
@@ -451,8 +457,9 @@ class Pruner(TakesNames, Callback):
         missed = f"not prune_fraction={self.prune_fraction!r}"
         if run.target is None:
             missed = f"not yet what {run.own_threshold} leaves"
-        if self.prune_features:
-            missed = f"{missed}, with prune_features={self.prune_features!r}"
+        for name in ("prune_features", "prune_output"):
+            if share := getattr(self, name):
+                missed = f"{missed}, with {name}={share!r}"
         self.ending_.tell(net, run, missed)
 
     def _weights(self, batch: Any) -> Any:

@@ -21,6 +21,7 @@ from skactprune.pruning.features import (
     telling_features,
     without_features,
 )
+from skactprune.pruning.output_weights import let_output_weights_go
 from skactprune.pruning.parts import parts_of
 from skactprune.pruning.probes.rows import Rows
 from skactprune.pruning.progress import ask, count_as_done, count_epoch
@@ -59,6 +60,7 @@ STATE = (
     "shares",
     "done",
     "fraction_done",
+    "output_done",
     "reached",
     "epoch",
     "n_rows_seen",
@@ -97,6 +99,8 @@ class Run(State):
         That threshold, as `Method.own_threshold`.
     features : float
         Share of the input features that is to be gone in the end.
+    output : float
+        Share of the weights of the output layer that is to be gone in the end.
     dropped : bool ndarray of shape (n_features,)
         Features that rounds have removed; not those that no weight reads any more by itself.
     layout : Chain or Loose
@@ -118,6 +122,8 @@ class Run(State):
     fraction_done : float
         Share of the weights that rounds were asked to remove so far; where it was no share that
         was asked for, the share that was gone after the last of them.
+    output_done : float
+        Share of the weights of the output layer that rounds were asked to remove so far.
     reached : tuple of (str or None, float)
         The last threshold of a method's own by which rounds removed, and the share of it.
     epoch : int
@@ -167,6 +173,7 @@ class Run(State):
         min_neurons: int | Sequence[int],
         own_threshold: str | None = None,
         features: float | None = None,
+        output: float | None = None,
     ) -> None:
         """Set what is to be reached, and in which steps; where the run is already, it goes on.
 
@@ -182,20 +189,30 @@ class Run(State):
             What decides instead where `target` is None. Rounds come again when it is another one.
         features : float, default=None
             Share of the input features that is to be gone in the end; None leaves it as it is.
+        output : float, default=None
+            Share of the weights of the output layer that is to be gone in the end; None leaves it
+            as it is.
 
         Raises
         ------
         ValueError
-            For `min_neurons` that do not fit the layers, rounds for a net without hidden ones, and
-            a share of the features that leaves none.
+            For `min_neurons` that do not fit the layers, rounds for a net without hidden ones, a
+            share of the features that leaves none, and one of the output layer that leaves an
+            output none.
         """
-        ask(self, target, shares, min_neurons, own_threshold, features)
+        ask(self, target, shares, min_neurons, own_threshold, features, output)
 
     def refuse_features(self, reason: str) -> NoReturn:
         """Raise ValueError: the method ``removes no features``, or whatever the reason is."""
         raise ValueError(
             f"method={self.label} {reason}, so that prune_features={self.features!r} must be 0, in "
             "fits that it goes on from, too."
+        )
+
+    def refuse_output(self, reason: str) -> NoReturn:
+        """Raise ValueError: the method ``lets weights come back``, or whatever the reason is."""
+        raise ValueError(
+            f"method={self.label} {reason}, so that prune_output={self.output!r} must be 0."
         )
 
     def counted_in_the_end(self) -> Masks:
@@ -223,6 +240,8 @@ class Run(State):
                 )
             if self.dropped.sum() < self.n_to_drop(self.shares[done - 1]):
                 self.refuse_features("removes no features")
+            if self.output:
+                self.prune_output(self.masks)
             if self.epoch:
                 self.layout.renew(self.net, self.rows.training, self.fit_params)
             count_as_done(self, done)
@@ -551,18 +570,37 @@ class Run(State):
         """
         let_features_go(self, gone, refit)
 
+    def prune_output(self, masks: Masks) -> None:
+        """Remove the smallest weights of the output layer, as many as the coming round is to.
+
+        Where that is done already, nothing is. It is done at the end of every round in any case; a
+        method that is to give weights other values in it calls this before.
+
+        Parameters
+        ----------
+        masks : Masks
+            What is left of the hidden weights. The weights of neurons that have none leave first;
+            every other neuron of the last layer keeps at least its largest.
+        """
+        let_output_weights_go(self, masks)
+
     def telling_features(self) -> NDArray[np.bool_]:
         """Which features are read and vary, a bool ndarray of shape (n_features,)."""
         return telling_features(self)
 
     def restore(self, weights: list[tuple[NDArray[Any], NDArray[Any] | None]]) -> None:
-        """Give all layers these weights and biases, as `copied_weights` gave them."""
+        """Give all layers these weights and biases, as `copied_weights` gave them.
+
+        Weights of the output layer that have left stay zero.
+        """
         layers = self.layers
         with self.transaction(), torch.no_grad():
             values = [
                 torch.tensor(weight).to(layer.weight)
                 for layer, (weight, _) in zip(layers, weights, strict=True)
             ]
+            if self.masks.output is not None:
+                values[-1] *= torch.from_numpy(self.masks.output).to(values[-1].device)
             names = [name_of(layer, self.net.module_) for layer in layers]
             surgery.replace(layers, surgery.optimizers_of(self.net), values, names=names)
             for layer, (_, bias) in zip(layers, weights, strict=True):
@@ -735,7 +773,7 @@ class Run(State):
 
     def load(self, state: dict[str, Any]) -> None:
         """Go on where `state` was taken, with a net of the same sizes."""
-        vars(self).update({name: state[name] for name in STATE})
+        vars(self).update({name: state[name] for name in STATE if name in state})
         self.masks = self.masks.load(state["masks"])
         self.layout = self.layout.of_shapes(self.masks.shapes)
         self._watched.load(state["probes"])

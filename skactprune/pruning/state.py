@@ -61,11 +61,12 @@ class State:
         self.layout = layout_of(net.module_) if layout is None else layout
         self.masks = Masks(self.layout)
         self.n_weights = sum(layer.weight.numel() for layer in self.layers)
-        self.asked = self.target = self.features = 0.0
+        self.asked = self.target = self.features = self.output = 0.0
         self.own_threshold, self.reached = None, (None, 0.0)
         self.dropped = np.zeros(self.layout.shapes[0][1] if self.layout.shapes else 0, dtype=bool)
         self.floors = [1] * len(self.layout.shapes)
-        self.shares, self.done, self.fraction_done = [], 0, 0.0
+        self.shares, self.done = [], 0
+        self.fraction_done = self.output_done = 0.0
         self.coming = 0
         self.epoch, self.n_rows_seen, self.history = 0, 0, []
         self.best, self.idle = np.inf, 0
@@ -191,13 +192,14 @@ class State:
         """
         if not isinstance(masks, Masks):
             masks = self.masks.replaced(masks)
+        masks = masks.with_output(self.masks.output)
         with self.transaction():
             self.masks, stayed = self.layout.prune(self.net, masks, cut=cut, refit=refit)
             self._watched.cut(stayed)
             self.hold_masks(hold)
 
     def hold_masks(self, holds: bool = True) -> None:
-        """Hold the masked weights of now at zero after every step, or none of them."""
+        """Hold the masked weights of now at zero after every step, or none of the hidden ones."""
         self.holds = holds
         self._held = [
             pair
@@ -210,6 +212,10 @@ class State:
 
         if holds:
             self._held += self.layout.held_besides(self.net.module_, self.masks)
+        if self.masks.output is not None:
+            last = self.layers[-1]
+            mask = torch.from_numpy(self.masks.output).to(last.weight.device)
+            self._held += surgery.held_at_zero(last, mask)
 
     def is_held(self) -> bool:
         """Whether the masked weights that are held are zero, as they are after every step.

@@ -49,6 +49,7 @@ def fold_and_mask(
     masks: list[NDArray[np.bool_]],
     activate: Callable[[torch.Tensor, int], torch.Tensor],
     refit: Refit | None = None,
+    output: NDArray[np.bool_] | None = None,
 ) -> tuple[list[torch.Tensor], list[torch.Tensor], list[NDArray[np.bool_]]]:
     """Weights and biases of a masked chain after its constants have been folded.
 
@@ -66,8 +67,10 @@ def fold_and_mask(
     refit : callable, optional
         Instead of folding, ``refit(depth, gone, outgoing, mask)`` says how the neurons that stay
         take over from those that are `gone`, a bool ndarray of shape (n_out,): it gets their
-        outgoing weights in float64, of shape (n_next, n_out), and the mask of these or None for
-        the output layer, and returns new ones and what is to be added to the next biases.
+        outgoing weights in float64, of shape (n_next, n_out), and the mask of these or None where
+        the output layer has none, and returns new ones and what is to be added to the next biases.
+    output : bool ndarray of shape (n_outputs, n_in), default=None
+        Mask of the output layer; None is one of which all is True.
 
     Returns
     -------
@@ -97,7 +100,7 @@ def fold_and_mask(
                 outgoing[:, constant] = 0
             else:
                 gone = constant.cpu().numpy()
-                allowed = masks[depth + 1] if depth + 1 < len(masks) else None
+                allowed = masks[depth + 1] if depth + 1 < len(masks) else output
                 new, change = refit(depth, gone, outgoing.double().cpu().numpy(), allowed)
                 outgoing.copy_(torch.from_numpy(new))
                 bias += torch.from_numpy(change).to(bias)
@@ -107,6 +110,8 @@ def fold_and_mask(
     for weight, left, given in zip(weights, final, masks, strict=False):
         if not np.array_equal(left, given):
             weight *= stored_like(torch.from_numpy(left).to(device), weight)
+    if output is not None:
+        weights[-1] *= torch.from_numpy(output).to(device)
     return weights, biases, final
 
 
@@ -136,7 +141,7 @@ def replace(
     biases : list of torch.Tensor, default=None
         None leaves the biases as they are.
     masks : list of bool ndarray, default=()
-        Masks of the hidden weights, with as many entries as these; other layers have none.
+        Masks of the first of them, with as many entries as these; other layers have none.
     names : list of str, default=()
         Names of the layers, for messages.
 

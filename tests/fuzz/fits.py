@@ -70,6 +70,7 @@ GOOD = {
     "activation": ["identity", "logistic", "tanh", "relu"],
     "prune_fraction": [0, 0.0, 0.3, 0.5, 0.8, np.float32(0.6), 0.99, 1e-9, np.float16(0.25)],
     "prune_features": [0, 0.3, 0.5, np.float32(0.6), 1e-9, 0.9],
+    "prune_output": [0, 0.3, np.float32(0.6), 1e-9],
     "n_prune_rounds": [0, 1, 2, 3, np.int8(2), 5, 50, np.uint64(2)],
     "trigger": ["epoch", "accuracy", EpochTrigger(0, 1), EpochTrigger(0.5, 0.5)]
     + [EpochTrigger(np.float32(0.2), 1), AccuracyTrigger(0, 0), AccuracyTrigger(0.1, 0.2)],
@@ -137,6 +138,7 @@ BAD = {
     "method": ["nonsense", None, 3, skactprune.methods.Magnitude, ["snip"], ""],
     "prune_fraction": [1, 1.0, -0.1, np.nan, "a", None, 1.5, np.inf, np.array([0.5]), 0.5j],
     "prune_features": [1, -0.1, np.nan, "a", None, np.inf, np.array([0.5])],
+    "prune_output": [1, -0.1, np.nan, "a", None, np.inf, np.array([0.5])],
     "n_prune_rounds": [-1, 2.0, "a", None, np.nan, np.float64(3), 10**30],
     "trigger": ["never", None, 3, EpochTrigger, object(), ""],
     "n_components": [0, -1, 2.0, 1.0, 0.0, "mle", np.nan, 10**6],
@@ -781,6 +783,11 @@ def check_sparsity(clf, case, caught, folder):
     if not told:
         gone = len(clf.unused_features_) / clf.n_features_in_
         require(gone >= features - 1e-6, f"{gone} of the features gone, not {features}")
+    output = clf.prune_output if clf.n_prune_rounds else 0
+    if not told and not any("prune_output" in str(w.message) for w in caught):
+        kernel = clf.coefs_[-1]
+        gone = 1 - np.count_nonzero(kernel) / (kernel.shape[1] * clf.masks_[-1].shape[1])
+        require(gone >= output - 1e-6, f"{gone} of the output layer gone, not {output}")
     require(asked or features or clf.sparsity_ == 0, f"sparsity_ {clf.sparsity_} without pruning")
 
 
