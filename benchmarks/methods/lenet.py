@@ -38,9 +38,8 @@ def runs(settings):
             if name in methods:
                 yield name, told(methods[name]), at, seed
         for name, params in methods.items():
-            if name in ways.AT_MARKS:
-                continue
-            yield from ((name, told(params), float(at), seed) for at in settings.compressions)
+            if settings.only or name not in ways.AT_MARKS:
+                yield from ((name, told(params), float(at), seed) for at in settings.compressions)
 
 
 def marked(settings):

@@ -58,7 +58,7 @@ OWN = {
     "magnitude, neurons": {"method": "magnitude"} | NEURONS,
     "random, neurons": {"method": "random"} | NEURONS,
 }
-# Ways that are run at the compressions of their marks alone.
+# Ways that are run at the compressions of their marks alone, unless they are asked for.
 AT_MARKS = ("variational_dropout, output layer",)
 
 
