@@ -1,5 +1,6 @@
 """A slice of the fuzzing of fits, and what fuzzing them has found."""
 
+import contextlib
 import copy
 import pickle
 
@@ -176,6 +177,19 @@ def test_components_of_what_overflows():
 def test_features_that_overflow():
     with pytest.raises(ValueError, match="must give finite scores.*large values.*preprocessed"):
         make(method="firing_deviation", activation="tanh").fit(X * 1e200, y)
+
+
+@pytest.mark.parametrize("method", [*METHODS, Magnitude("block")])
+def test_large_values_are_learned_from_or_refused(method):
+    flat = X.copy()
+    flat[:, 1] = 1e170
+    for rows in (X * 1e200, X * 1e155, (X * 1e25).astype(np.float32), flat):
+        for params in ({}, {"n_components": 2}):
+            clf = make(method=method, activation="tanh", **params)
+            # Warnings are errors here.
+            with contextlib.suppress(ValueError):
+                clf.fit(rows, y)
+                assert np.isfinite(clf.predict_proba(rows)).all()
 
 
 def test_training_that_diverges_says_only_that():

@@ -241,6 +241,7 @@ class BasePrunedMLP(
         if not incremental:
             of_task, (X, y, sample_weight) = self._task, rows
 
+            @np.errstate(over="ignore", invalid="ignore")
             def score() -> float:
                 return of_task.score(y, of_task.outcome(self._predicted, X), sample_weight)
 

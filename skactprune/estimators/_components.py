@@ -16,7 +16,7 @@ from skactprune.nets.components import HiddenComponents, LinearInverse, ShowsCom
 from skactprune.nets.inference import shown_representation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 EPSILON = np.finfo(np.float64).tiny
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def learn_components(
     hidden: NDArray[Any],
     sample_weight: NDArray[Any] | None,
@@ -62,16 +63,10 @@ def learn_components(
         If the rows have no finite covariance.
     """
     weight = _weights(sample_weight, len(hidden))
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean = np.average(hidden.astype(np.float64), axis=0, weights=weight)
-        centred = hidden - mean
-        covariance = (centred * weight[:, None]).T @ centred / weight.sum()
-    if not np.isfinite(covariance).all():
-        raise ValueError(
-            f"n_components={n_components!r} components cannot be computed: the hidden "
-            "representation has values whose squares are not finite. The input data, or the "
-            "sample weights, may contain large values and need to be preprocessed."
-        )
+    mean = np.average(hidden.astype(np.float64), axis=0, weights=weight)
+    centred = hidden - mean
+    covariance = (centred * weight[:, None]).T @ centred / weight.sum()
+    _check_finite([covariance], n_components)
     is_number = isinstance(n_components, Integral)
     components = _directions(
         centred, weight, covariance, int(n_components) if is_number else len(covariance), predictive
@@ -86,13 +81,25 @@ def learn_components(
     unbiased = _unbiased(weight)
     spread = np.sqrt(variance * unbiased)
     scale = np.where(spread > 0, spread, 1.0) if whiten else 1.0
-    return HiddenComponents(
+    found = HiddenComponents(
         projection=(components.T / scale)[:, kept],
         mean=mean,
         explained_variance=ratio[kept] * whole * unbiased,
         explained_variance_ratio=ratio[kept],
         singular_values=np.sqrt(variance * weight.sum())[kept] if predictive is None else None,
     ).mapped(lambda array: np.ascontiguousarray(array, hidden.dtype))
+    _check_finite(found.arrays().values(), n_components)
+    return found
+
+
+def _check_finite(arrays: Iterable[NDArray[Any]], n_components: float) -> None:
+    """Raise ValueError unless all is finite."""
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise ValueError(
+            f"n_components={n_components!r} components cannot be computed: the hidden "
+            "representation has values whose squares are not finite. The input data, or the "
+            "sample weights, may contain large values and need to be preprocessed."
+        )
 
 
 def learn_inverse(

@@ -107,12 +107,13 @@ class MLPParameters(TakesNames, NamedConstructor, LinksToDocs, BaseEstimator):
     prune_output : float, default=0
         Share of the weights of the output layer that is gone after the last round, in [0, 1),
         those of removed neurons included. The smallest go, by absolute value, whatever the
-        `method` and its granularity, at the end of every round that has removed less of them in
-        other ways; where a round rewinds weights, before that. Every output, and every neuron of
-        the last hidden layer that is left, keeps its largest weight, with a warning where less
-        could go for that. `prune_fraction` and `sparsity_` do not count them, `n_parameters` and
-        compact models do. Worth it where there are many outputs, as of an autoencoder, or where
-        hardly any other weights are left. Methods that let weights come back refuse.
+        `method` and its granularity, at the end of each round that has not removed as many of them
+        in other ways; where a round rewinds weights, before that. Every output, and every neuron
+        that is left of the last hidden layer, keeps its largest weight then, with a warning where
+        fewer could go for that; an output may lose its own with the neuron later. `prune_fraction`
+        and `sparsity_` do not count them, the number of parameters and compact models do. Worth it
+        where there are many outputs, as of an autoencoder, or where hardly any other weights are
+        left. Methods that let weights come back refuse.
     n_prune_rounds : int, default=5
         Number of rounds, at most 10000; 0 is an ordinary multi-layer perceptron, too.
     trigger : {"progress", "epoch", "score", "accuracy"} or trigger, default="progress"

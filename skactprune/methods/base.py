@@ -379,9 +379,12 @@ class ScoredMethod(Method):
 
     def checked_scores(self, run: Run, masks: Masks) -> list[NDArray[Any]]:
         """The scores, which may come from a function of the user's."""
+        # What overflows is not finite, and said to be so.
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = self.scores(run)
         return [
             self._checked(scores, mask, run.label)
-            for scores, mask in zip(self.scores(run), masks.current, strict=True)
+            for scores, mask in zip(found, masks.current, strict=True)
         ]
 
     def _checked(self, given: Any, mask: NDArray[np.bool_], label: str) -> NDArray[Any]:

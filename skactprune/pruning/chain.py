@@ -200,7 +200,8 @@ class Chain:
         inputs = [np.asarray(X), *self.outputs(run, X)[:-1]]
         inputs = [np.asarray(h, dtype=np.float64) for h in inputs]
         n = float(row_weight.sum())
-        return [(row_weight @ h, row_weight @ np.square(h), n) for h in inputs]
+        with np.errstate(over="ignore", invalid="ignore"):
+            return [(row_weight @ h, row_weight @ np.square(h), n) for h in inputs]
 
     def outgoing(
         self, run: Looked, rates: list[NDArray[Any]], n_rows: int
