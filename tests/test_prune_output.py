@@ -1,7 +1,9 @@
 """Weights of the output layer that leave singly, in the rounds."""
 
+import contextlib
 import pickle
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -25,6 +27,7 @@ from skactprune.methods import (
     Activation,
     ActivationSurgeon,
     GraSP,
+    LotteryTicket,
     Magnitude,
     Scratch,
 )
@@ -95,6 +98,8 @@ def test_the_smallest_leave_but_for_the_largest_of_each_neuron_and_output(share,
 def test_the_largest_are_those_of_rows_and_columns_and_then_of_all(n_left, seed):
     rng = np.random.default_rng(seed)
     size, left = rng.integers(0, 4, (4, 6)).astype(float), rng.uniform(size=(4, 6)) < 0.7
+    # A neuron and an output that have nothing left.
+    left[:, 2 * seed] = left[seed] = False
     found = largest(size, left, n_left)
     assert not found[~left].any()
     for axis in (0, 1):
@@ -178,6 +183,81 @@ def test_a_ticket_keeps_the_weights_that_were_largest_after_training():
     assert not np.array_equal(mask, expected_mask(first, 9))
     clf = net(method="lottery_ticket", prune_output=0.5, learning_rate_init=0.05).fit(X, y)
     assert_allclose(clf.coefs_[-1], np.where(mask, first, 0), rtol=1e-12)
+
+
+@pytest.mark.parametrize("method", ["lottery_ticket", LotteryTicket("neuron")])
+def test_a_ticket_loses_no_more_for_neurons_that_have_died(method):
+    X, y = table()
+    how = {"hidden_layer_sizes": (20, 20), "learning_rate_init": 0.05, "prune_fraction": 0.9}
+    plain = net(method=method, **how).fit(X, y)
+    n_live = len(plain.live_neurons_[-1])
+    clf = net(method=method, prune_output=0.6, **how).fit(X, y)
+    assert 10 < n_live < 20 or n_live * N_CLASSES < 24
+    assert (clf.coefs_[-1] != 0).sum() == min(24, n_live * N_CLASSES)
+
+
+def test_what_dead_neurons_of_a_ticket_give_is_folded():
+    X, y = table()
+    how = {"method": LotteryTicket("neuron"), "prune_fraction": 0.5, "activation": "logistic"}
+    # No more weights of the output layer leave than with the neurons.
+    plain, clf = net(**how).fit(X, y), net(prune_output=0.3, **how).fit(X, y)
+    assert len(plain.live_neurons_[-1]) < HIDDEN[-1]
+    assert_array_equal(clf.intercepts_[-1], plain.intercepts_[-1])
+    assert_array_equal(clf.coefs_[-1], plain.coefs_[-1])
+    clf = net(prune_output=0.5, **how).fit(X, y)
+    assert_array_equal(clf.intercepts_[-1], plain.intercepts_[-1])
+
+
+def test_a_ticket_chooses_once_and_says_once_what_cannot_be_reached():
+    X, y = table()
+    how = {"hidden_layer_sizes": (8, 9), "learning_rate_init": 0.05, "max_iter": 4}
+    how["random_state"] = 1
+    trained = net(n_prune_rounds=0, **how).fit(X, y)
+    needed = largest(np.abs(trained.coefs_[-1].T), np.ones((3, 9), bool), 0).T
+    n_left = int(needed.sum())
+    assert n_left > 9
+    clf = net(method="lottery_ticket", **how)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        clf.set_params(prune_output=1 - 9 / 27).fit(X, y)
+    told = [str(w.message) for w in caught if "cannot be reached" in str(w.message)]
+    assert len(told) == 1 and f"{1 - n_left / 27:.4g} of" in told[0]
+    assert_array_equal(clf.coefs_[-1] != 0, needed)
+
+
+def test_scratch_chooses_before_it_draws():
+    X, y = table()
+    # The last round comes when the net is drawn anew; the search is that of a plain net.
+    how = {"max_iter": 12, "prune_fraction": 1e-9}
+    trained = net(max_iter=6, n_prune_rounds=0).fit(X, y)
+    clf = net(method=Scratch("magnitude"), prune_output=0.5, trigger=EpochTrigger(1, 1), **how)
+    clf.fit(X, y)
+    assert_array_equal(clf.coefs_[-1] != 0, expected_mask(trained.coefs_[-1], 9))
+
+
+def test_what_is_advised_is_taken():
+    X, y = table()
+    message = "must be at most"
+    for params, features in (({"min_neurons": (1, 4)}, 10), ({}, 10), ({}, 3)):
+        for name in ("prune_output", "prune_features"):
+            clf = net(method="magnitude", **params | {name: 0.99})
+            with pytest.raises(ValueError, match=message) as caught:
+                clf.fit(X[:, :features], y)
+            advised = re.search(rf"{message} (0\.\d+)", str(caught.value))[1]
+            with contextlib.suppress(UserWarning):
+                clf.set_params(**{name: float(advised)}).fit(X[:, :features], y)
+
+
+def test_out_of_a_round_nothing_leaves():
+    X, y = table()
+
+    class Asks(Magnitude):
+        def on_epoch(self, run):
+            run.prune_output(run.masks)
+            assert run.done or (run.weights()[-1] != 0).all()
+            super().on_epoch(run)
+
+    assert (rounds(method=Asks(), prune_output=0.5).fit(X, y).coefs_[-1] != 0).sum() == 9
 
 
 @pytest.mark.parametrize("method", [ActivationSurgeon("neuron"), "lasso"])
@@ -324,7 +404,7 @@ def test_a_regressor_of_many_targets_stores_less(tmp_path):
         ({"prune_output": -0.1}, "prune_output"),
         ({"prune_output": "half"}, "prune_output"),
         ({"prune_output": 0.9}, "prune_output=0.9 must be at most 0.8333, .* 3 of the 18 weights"),
-        ({"min_neurons": (1, 6), "prune_output": 0.8}, "at most 0.6667, .* 6 of the 18"),
+        ({"min_neurons": (1, 6), "prune_output": 0.8}, "at most 0.6666, .* 6 of the 18"),
         ({"method": Activation(regrow=True)}, "regrow=True.*prune_output=0.5 must be 0"),
         ({"method": "rigl"}, "weights come back, so that prune_output=0.5 must be 0"),
         ({"method": "surgery"}, "weights come back, so that prune_output=0.5 must be 0"),

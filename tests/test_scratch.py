@@ -284,6 +284,14 @@ def test_where_more_is_asked_for_both_parts_come_again():
     assert not any((new & ~old).any() for new, old in zip(clf.masks_, masks, strict=True))
 
 
+def test_what_another_method_has_found_is_drawn_anew():
+    clf, _ = make("magnitude", warm_start=True, prune_fraction=0.5)
+    masks = clf.fit(X, y).masks_
+    clf.set_params(method="scratch", prune_fraction=0.3).fit(X, y)
+    assert redrawn_at(clf.net_params["callbacks"][0][1]) == [6]
+    assert_same(clf.masks_, masks)
+
+
 def test_the_finder_is_a_parameter():
     grid = {"method__finder": ["snip", NEURONS], "method__budget": ["epochs", "compute"]}
     search = GridSearchCV(make("scratch", max_iter=4)[0], grid, cv=2).fit(X, y)

@@ -66,7 +66,7 @@ def learn_components(
     mean = np.average(hidden.astype(np.float64), axis=0, weights=weight)
     centred = hidden - mean
     covariance = (centred * weight[:, None]).T @ centred / weight.sum()
-    _check_finite([covariance], n_components)
+    _check_finite([covariance], n_components, "whose squares are not finite")
     is_number = isinstance(n_components, Integral)
     components = _directions(
         centred, weight, covariance, int(n_components) if is_number else len(covariance), predictive
@@ -88,17 +88,18 @@ def learn_components(
         explained_variance_ratio=ratio[kept],
         singular_values=np.sqrt(variance * weight.sum())[kept] if predictive is None else None,
     ).mapped(lambda array: np.ascontiguousarray(array, hidden.dtype))
-    _check_finite(found.arrays().values(), n_components)
+    too_far = f"that are too large or too small for {hidden.dtype}"
+    _check_finite(found.arrays().values(), n_components, too_far)
     return found
 
 
-def _check_finite(arrays: Iterable[NDArray[Any]], n_components: float) -> None:
+def _check_finite(arrays: Iterable[NDArray[Any]], n_components: float, what: str) -> None:
     """Raise ValueError unless all is finite."""
     if not all(np.isfinite(array).all() for array in arrays):
         raise ValueError(
             f"n_components={n_components!r} components cannot be computed: the hidden "
-            "representation has values whose squares are not finite. The input data, or the "
-            "sample weights, may contain large values and need to be preprocessed."
+            f"representation has values {what}. The input data, or the sample weights, may contain "
+            "large values and need to be preprocessed."
         )
 
 

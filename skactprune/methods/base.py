@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -12,7 +11,14 @@ from skactprune._options import COUNT, check_options
 from skactprune.pruning.blocks import is_shape, tiles
 from skactprune.pruning.method import Method
 from skactprune.pruning.schedules import cumulative_shares
-from skactprune.pruning.selection import GRANULARITIES, SCOPES, lowest_features, number_of, select
+from skactprune.pruning.selection import (
+    GRANULARITIES,
+    SCOPES,
+    floored,
+    lowest_features,
+    number_of,
+    select,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -205,7 +211,7 @@ class ScoredMethod(Method):
                 raise ValueError(
                     f"{run.what_asked(part)} cannot be reached: with hidden weights of "
                     f"shapes {layout.shapes} and at least {part.floors} neurons left, it must be "
-                    f"at most {math.floor(highest * 1e4) / 1e4}."
+                    f"at most {floored(highest)}."
                 )
 
     def plan_features(self, run: Run) -> None:

@@ -186,9 +186,8 @@ class LotteryTicket(ScoredMethod):
                 f"rewind_epoch={self.rewind_epoch!r} of {type(self).__name__} must not be later "
                 f"than the first round, which came at the end of epoch {run.epoch}."
             )
-        if run.output:
-            # By the sizes of after training, too.
-            run.prune_output(masks)
+        # By the sizes of after training, too.
+        run.prune_output(masks)
         run.restore(weights)
         self.others_.put_back(run)
         if run.dropped.any():

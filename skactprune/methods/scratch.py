@@ -170,7 +170,7 @@ class Scratch(Method):
     def begin(self, run: Run) -> None:
         """Let the search begin, unless it is over."""
         self.phase_ = run.watch(Phase(), "scratch")
-        if run.done < len(run.shares):
+        if run.done < len(run.shares) or self.phase_.seed < 0:
             self.phase_.start(run)
         if self.phase_.redrawn:
             run.hold_masks()
@@ -206,6 +206,8 @@ class Scratch(Method):
         if self.phase_.redrawn:
             return
         self.finder_.round(run, share)
+        # Before weights are drawn that tell nothing.
+        run.prune_output(run.masks)
         if share == 1:
             self._redraw_if_due(run)
 

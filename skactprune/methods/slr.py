@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -12,7 +11,7 @@ from skactprune.methods.base import given
 from skactprune.nets.factors import Sparing
 from skactprune.pruning.method import Method, register
 from skactprune.pruning.schedules import cumulative_shares
-from skactprune.pruning.selection import number_of
+from skactprune.pruning.selection import floored, number_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -105,7 +104,7 @@ class SLR(Method):
         if given("prune_fraction", run.target) > highest + 1e-9:
             raise ValueError(
                 f"prune_fraction={run.target!r} cannot be reached: two factors of rank 1 of hidden "
-                f"weights of shapes {run.masks.shapes} save {math.floor(highest * 1e4) / 1e4} of "
+                f"weights of shapes {run.masks.shapes} save {floored(highest)} of "
                 "them."
             )
 

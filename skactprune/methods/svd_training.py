@@ -12,7 +12,7 @@ from skactprune.methods.base import given
 from skactprune.nets.factors import Sparing, SparseFactors, halves_of_svd
 from skactprune.pruning.method import Method, register
 from skactprune.pruning.schedules import cumulative_shares
-from skactprune.pruning.selection import number_of
+from skactprune.pruning.selection import floored, number_of
 
 if TYPE_CHECKING:
     import torch
@@ -112,7 +112,7 @@ class SVDTraining(Method):
         if run.target > highest + 1e-9:
             raise ValueError(
                 f"prune_fraction={run.target!r} cannot be reached: two factors of rank 1 of hidden "
-                f"weights of shapes {run.masks.shapes} save {math.floor(highest * 1e4) / 1e4} of "
+                f"weights of shapes {run.masks.shapes} save {floored(highest)} of "
                 "them."
             )
 

@@ -10,7 +10,7 @@ import torch
 from skactprune._warnings import warn
 from skactprune.nets.arrays import array_of
 from skactprune.pruning import surgery
-from skactprune.pruning.selection import number_of
+from skactprune.pruning.selection import floored, number_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,32 +34,39 @@ def check_output(run: State) -> None:
     whole, fewest = n_before(run), max(len(run.layers[-1].weight), run.floors[-1])
     if n_to_stay(run, 1.0) < fewest:
         raise ValueError(
-            f"prune_output={run.output!r} must be at most {1 - fewest / whole:.4g}, so that every "
-            "output, and every neuron that the last hidden layer keeps, has a weight left: "
+            f"prune_output={run.output!r} must be at most {floored(1 - fewest / whole)}, so that "
+            "every output, and every neuron that the last hidden layer keeps, has a weight left: "
             f"{fewest} of the {whole} weights of the output layer."
         )
 
 
 def let_output_weights_go(run: State, masks: Masks) -> None:
-    """Let weights of the output layer go, as many as the coming round is to; see `Run`."""
-    layer, share = run.layers[-1], run.shares[run.coming - 1]
-    size = np.abs(array_of(layer.weight))
-    left = masks.current[-1].any(axis=1) & (True if masks.output is None else masks.output)
-    left, n_left = np.broadcast_to(left, size.shape), n_to_stay(run, share)
-    if left.sum() <= n_left:
+    """Let weights of the output layer go, if it is time; see `Run.prune_output`."""
+    share = run.shares[run.coming - 1] if run.coming else 0.0
+    if share * run.output <= run.output_done:
         return
-    found = largest(size, left, n_left)
+    layer, n_left = run.layers[-1], n_to_stay(run, share)
+    size = np.abs(array_of(layer.weight))
+    had = np.ones(size.shape, dtype=bool) if masks.output is None else masks.output
+    # What neurons without weights give to the outputs is folded into biases when they leave.
+    dead = ~run.layout.cascade(masks.current)[-1].any(axis=1)
+    left = had & ~dead
     with run.transaction(), torch.no_grad():
-        run.masks = run.masks.with_output(found)
-        weight = layer.weight.detach() * torch.from_numpy(found).to(layer.weight.device)
-        surgery.replace([layer], surgery.optimizers_of(run.net), [weight], masks=[found])
+        run.output_done = share * run.output
+        if left.sum() <= n_left:
+            return
+        found = largest(size, left, n_left)
+        kept = found | (had & dead)
+        run.masks = run.masks.with_output(kept)
+        weight = layer.weight.detach() * torch.from_numpy(kept).to(layer.weight.device)
+        surgery.replace([layer], surgery.optimizers_of(run.net), [weight], masks=[kept])
         run.hold_masks(run.holds)
     if share == 1 and found.sum() > n_left:
-        gone = 1 - found.sum() / n_before(run)
         warn(
             f"prune_output={run.output!r} cannot be reached with what is left of the last hidden "
             f"layer, {int(left.any(axis=0).sum())} neurons: each of them keeps a weight of the "
-            f"output layer, as each output does. {gone:.4g} of its weights are gone."
+            f"output layer, as each output does. {1 - found.sum() / n_before(run):.4g} of its "
+            "weights are gone."
         )
 
 
@@ -83,6 +90,8 @@ def largest(size: NDArray[Any], left: NDArray[np.bool_], n_left: int) -> NDArray
     found = np.zeros(size.shape, dtype=bool)
     np.put_along_axis(found, size.argmax(axis=0)[None, :], True, axis=0)
     np.put_along_axis(found, size.argmax(axis=1)[:, None], True, axis=1)
+    # Rows and columns of which nothing is left have no largest.
+    found &= left
     order = np.argsort(-np.where(found, np.inf, size), axis=None, kind="stable")
     found.flat[order[:n_left]] = True
     return found & left

@@ -97,7 +97,6 @@ def _is_reached(run: State, done: int) -> bool:
 def count_as_done(run: State, done: int) -> None:
     """Note what the rounds up to number `done` were to remove."""
     run.done = done
-    run.output_done = max(run.output_done, run.shares[done - 1] * run.output)
     if run.target is None:
         run.fraction_done = run.masks.sparsity
         run.reached = run.own_threshold, run.shares[done - 1]

@@ -9,6 +9,7 @@ import torch
 from skorch.dataset import Dataset
 
 from skactprune.pruning import surgery
+from skactprune.pruning.selection import floored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,7 +22,7 @@ def check_features(share: float, n_to_drop: int, n_features: int) -> None:
     """Raise ValueError where no feature would be left."""
     if share and n_to_drop >= n_features:
         raise ValueError(
-            f"prune_features={share!r} must be at most {1 - 1 / n_features:.4g}, so "
+            f"prune_features={share!r} must be at most {floored(1 - 1 / n_features)}, so "
             f"that one of {n_features} features is left."
         )
 

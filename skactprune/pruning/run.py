@@ -118,7 +118,7 @@ class Run(State):
     done : int
         Rounds done.
     coming : int
-        In a round, its number; rounds that are done together count as the last of them.
+        In a round, its number, 0 elsewhere; rounds done together count as the last of them.
     fraction_done : float
         Share of the weights that rounds were asked to remove so far; where it was no share that
         was asked for, the share that was gone after the last of them.
@@ -240,8 +240,7 @@ class Run(State):
                 )
             if self.dropped.sum() < self.n_to_drop(self.shares[done - 1]):
                 self.refuse_features("removes no features")
-            if self.output:
-                self.prune_output(self.masks)
+            self.prune_output(self.masks)
             if self.epoch:
                 self.layout.renew(self.net, self.rows.training, self.fit_params)
             count_as_done(self, done)
@@ -257,6 +256,7 @@ class Run(State):
                 "seconds": perf_counter() - start,
             }
             self.history = [*self.history, row]
+            self.coming = 0
 
     def parts(self, masks: Masks) -> list[Part]:
         """Layers that are chosen from together, with what is to go of them.
@@ -571,10 +571,10 @@ class Run(State):
         let_features_go(self, gone, refit)
 
     def prune_output(self, masks: Masks) -> None:
-        """Remove the smallest weights of the output layer, as many as the coming round is to.
+        """Remove the smallest weights of the output layer, as many as this round is to.
 
-        Where that is done already, nothing is. It is done at the end of every round in any case; a
-        method that is to give weights other values in it calls this before.
+        Where that is done already, and outside rounds, nothing is. It is done at the end of every
+        round in any case; a method that gives weights other values in it calls this before.
 
         Parameters
         ----------

@@ -34,6 +34,11 @@ def number_of(share: float, whole: int) -> int:
     return math.ceil(share * whole - 1e-9)
 
 
+def floored(share: float) -> float:
+    """Share in four digits, of which no more is asked than of the share, for messages."""
+    return math.floor(share * 1e4 + 1e-9) / 1e4
+
+
 def select(
     scores: Sequence[NDArray[Any]],
     masks: Masks,
