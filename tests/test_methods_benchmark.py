@@ -96,6 +96,9 @@ def test_a_tiny_run_writes_the_page_and_is_done_once(tmp_path, monkeypatch):
     assert (tmp_path / "lenet.csv").read_bytes() == before
 
 
+SNIP = next(mark for mark in published.MARKS if mark.system.startswith("SNIP"))
+
+
 def rows_of(method, compression, errors, **columns):
     """Rows of some seeds, as `lenet.execute` gives them."""
     return pd.DataFrame(
@@ -170,21 +173,36 @@ def test_times_are_those_of_the_dense_net_on_the_same_device():
     ],
 )
 def test_published_figures_are_met_or_not(errors, columns, said):
-    rows = rows_of("snip", 20, errors, **columns)
+    rows = rows_of(SNIP.method, SNIP.run_at, errors, **{"reached": 20.1} | columns)
     answers = page.answers(rows).to_dict("records")
     row = next(row for row in answers if row["published"].startswith("SNIP"))
     assert row["at most the published error?"] == said
     assert row["our error %"].startswith(f"{np.mean(errors):.2f} ± ")
-    best = "" if columns else f"{row['our error %']}, snip"
+    best = "" if columns else f"{row['our error %']}, {SNIP.method}"
     assert row["best of all here, at least as small"] == best
 
 
 def test_reasons_are_those_of_full_runs():
-    rows = rows_of("snip", 20, [1.80, 1.81, 1.82])
-    (why,) = {mark.why for mark in published.MARKS if mark.method == "snip"}
-    assert why in set(page.answers(rows)["why"])
+    rows = rows_of(SNIP.method, SNIP.run_at, [1.80, 1.81, 1.82], reached=20.1)
+    assert SNIP.why and SNIP.why in set(page.answers(rows)["why"])
     assert set(page.answers(rows, reasons=False)["why"]) == {""}
-    assert page.answers(rows_of("snip", 20, [1.0, 1.1]))["why"].eq("").all()
+    met = rows_of(SNIP.method, SNIP.run_at, [1.0, 1.1], reached=20.1)
+    assert page.answers(met)["why"].eq("").all()
+
+
+def test_ways_of_marks_alone_are_in_no_table():
+    of = lenet.QUICK.but(**TINY | {"only": None})
+    names = {name for name, _, at, _ in lenet.runs(of) if at == 3}
+    assert names == set(settings.lineup()) - set(settings.AT_MARKS)
+    asked_for = lenet.QUICK.but(**TINY | {"only": ("snip, longer",)})
+    assert ("snip, longer", 3.0) in {(name, at) for name, _, at, _ in lenet.runs(asked_for)}
+    (dense,) = rows_of("magnitude", 1, [1.0]).to_dict("records")
+    dense |= {"method": "dense", "options": "-"}
+    # Neither at their compressions nor, with those of the same method, at others.
+    nets = [rows_of(mark.method, mark.run_at, [1.0]) for mark in published.MARKS]
+    nets += [rows_of(settings.system(mark.method), mark.run_at, [1.0]) for mark in published.MARKS]
+    rows = pd.concat([pd.DataFrame([dense]), *nets]).drop_duplicates(["method", "compression"])
+    assert list(page.tables(rows)) == []
 
 
 def test_marks_in_bytes_say_how_many_weights_are_pruned():

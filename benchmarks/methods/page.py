@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.methods.published import DENSE_ERROR, MARKS
-from benchmarks.methods.settings import DENSE, lineup, told
+from benchmarks.methods.settings import AT_MARKS, DENSE, LONGER, lineup, system, told
 from benchmarks.pages import markdown
 from benchmarks.reproduce.lenet import reached
 from benchmarks.reproduce.statistics import interval, mean_sd, seeds
@@ -37,13 +37,12 @@ compression, as weights that matter to no output become zero besides those that 
 ## At the same compression
 
 {tables}
-- *reached*: compression of every seed at least; the output layer is not pruned, so that the hidden
-  layers lose more. *Parameters*: weights that are not zero, and biases. *FLOPs*: of one row, by
-  dense products of the layers that are left, or of their two factors; single zeros do not count
-  less.
-  *Pixels*: inputs that have a weight. *Device*: where the net was trained. *Time*: CPU time of the
-  fit over that of the dense net on the same device, of the seeds that ran on the same machine and
-  with the same code.
+- *reached*: compression of every seed at least; the output layer is not pruned here, so that the
+  hidden layers lose more. *Parameters*: weights that are not zero, and biases. *FLOPs*: of one
+  row, by dense products of the layers that are left, or of their two factors; single zeros do not
+  count less. *Pixels*: inputs that have a weight. *Device*: where the net was trained. *Time*: CPU
+  time of the fit over that of the dense net on the same device, of the seeds that ran on the same
+  machine and with the same code.
 - A method that cannot be pruned this far is at the nearest that it can do, with a note.
 - movement keeps weights of pixels that are always dark, which nothing but the penalty moves; they
   end at zero, so that it reaches more than it is asked for, with the fewer useful weights the less
@@ -55,10 +54,11 @@ compression, as weights that matter to no output become zero besides those that 
 
 All nets train {epochs} epochs with "adam", a learning rate of {rate} that falls along half a cosine
 in the last two fifths, batches of {batch}, alpha={alpha}, and dropout that fades as weights leave;
-{rounds} rounds for methods that have rounds. Pixels are in [0, 1]. What a method has besides
+{rounds} rounds for methods that have rounds. Those called *longer*, which are for published figures
+alone, train {longer} times as many epochs. Pixels are in [0, 1]. What a method has besides
 is that of earlier experiments with this net, but for some, of which settings were compared on
-validation rows with one seed (`python -m benchmarks.methods choose`): nine of snip, eleven of
-rigl, seven of l0, six of variational_dropout, and four of activation_surgeon where it removes
+validation rows with one seed (`python -m benchmarks.methods choose`): ten of snip, eleven of
+rigl, seven of l0, seven of variational_dropout, and four of activation_surgeon where it removes
 pixels.
 
 {options}
@@ -94,6 +94,7 @@ def text(rows, settings):
         tables="\n".join(f"### {title}\n\n{markdown(of)}\n" for title, of in tables(rows))
         or "No method was run at these compressions yet.\n",
         epochs=settings.epochs,
+        longer=LONGER["epochs"],
         rate=lenet.RATE,
         batch=lenet.BATCH,
         alpha=lenet.ALPHA,
@@ -161,8 +162,10 @@ def _best(rows, mark):
 def tables(rows):
     """Yield for every compression that is not of published figures alone: methods, best first."""
     dense = rows[rows["method"] == DENSE]
-    for compression, of in rows[rows["compression"] > 1].groupby("compression"):
-        if set(of["method"]) - {mark.method for mark in MARKS if mark.run_at == compression}:
+    others = rows[(rows["compression"] > 1) & ~rows["method"].isin(AT_MARKS)]
+    for compression, of in others.groupby("compression"):
+        marked = {system(mark.method) for mark in MARKS if mark.run_at == compression}
+        if set(map(system, of["method"])) - marked:
             title = f"{100 * (1 - 1 / compression):.0f} % of the weights gone, {compression:g}x"
             yield title, _table(pd.concat([dense, of]))
 
