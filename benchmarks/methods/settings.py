@@ -57,14 +57,15 @@ OWN = {
         "dropout": (0.2, 0.0, 0.0),
         "prune_output": 0.6,
     },
-    # The authors of L0 train 200 epochs.
+    # The authors of L0 and RigL train 200 epochs.
     "snip, longer": {"method": "snip", "dropout": (0.2, 0.0, 0.0)} | LONGER,
     "l0, longer": {"method": "l0", "prune_features": 0.66} | LONGER,
+    "rigl, longer": {"method": "rigl"} | LONGER,
     "magnitude, neurons": {"method": "magnitude"} | NEURONS,
     "random, neurons": {"method": "random"} | NEURONS,
 }
 # Ways that are run at the compressions of their marks alone, unless they are asked for.
-AT_MARKS = ("variational_dropout, output layer", "snip, longer", "l0, longer")
+AT_MARKS = ("variational_dropout, output layer", "snip, longer", "l0, longer", "rigl, longer")
 
 
 def system(name):
