@@ -184,12 +184,11 @@ def test_large_values_are_learned_from_or_refused(method):
     flat = X.copy()
     flat[:, 1] = 1e170
     for rows in (X * 1e200, X * 1e155, (X * 1e25).astype(np.float32), flat):
-        for params in ({}, {"n_components": 2}):
-            clf = make(method=method, activation="tanh", **params)
-            # Warnings are errors here.
-            with contextlib.suppress(ValueError):
-                clf.fit(rows, y)
-                assert np.isfinite(clf.predict_proba(rows)).all()
+        clf = make(method=method, activation="tanh", n_components=2, max_iter=4)
+        # Warnings are errors here.
+        with contextlib.suppress(ValueError):
+            clf.fit(rows, y)
+            assert np.isfinite(clf.predict_proba(rows)).all()
 
 
 def test_training_that_diverges_says_only_that():
