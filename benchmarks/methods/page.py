@@ -29,8 +29,8 @@ several of them the best error that was seen in training, which flatters. An ans
 our mean is not above the published error, *on average* where the 95 % interval of our mean by
 Student's t has it inside.
 The published dense net has {dense_error} %, ours, trained in the same way as the pruned ones and as
-long as those that are not called *longer*, {dense} %. Compression is all weights, output layer included, over those that are not zero; of
-bytes, all weights in float32 over the bytes of the file of the compact model in the storage
+long as those that are not called *longer*, {dense} %. Compression is all weights, output layer
+included, over those that are not zero; of bytes, all weights in float32 over the bytes of the file of the compact model in the storage
 "codebook", its indices and code table included. Some methods are asked for less than a published
 compression, as weights that matter to no output become zero besides those that are pruned.
 
