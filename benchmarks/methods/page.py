@@ -30,9 +30,10 @@ our mean is not above the published error, *on average* where the 95 % interval 
 Student's t has it inside.
 The published dense net has {dense_error} %, ours, trained in the same way as the pruned ones and as
 long as those that are not called *longer*, {dense} %. Compression is all weights, output layer
-included, over those that are not zero; of bytes, all weights in float32 over the bytes of the file of the compact model in the storage
-"codebook", its indices and code table included. Some methods are asked for less than a published
-compression, as weights that matter to no output become zero besides those that are pruned.
+included, over those that are not zero; of bytes, all weights in float32 over the bytes of the file
+of the compact model in the storage "codebook", its indices and code table included. Some methods
+are asked for less than a published compression, as weights that matter to no output become zero
+besides those that are pruned.
 
 ## At the same compression
 
