@@ -19,6 +19,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from skorch import NeuralNetClassifier
+from small_nets import HIDDEN, net, rounds
 
 import skactprune.methods.surgeon as surgeon
 from skactprune import PrunedMLPClassifier, Pruner, compact, load, save, to_onnx
@@ -34,9 +35,8 @@ from skactprune.methods import (
     ScoredMethod,
 )
 from skactprune.pruning.run import Run
-from skactprune.triggers import EpochTrigger
 
-N_FEATURES, HIDDEN = 10, (8, 6)
+N_FEATURES = 10
 
 pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 
@@ -49,26 +49,6 @@ def table(n=120, seed=0):
     X = X * np.linspace(0.5, 2, N_FEATURES) + np.linspace(-1, 1, N_FEATURES)
     X[:, -1] = 0.1
     return X, y
-
-
-def net(**params):
-    """Estimator that prunes once, after its last epoch, so that nothing is trained afterwards."""
-    defaults = {
-        "prune_fraction": 0,
-        "n_prune_rounds": 1,
-        "trigger": EpochTrigger(1, 1),
-        "weight_decay": 0,
-        "max_iter": 6,
-        "batch_size": 20,
-        "learning_rate_init": 0.01,
-        "random_state": 0,
-    }
-    return PrunedMLPClassifier(HIDDEN, **defaults | params)
-
-
-def rounds(**params):
-    """Estimator that prunes in three rounds while it trains."""
-    return net(**{"n_prune_rounds": 3, "trigger": EpochTrigger(0.2, 0.7), "max_iter": 8} | params)
 
 
 def at_mean(X, gone, weight=None):

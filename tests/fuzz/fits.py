@@ -688,13 +688,13 @@ def shown(clf):
 def data_of(case):
     """The data, as they can be compared."""
 
-    def shown(value):
+    def told(value):
         if sparse.issparse(value):
             # What scipy has noticed of the order of the entries is no part of them.
-            return {name: shown(v) for name, v in vars(value).items() if "_has_" not in name}
+            return {name: told(v) for name, v in vars(value).items() if "_has_" not in name}
         return repr(value if isinstance(value, dict) else np.asarray(value).tolist())
 
-    return [shown(v) for v in (case.X, case.y, case.sample_weight, case.X_unlabeled)]
+    return [told(v) for v in (case.X, case.y, case.sample_weight, case.X_unlabeled)]
 
 
 def same_close(a, b, rtol, what):
