@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.sparse import issparse
 from sklearn import get_config
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 
 from skactprune._array_api import as_numpy, like
-from skactprune.chunks import Chunks, FiledRows
+from skactprune.chunks import Chunks, FiledRows, check_some, each_chunk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,9 +115,15 @@ def map_checked_rows(
         except _DoubtfulError:
             pass
     if isinstance(X, Chunks):
-        return np.concatenate(
-            [map_checked_rows(function, estimator, chunk, dtype) for chunk in X if len(chunk)]
-        )
+
+        def of_chunk(chunk: Any) -> NDArray[Any] | None:
+            return (
+                map_checked_rows(function, estimator, chunk, dtype) if _num_samples(chunk) else None
+            )
+
+        found = [part for part in each_chunk(of_chunk, X) if part is not None]
+        check_some(len(found), X)
+        return np.concatenate(found)
     how = {"accept_sparse": "csr", "dtype": dtype, "reset": False}
     return like(X, map_rows(function, validate_data(estimator, as_numpy(X), **how)))
 

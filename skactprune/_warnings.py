@@ -4,7 +4,8 @@ import inspect
 import warnings
 from types import FrameType
 
-PASSED_OVER = {"skactprune", "sklearn", "skorch"}
+# A context manager runs what is ours from there.
+PASSED_OVER = {"skactprune", "sklearn", "skorch", "contextlib"}
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:

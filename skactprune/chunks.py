@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 from scipy import sparse
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import DTypeLike, NDArray
+
+    T = TypeVar("T")
 
 __all__ = ["Chunks"]
 
@@ -215,6 +217,13 @@ def is_table(X: Any) -> bool:
     return (isinstance(X, (np.ndarray, FiledRows)) or sparse.issparse(X)) and X.ndim == 2
 
 
+def is_chunked(X: Any) -> bool:
+    """Whether rows are read from `Chunks`, all or some of them."""
+    while isinstance(X, SomeRows):
+        X = X.table
+    return isinstance(X, ChunkedRows)
+
+
 def some_rows(X: Any, rows: NDArray[np.integer]) -> Any:
     """Rows of a table by their indices, which are copied only where they are in memory.
 
@@ -258,18 +267,34 @@ def checked_chunks(
         Naming the chunk, for rows that scikit-learn refuses, and where there are none.
     """
     n_rows, dtypes = [], []
+
+    def check(chunk: Any) -> None:
+        how = {"dtype": dtype, "reset": reset and not n_rows, "ensure_min_samples": 0}
+        checked = validate_data(estimator, chunk, **how)
+        n_rows.append(len(checked))
+        dtypes.append(checked.dtype)
+
+    each_chunk(check, chunks)
+    check_some(sum(n_rows), chunks)
+    return ChunkedRows(chunks, n_rows, estimator.n_features_in_, np.result_type(*dtypes))
+
+
+def each_chunk(function: Callable[[Any], T], chunks: Chunks) -> list[T]:
+    """What a function returns for every chunk; its TypeErrors and ValueErrors name the chunk."""
+    found = []
     for number, chunk in enumerate(chunks):
         try:
-            how = {"dtype": dtype, "reset": reset and not number, "ensure_min_samples": 0}
-            checked = validate_data(estimator, chunk, **how)
+            found.append(function(chunk))
         except (TypeError, ValueError) as error:
             source = chunks.sources[number]
             raise type(error)(f"Chunk {number} of X, {source!r}, is not valid. {error}") from error
-        n_rows.append(len(checked))
-        dtypes.append(checked.dtype)
-    if not sum(n_rows):
-        raise ValueError(f"X has no rows in {len(n_rows)} chunks; at least one is needed.")
-    return ChunkedRows(chunks, n_rows, estimator.n_features_in_, np.result_type(*dtypes))
+    return found
+
+
+def check_some(n_rows: int, chunks: Chunks) -> None:
+    """Raise ValueError where chunks have no rows."""
+    if not n_rows:
+        raise ValueError(f"X has no rows in {len(chunks.sources)} chunks; at least one is needed.")
 
 
 def _is_mapped(X: Any) -> bool:

@@ -39,6 +39,8 @@ CONSTRAINTS = {
     "solver": [StrOptions({"subgradient", "proximal"})],
     "svd_every_n_steps": [Interval(Integral, 1, None, closed="left")],
 }
+# In rows of the history: the accuracy at which penalties start, and the epoch that had it.
+STARTED = "penalties_started"
 
 
 def weighted_nuclear_norm(W: ArrayLike, weights: Literal["linear", "uniform"] = "linear") -> float:
@@ -80,7 +82,7 @@ def weighted_nuclear_norm(W: ArrayLike, weights: Literal["linear", "uniform"] = 
     """
     validate_parameter_constraints(CONSTRAINTS, {"weights": weights}, "weighted_nuclear_norm")
     parts: Any = W if isinstance(W, (list, tuple)) else ()
-    several = len(parts) and all(np.ndim(part) == 2 for part in parts)
+    several = any(np.ndim(part) == 2 for part in parts)
     spectra = [singular_values(part) for part in (parts if several else [W])]
     return float(sum(WEIGHTS[weights](len(s)) @ s for s in spectra))
 
@@ -217,7 +219,10 @@ class WeightedNuclearNorm(Callback):
         validate_parameter_constraints(
             CONSTRAINTS, self.get_params(deep=False), type(self).__name__
         )
-        if not self._penalized(net):
+        weights = self._penalized(net)
+        if any(self.alpha > torch.finfo(weight.dtype).max for weight in weights):
+            raise ValueError(f"alpha={self.alpha!r} is too large for the dtype of the weights.")
+        if not weights:
             raise ValueError(
                 f"output_layer={self.output_layer!r} leaves no weights to penalize in "
                 f"{type(net.module_).__name__}; it must have trainable linear or convolutional "
@@ -225,9 +230,12 @@ class WeightedNuclearNorm(Callback):
             )
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
-        begun = self._epochs_before_start(net.history)
-        since = len(net.history) - 1 - begun
-        self.active_ = bool(self.alpha and since >= 0 and since % self.every_n_epochs == 0)
+        # Numbers of epochs, not of rows: a history that goes on may have lost its first ones.
+        begun, row = self._last_before_start(net.history), net.history[-1]
+        since = None if begun is None else row["epoch"] - 1 - begun
+        self.active_ = bool(self.alpha and since is not None and since % self.every_n_epochs == 0)
+        if begun:
+            net.history.record(STARTED, (self.start_accuracy, begun))
         self._n_steps_ = 0
         self._accuracy_ = accuracy_of(net)
 
@@ -278,14 +286,20 @@ class WeightedNuclearNorm(Callback):
 
     # -- the penalty ------------------------------------------------------------------------
 
-    def _epochs_before_start(self, history: Any) -> int:
-        """Epochs before the first that may be penalized; the history outlives a pickle."""
+    def _last_before_start(self, history: Any) -> int | None:
+        """Number of the epoch after which some are penalized, if known; 0 before the first.
+
+        It is told by the history, which outlives a pickle.
+        """
         if not self.start_accuracy:
             return 0
-        for epoch, row in enumerate(history, start=1):
-            if row.get("train_acc", -1.0) >= self.start_accuracy:
+        for row in history:
+            at, epoch = row.get(STARTED, (None, None))
+            if at == self.start_accuracy:
                 return epoch
-        return len(history)
+            if row.get("train_acc", -1.0) >= self.start_accuracy:
+                return row["epoch"]
+        return None
 
     def _penalized(self, net: Any) -> list[torch.Tensor]:
         layers = [part for part in net.module_.modules() if isinstance(part, PRUNABLE)]

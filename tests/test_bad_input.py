@@ -17,8 +17,10 @@ from skactprune import (
     Geometric,
     Magnitude,
     PrunedMLPClassifier,
+    PrunedMLPRegressor,
     Pruner,
     ScorePruning,
+    pruning_path,
 )
 
 pytestmark = pytest.mark.filterwarnings(
@@ -392,3 +394,76 @@ def test_a_module_without_hidden_layers():
     net = NeuralNetClassifier(torch.nn.Linear(6, 2), callbacks=[Pruner()], verbose=0)
     with pytest.raises(ValueError, match="at least one hidden layer.*Linear has 1"):
         net.fit(X.astype(np.float32), y)
+
+
+def test_weights_of_rows_that_floats_cannot_hold_are_refused():
+    single = X.astype(np.float32)
+    heavy = PrunedMLPClassifier((5,), class_weight={0: 1e300, 1: 1})
+    with pytest.raises(ValueError, match=r"class_weight=\{0: 1e\+300, 1: 1\} gives rows weights"):
+        heavy.fit(single, y)
+    for weight in (1e38, 1e-40):
+        with pytest.raises(
+            ValueError, match=r"sample_weight and class_weight give rows weights up"
+        ):
+            PrunedMLPClassifier((5,)).fit(single, y, sample_weight=np.full(len(y), weight))
+    light = np.where(y > 0, 1e-40, 1)
+    PrunedMLPClassifier((5,), max_iter=2).fit(single, y, sample_weight=light)
+
+
+def test_targets_and_weights_to_validate_on_are_those_of_numbers_and_several_rows():
+    net = PrunedMLPRegressor(hidden_layer_sizes=(5,), early_stopping=True, max_iter=2)
+    with pytest.raises(ValueError, match="y_val is not valid. It has values that are too large"):
+        net.fit(X.astype(np.float32), y, X_val=X[:9], y_val=y[:9] + 1e300)
+    with pytest.raises(ValueError, match="sample_weight_val leaves 1 rows with a positive weight"):
+        net.fit(X, y, X_val=X[:9], y_val=y[:9], sample_weight_val=np.arange(9) == 0)
+
+
+class Eager(EpochTrigger):
+    """Asks for what there is not."""
+
+    def __init__(self, due=9, needs_score=None):
+        self.due, self.needs_score = due, needs_score
+
+    def validated(self):
+        return self
+
+    def rounds_due(self, done, n_rounds, epoch, max_epochs, score):
+        return self.due
+
+
+@pytest.mark.parametrize("due", [9, None, 1.5])
+def test_triggers_ask_for_rounds_that_there_are(due):
+    with pytest.raises(ValueError, match=rf"returned {due} from rounds_due; it must return an int"):
+        PrunedMLPClassifier((5,), trigger=Eager(due)).fit(X, y)
+
+
+def test_triggers_need_scores_that_there_are():
+    with pytest.raises(ValueError, match="has needs_score='loss'; it must be None, 'accuracy' or"):
+        PrunedMLPClassifier((5,), trigger=Eager(1, "loss")).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    "weigh",
+    [
+        lambda n: -torch.ones(n),
+        lambda n: torch.full((n,), torch.nan),
+        lambda n: torch.ones(n + 1),
+        lambda n: [1.0] * n,
+    ],
+)
+def test_weights_of_batches_are_weights(weigh):
+    module = torch.nn.Sequential(torch.nn.Linear(6, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+    pruner = Pruner(sample_weight=lambda batch: weigh(len(batch[1])))
+    net = NeuralNetClassifier(module, callbacks=[pruner], verbose=0, max_epochs=2)
+    with pytest.raises(
+        ValueError, match="sample_weight of Pruner returned .*; it must return None"
+    ):
+        net.fit(X.astype(np.float32), y)
+
+
+def test_sizes_and_fractions_may_come_in_arrays():
+    assert PrunedMLPClassifier(np.array([5, 4]), max_iter=2).fit(X, y).n_layers_ == 4
+    with pytest.raises(ValueError, match="must be integers > 0"):
+        PrunedMLPClassifier(np.array(5)).fit(X, y)
+    with pytest.raises(ValueError, match="must be rising numbers"):
+        pruning_path(PrunedMLPClassifier((5,)), X, y, fractions=np.array(0.5))

@@ -370,3 +370,18 @@ def test_verbose_of_other_fits(capsys):
     assert [line.split()[0] for line in lines] == ["Iteration", "Round", "Iteration"]
     small().fit(X, y)
     assert capsys.readouterr().out == ""
+
+
+def test_estimators_of_tasks_are_whole_in_fits_of_other_sizes():
+    net, spy = small().fit(X, y), Spy()
+    net.set_params(hidden_layer_sizes=(9, 7)).set_callbacks(spy).fit(X, y)
+    for est in (*spy.fitted("epoch"), *spy.fitted("round")):
+        assert est.n_layers_ == len(est.coefs_) + 1 == 4
+        assert est.factors_ == [None, None]
+        np.testing.assert_allclose(est.net_.predict_proba(X), est.predict_proba(X), atol=1e-12)
+    # Training from there is no matter of the fit that went on.
+    early = spy.fitted("epoch")[0]
+    coefs = [coef.copy() for coef in net.coefs_]
+    early.set_params(warm_start=True).fit(X, y)
+    for a, b in zip(net.coefs_, coefs, strict=True):
+        np.testing.assert_array_equal(a, b)

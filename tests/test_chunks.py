@@ -5,11 +5,12 @@ import tracemalloc
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import StandardScaler
 
-from skactprune import Chunks, PrunedMLPClassifier
+from skactprune import Chunks, PrunedAutoencoder, PrunedMLPClassifier
 from skactprune.methods import METHODS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -168,8 +169,10 @@ def test_what_cannot_be_chunks_is_refused():
         net().fit(Chunks(lambda _: X[:0], [0, 1]), y)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         net().fit(chunks(), y[1:])
-    with pytest.raises(ValueError, match="X_unlabeled is not valid"):
+    with pytest.raises(ValueError, match="X_unlabeled is not valid. Only X may be Chunks"):
         net().fit(X, y, X_unlabeled=chunks())
+    with pytest.raises(ValueError, match="X_val is not valid. Only X may be Chunks"):
+        net(early_stopping=True).fit(X, y, X_val=chunks(), y_val=y)
     with pytest.raises((TypeError, ValueError)):
         StandardScaler().fit(chunks())
     # A search would have to copy rows.
@@ -215,3 +218,38 @@ def test_memory_is_flat(tmp_path):
     # What there is for every row are labels, weights and indices; the rows themselves would be 1.
     mapped_rows, chunked_rows, copied_rows = peaks
     assert max(mapped_rows, chunked_rows) < 0.6 < 1 < copied_rows
+
+
+@pytest.mark.parametrize("weight", [None, np.arange(len(X)) % 4])
+@pytest.mark.parametrize("n_components", [None, 3])
+def test_the_way_back_is_learned_from_files_too(n_components, weight, tmp_path):
+    np.save(tmp_path / "rows.npy", X)
+    mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    params = {"fit_inverse_transform": True, "n_components": n_components, "shuffle": False}
+    expected = net(**params).fit(X, y, sample_weight=weight)
+    for rows in (mapped, chunks()):
+        found = net(**params).fit(rows, y, sample_weight=weight)
+        np.testing.assert_allclose(found.inverse_coef_, expected.inverse_coef_, atol=1e-9)
+        back = found.inverse_transform(found.transform(X))
+        np.testing.assert_allclose(
+            back, expected.inverse_transform(expected.transform(X)), atol=1e-9
+        )
+
+
+def test_what_is_predicted_names_a_bad_chunk_too():
+    clf = net().fit(X, y)
+    with pytest.raises(ValueError, match=r"(?s)Chunk 3 of X, .* is not valid\. .*NaN"):
+        clf.predict(broken(3, with_nan))
+    with pytest.raises(ValueError, match="X has no rows in 2 chunks"):
+        clf.predict_proba(Chunks(lambda _: X[:0], [0, 1]))
+    sparse_rows = chunks(read=lambda pair: sparse.csr_array(X[slice(*pair)]))
+    np.testing.assert_array_equal(clf.predict(sparse_rows), clf.predict(X))
+
+
+def test_an_autoencoder_scores_chunks():
+    weight = np.arange(len(X)) % 3
+    auto = PrunedAutoencoder(4, max_iter=3, random_state=0).fit(X)
+    assert auto.score(chunks()) == pytest.approx(auto.score(X), abs=1e-12)
+    assert auto.score(chunks(), sample_weight=weight) == pytest.approx(
+        auto.score(X, sample_weight=weight), abs=1e-12
+    )

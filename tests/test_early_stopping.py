@@ -196,3 +196,23 @@ def test_a_net_that_was_stopped_is_not_told_to_be_unconverged():
     )
     clf.fit(X, y)
     assert clf.n_iter_ == 3
+
+
+@quiet
+def test_a_warm_start_that_makes_it_worse_goes_back():
+    rows = {"X_val": X[90:], "y_val": y[90:]}
+    clf, _ = fit(warm_start=True, learning_rate_init=0.01)
+    clf.fit(X[:90], y[:90], **rows)
+    best = clf.best_validation_score_
+    assert clf.score(X[90:], y[90:]) == best
+    coefs = clf.coefs_
+    clf.set_params(learning_rate_init=1.0).fit(X[:90], y[:90], **rows)
+    assert max(clf.validation_scores_[-clf.n_iter_ :]) <= clf.best_validation_score_ == best
+    assert clf.score(X[90:], y[90:]) == best
+    for a, b in zip(clf.coefs_, coefs, strict=True):
+        np.testing.assert_array_equal(a, b)
+    # What was best before a fit that did not validate is no longer there.
+    clf.set_params(early_stopping=False).fit(X[:90], y[:90])
+    clf.set_params(early_stopping=True, learning_rate_init=1e-6, max_iter=2)
+    clf.fit(X[:90], y[:90], **rows)
+    assert clf.best_validation_score_ == max(clf.validation_scores_[-2:])

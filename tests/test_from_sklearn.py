@@ -8,6 +8,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
@@ -145,3 +146,23 @@ def test_refusals():
     for name, value in of_mlp.items():
         with pytest.raises(ValueError, match=f"{name}=.* must be left out: it follows from mlp"):
             PrunedMLPClassifier.from_sklearn(mlp, **{name: value})
+
+
+def test_weights_mean_the_same_in_the_net_that_takes_them():
+    X, y = data()
+    frame = pd.DataFrame(X, columns=list("abcdefg"))
+    mlp = MLPClassifier((6,), max_iter=5, random_state=0).fit(frame, y)
+    with pytest.raises(ValueError, match="activation='tanh' must be left out: it follows from mlp"):
+        PrunedMLPClassifier.from_sklearn(mlp, activation="tanh")
+    net = PrunedMLPClassifier(init_estimator=FrozenEstimator(mlp), max_iter=3)
+    with pytest.raises(ValueError, match=r"(?s)init_estimator=.* features of the names .*; X has"):
+        net.fit(frame[list("gfedcba")], y)
+    net.set_params(activation="tanh")
+    with pytest.raises(
+        ValueError, match=r"(?s)init_estimator=.* has activation='relu'; it must be"
+    ):
+        net.fit(frame, y)
+    single = MLPClassifier((6,), max_iter=5).fit(X.astype(np.float32), y)
+    assert PrunedMLPClassifier.from_sklearn(single).coefs_[0].dtype == np.float32
+    wide = PrunedMLPClassifier.from_sklearn(single, dtype="float64")
+    assert wide.coefs_[0].dtype == np.float64

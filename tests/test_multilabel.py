@@ -437,3 +437,13 @@ def test_nets_of_arrays(fitted):
         np.testing.assert_allclose(net.predict_proba(X), whole.predict_proba(X), atol=1e-9)
         np.testing.assert_array_equal(net.predict(X), whole.predict(X))
         assert net.__sklearn_tags__().classifier_tags.multi_label
+
+
+@pytest.mark.filterwarnings("ignore:A column-vector y:sklearn.exceptions.DataConversionWarning")
+def test_a_sparse_column_is_classes():
+    labels = Y[:, :1]
+    expected = PrunedMLPClassifier(**PARAMS).fit(X, labels.ravel())
+    found = PrunedMLPClassifier(**PARAMS).fit(X, sparse.csr_matrix(labels))
+    assert not found.multilabel_
+    np.testing.assert_array_equal(found.predict(X), expected.predict(X))
+    assert found.score(X, labels.ravel()) == expected.score(X, labels.ravel())

@@ -528,3 +528,23 @@ def test_proximal_steps_have_the_rate_of_the_optimizer_of_the_weight():
         nets.append(net.fit(X.astype(np.float32), y.astype(np.int64)))
     one, two = (net.module_.parameters() for net in nets)
     assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
+
+
+@pytest.mark.parametrize("every", [2, 3])
+@pytest.mark.parametrize("start_accuracy", [0, 0.4])
+def test_calls_that_go_on_keep_the_beat(start_accuracy, every, monkeypatch):
+    monkeypatch.setattr("skactprune.estimators._state.KEPT_EPOCHS", 5)
+    penalty = WeightedNuclearNorm(
+        1e-3, start_accuracy=start_accuracy, every_n_epochs=every, output_layer=False
+    )
+    spy = Spy()
+    clf = PrunedMLPClassifier(
+        (8,), prune_fraction=0, random_state=0, net_params={"callbacks": [penalty, spy]}
+    )
+    active = []
+    for _ in range(30):
+        clf.partial_fit(X, y, classes=[0, 1, 2])
+        active.append(dict(clf.net_.callbacks_)["WeightedNuclearNorm"].active_)
+    first = active.index(True)
+    assert first < 12
+    assert active == [False] * first + [n % every == 0 for n in range(30 - first)]

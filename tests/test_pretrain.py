@@ -264,7 +264,7 @@ def test_what_does_not_fit_is_refused(pretrain, params, message):
 def test_unfitted_ones_refuse_rows_in_parts():
     with pytest.raises(ValueError, match="must be fitted for partial_fit: it needs all rows"):
         net(encoder()).partial_fit(X, y, classes=np.arange(10))
-    with pytest.raises(ValueError, match="must be fitted where X is read from files"):
+    with pytest.raises(ValueError, match="must be fitted where X comes in Chunks"):
         net(encoder()).fit(Chunks(lambda _: X, [0]), y)
 
 
@@ -291,3 +291,11 @@ def test_a_fit_that_fails_later_leaves_no_trace():
     for a, b in zip(before, ours.coefs_, strict=True):
         assert_array_equal(a, b)
     assert ours.pretrain is pretrain and not hasattr(pretrain, "coefs_")
+
+
+def test_rows_of_a_mapped_file_may_weigh_nothing(tmp_path):
+    np.save(tmp_path / "rows.npy", X)
+    mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    weight = np.arange(len(X)) % 3 > 0
+    expected = net(encoder()).fit(X, y, sample_weight=weight)
+    assert_same(net(encoder()).fit(mapped, y, sample_weight=weight), expected)

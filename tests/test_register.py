@@ -1,11 +1,17 @@
 """A register knows its members by name, finds those of its home, and says what it lacks."""
 
+import pickle
 import subprocess
 import sys
+import threading
 
+import numpy as np
 import pytest
 
+from skactprune import PrunedMLPClassifier
 from skactprune._register import Register
+from skactprune.methods import METHODS, ScoredMethod, get_method, register
+from skactprune.pruning.method import know_methods, outside_methods
 
 
 class Red:
@@ -127,3 +133,46 @@ def test_deferred_members_are_made_once_when_asked_for():
     assert made == ["red"]
     register.defer("red", make)
     assert register.look_up("red") == "a red one" and made == ["red"]
+
+
+LOCK = threading.Lock()
+
+
+@pytest.fixture
+def locked():
+    """A method whose class cannot be pickled."""
+
+    @register("locked")
+    class Locked(ScoredMethod):
+        def scores(self, run):
+            with LOCK:
+                return [np.abs(weight) for weight in run.weights()[:-1]]
+
+    yield
+    del METHODS._members["locked"]
+
+
+def test_a_method_that_cannot_be_pickled_is_in_nobody_elses_way(locked):
+    net = PrunedMLPClassifier((5,), method="magnitude", max_iter=2)
+    copied = pickle.loads(pickle.dumps(net))
+    assert copied.method == "magnitude"
+    told = outside_methods()["locked"]
+    assert told.startswith("TypeError: cannot pickle")
+    # In a process that does not know it.
+    know_methods({"far_away": told})
+    try:
+        with pytest.raises(ValueError, match="method='far_away' was registered in another process"):
+            get_method("far_away")
+        assert outside_methods()["far_away"].startswith("ValueError: method='far_away'")
+    finally:
+        METHODS._deferred.pop("far_away")
+
+
+def test_only_classes_of_methods_are_registered():
+    with pytest.raises(TypeError, match=r"method='three' must be a class derived from Method, no"):
+        register("three")(3)
+    with pytest.raises(TypeError, match="must be a class derived from Method"):
+        register("three")(dict)
+    with pytest.raises(TypeError, match="name=3 must be a string"):
+        register(3)
+    assert "three" not in METHODS

@@ -360,3 +360,21 @@ def test_class_weights_count_in_the_score_of_rows_set_aside_only():
     clf, probabilities = watched(class_weight=weights)
     losses = [log_loss(y_val, p) for p in probabilities]
     assert_scores_are(clf.validation_loss_curve_, losses, clf)
+
+
+def test_scorers_are_told_of_this_fit_alone():
+    seen = []
+
+    def spy(estimator, X, y):
+        late = [n for n in ("n_iter_", "loss_curve_") if hasattr(estimator, n)]
+        seen.append((estimator.sparsity_, len(estimator.get_support(indices=True)), late))
+        return 0.5
+
+    params = {"scoring": spy, "early_stopping": True, "max_iter": 12, "n_iter_no_change": 20}
+    clf = PrunedMLPClassifier((8,), prune_fraction=0.8, prune_features=0.5, **params).fit(X, y)
+    assert seen[0] == (0, X.shape[1], [])
+    assert seen[-1] == (clf.sparsity_, len(clf.get_support(indices=True)), [])
+    seen.clear()
+    clf.set_params(prune_fraction=0.2, prune_features=0).fit(X, y)
+    assert seen[0] == (0, X.shape[1], [])
+    assert seen[-1] == (clf.sparsity_, X.shape[1], [])

@@ -30,6 +30,8 @@ from skactprune.chunks import Chunks, checked_chunks, some_rows
 from skactprune.estimators._checks import (
     check_init_estimator,
     check_n_components,
+    check_starts,
+    check_weights,
     hidden_sizes,
     shown_layer,
     weight_decay_of,
@@ -104,7 +106,9 @@ class BasePrunedMLP(
         if not isinstance(mlp, kind):
             raise TypeError(f"mlp must be a fitted {kind.__name__}, not {type(mlp).__name__}.")
         check_is_fitted(mlp)
-        for name in {"hidden_layer_sizes", "init_estimator", "pretrain"} & set(params):
+        for name in {"hidden_layer_sizes", "activation", "init_estimator", "pretrain"} & set(
+            params
+        ):
             raise ValueError(f"{name}={params[name]!r} must be left out: it follows from mlp.")
         shared = {k: v for k, v in mlp.get_params().items() if k in cls._get_param_names()}
         if shared["solver"] == "lbfgs":
@@ -115,7 +119,7 @@ class BasePrunedMLP(
         est.n_features_in_ = mlp.n_features_in_
         if hasattr(mlp, "feature_names_in_"):
             est.feature_names_in_ = mlp.feature_names_in_
-        est._load_weights(mlp.coefs_[0].dtype)
+        est._load_weights(mlp.coefs_[0].dtype if est.dtype == "auto" else est.dtype)
         return est
 
     def _take_targets(self, mlp: Any) -> None:
@@ -216,6 +220,8 @@ class BasePrunedMLP(
             )
         y, weight = self._check_targets(X, y, sample_weight, resume, incremental)
         self.n_outputs_, self.out_activation_ = self._task.n_outputs, self._task.out_activation
+        if weight is not None:
+            check_weights(weight)
         if weight is not None and not weight.all():
             return _some((X, y, weight), np.flatnonzero(weight))
         return X, y, weight
@@ -281,7 +287,8 @@ class BasePrunedMLP(
         (X, y, sample_weight), held_out = self._split(rows, held_out, incremental)
         task, validate = self._task, None
         if held_out is not None:
-            validate = Validation(self, task, self._as_of_now, self._activations, held_out)
+            as_of_now = partial(self._as_of_now, pruner)
+            validate = Validation(self, task, as_of_now, self._activations, held_out)
             if len(net.callbacks_) > 1:
                 # Callbacks of others look at validation rows as skorch has them.
                 net.set_params(train_split=predefined_split(validate.data))
@@ -345,6 +352,8 @@ class BasePrunedMLP(
 
         sizes = [self.n_features_in_, *hidden_sizes(self), self._task.n_outputs]
         init = self.init_estimator
+        if init is not None:
+            check_starts(self, "init_estimator")
         net = self._made_net(sizes, dtype, pruner, draw=init is None)
         if init is not None:
             load_weights(net, init.coefs_, init.intercepts_)
@@ -474,6 +483,7 @@ class BasePrunedMLP(
         told = {"n_iter_": control.n_iter_} | self._pruned_attributes(control.pruner)
         told |= self._progress_attributes(copied(control.settled()))
         told |= self._reconstruction_attributes(net)
+        told |= self._resumption_attributes(net, control.pruner)
         with Context(attributes_of(self)):
             self.__dict__.update(told)
             self._fit_components(*rows)
@@ -489,21 +499,38 @@ class BasePrunedMLP(
             "_shown_depth": shown_layer(self, len(hidden)) if hidden else None,
             "_components": None,
             "_inverse": None,
-            "factors_": None,
+            "factors_": [None] * len(hidden),
+            "n_layers_": len(coefs) + 1,
         }
+
+    @staticmethod
+    def _resumption_attributes(net: Net, pruner: Pruner) -> dict[str, Any]:
+        """What training could go on from, of a net that meanwhile does."""
+        from skactprune.estimators._state import state_of
+
+        state = state_of(net, pruner)
+        params = state["pruner"]["params"]
+        return {"_state": deepcopy(state, {id(params): params}), "_net": (None, [])}
 
     @property
     def _predictor(self) -> type[BasePrunedMLP]:
         """Class whose objects predict what the net tells."""
         return type(self)
 
-    def _as_of_now(self, net: Net) -> BasePrunedMLP:
-        """Estimator that predicts with the net as it is now."""
+    def _as_of_now(self, pruner: Pruner, net: Net) -> BasePrunedMLP:
+        """Estimator that predicts with the net as it is now, in an epoch that has not ended yet."""
         # Not by copy.copy, which takes the state of a pickle.
         now = object.__new__(self._predictor)
-        # Rows are arrays here, which have no names.
-        others = ("_state", "_net", "feature_names_in_")
+        # Rows are arrays here, which have no names; what an earlier fit came to is not of this one.
+        others = {
+            "_state",
+            "_net",
+            "feature_names_in_",
+            "n_iter_",
+            *self._progress_attributes(new_progress()),
+        }
         now.__dict__.update({name: v for name, v in vars(self).items() if name not in others})
+        now.__dict__.update(self._pruned_attributes(pruner))
         now.__dict__.update(self._reconstruction_attributes(net))
         return now
 
@@ -710,7 +737,13 @@ class BasePrunedMLP(
         if found.shape[1:] != y.shape[1:]:
             raise ValueError(f"It has the shape {found.shape}, which must be like that of y.")
         self._task.check(found, "y_val")
-        return found.astype(y.dtype) if y.dtype.kind == "f" else found
+        if y.dtype.kind != "f":
+            return found
+        with np.errstate(over="ignore"):
+            found = found.astype(y.dtype)
+        if not np.isfinite(found).all():
+            raise ValueError(f"It has values that are too large for {y.dtype}, the type of y.")
+        return found
 
     @staticmethod
     def _as_targets(y: Any) -> NDArray[Any]:

@@ -12,7 +12,7 @@ from skactprune._options import COUNT
 if TYPE_CHECKING:
     from types import SimpleNamespace
 
-    from numpy.typing import DTypeLike
+    from numpy.typing import DTypeLike, NDArray
 
     from skactprune.estimators._parameters import MLPParameters
 
@@ -54,7 +54,7 @@ def layer_sizes(params: MLPParameters, name: str) -> list[int]:
         For sizes that are not positive integers.
     """
     given = getattr(params, name)
-    sizes = [given] if isinstance(given, Integral) else list(given)
+    sizes = list(given) if np.iterable(given) else [given]
     if not all(map(COUNT.is_satisfied_by, sizes)):
         raise ValueError(f"{name}={given!r} must be integers > 0.")
     return [int(size) for size in sizes]
@@ -153,6 +153,46 @@ def check_init_estimator(init_estimator: Any, kind: str, needed: tuple[str, ...]
         raise ValueError(
             f"init_estimator={init_estimator!r} must be a fitted {kind}, in a "
             "FrozenEstimator so that clones stay fitted, or None."
+        )
+
+
+def check_starts(estimator: MLPParameters, name: str) -> None:
+    """Raise ValueError for another's weights that would mean something else in a net.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Knows its features.
+    name : str
+        Of the parameter that holds the other estimator.
+
+    Raises
+    ------
+    ValueError
+        For one of another activation, or that was fitted on features of other names.
+    """
+    other = getattr(estimator, name)
+    if getattr(other, "activation", estimator.activation) != estimator.activation:
+        raise ValueError(
+            f"{name}={other!r} has activation={other.activation!r}; it must be that of the net, "
+            f"{estimator.activation!r}."
+        )
+    ours, theirs = (getattr(est, "feature_names_in_", None) for est in (estimator, other))
+    if ours is not None and theirs is not None and list(ours) != list(theirs):
+        raise ValueError(
+            f"{name}={other!r} was fitted on features of the names {list(theirs)}; X has "
+            f"{list(ours)}."
+        )
+
+
+def check_weights(weight: NDArray[Any]) -> None:
+    """Raise ValueError for weights of rows whose mean is no number in their dtype."""
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(weight.sum())
+    if not finite or 0 < weight.max() < np.finfo(weight.dtype).tiny:
+        raise ValueError(
+            f"sample_weight and class_weight give rows weights up to {weight.max()!s}, whose sum, "
+            f"or reciprocal, is more than {weight.dtype} has. Only their ratios matter: scale them."
         )
 
 

@@ -274,7 +274,8 @@ class LearnsClasses(BasePrunedMLP):
                 "a column of 0 and 1 for each label."
             )
         check_classification_targets(y)
-        self._sparse_labels, y = issparse(y), self._as_targets(y)
+        given, y = y, self._as_targets(y)
+        self._sparse_labels = issparse(given) and y.ndim == 2
         self._set_classes(y, resume, incremental)
         if self.multilabel_:
             self._task.check(y, "y")
@@ -304,9 +305,11 @@ class LearnsClasses(BasePrunedMLP):
         unknown = np.setdiff1d(present, self.classes_)
         all_needed = self.multilabel_ or (resume and not incremental)
         if len(unknown) or (all_needed and len(present) < len(self.classes_)):
+            whose = "the earlier fit or of init_estimator"
+            if incremental:
+                whose = "the earlier fit, or of classes in the first call of partial_fit"
             raise ValueError(
-                f"y must have the classes of the earlier fit or of init_estimator, {self.classes_}"
-                f"; it has {present}."
+                f"y must have the classes of {whose}, {self.classes_}; it has {present}."
             )
 
     def _row_weights(
@@ -328,10 +331,18 @@ class LearnsClasses(BasePrunedMLP):
         if self.multilabel_:
             columns, classes = list(y.T), np.arange(2)
         weights = np.ones(len(y), X.dtype)
-        for of_classes, column in zip(self._class_weights(), columns, strict=True):
-            encoded = np.searchsorted(classes, column)
-            weights *= _class_weights(of_classes, column, classes, sample_weight)[encoded]
-        return weights if sample_weight is None else weights * sample_weight
+        with np.errstate(over="ignore"):
+            for of_classes, column in zip(self._class_weights(), columns, strict=True):
+                encoded = np.searchsorted(classes, column)
+                weights *= _class_weights(of_classes, column, classes, sample_weight)[encoded]
+            if sample_weight is not None:
+                weights *= sample_weight
+        if not np.isfinite(weights).all():
+            raise ValueError(
+                f"class_weight={self.class_weight!r} gives rows weights that are too large for "
+                f"{X.dtype}, the type of the weights of the net."
+            )
+        return weights
 
     def _class_weights(self) -> Sequence[dict[Any, float] | Literal["balanced"]]:
         """One `class_weight` for classes, or one for each label."""

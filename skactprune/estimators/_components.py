@@ -10,7 +10,8 @@ from scipy import linalg
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import NotFittedError
 
-from skactprune._validation import check_fitted, map_rows
+from skactprune._validation import ROWS, check_fitted, map_rows
+from skactprune.chunks import FiledRows
 from skactprune.estimators._checks import shown_layer
 from skactprune.nets.components import HiddenComponents, LinearInverse, ShowsComponents
 from skactprune.nets.inference import shown_representation
@@ -115,7 +116,7 @@ def learn_inverse(
     ----------
     shown : ndarray of shape (n_samples, n_columns)
         What `transform` returns.
-    X : {ndarray, csr_matrix} of shape (n_samples, n_features)
+    X : {ndarray, csr_matrix, FiledRows} of shape (n_samples, n_features)
         The rows.
     sample_weight : ndarray of shape (n_samples,) or None
         Their weights.
@@ -137,9 +138,10 @@ def learn_inverse(
         mean = share @ shown
         centred = shown - mean
         weighted = centred * weight[:, None]
-        gram, crossed = weighted.T @ centred, (X.T @ weighted).T
+        gram = weighted.T @ centred
         gram.flat[:: len(gram) + 1] += alpha
-        intercept = X.T @ share
+        told, intercept = _products(X, weighted, share)
+        crossed = told.T
         if np.isfinite(gram).all() and np.isfinite(crossed).all():
             # Columns that do not vary have no say, even without a penalty.
             smallest = len(gram) * np.finfo(shown.dtype).eps
@@ -152,6 +154,18 @@ def learn_inverse(
         "fit_inverse_transform=True finds no finite coefficients. The input data, or the sample "
         "weights, may contain large values and need to be preprocessed."
     )
+
+
+def _products(X: Any, *factors: NDArray[Any]) -> list[NDArray[Any]]:
+    """``X.T @ factor`` for each; rows in files are read once, some at a time."""
+    if not isinstance(X, FiledRows):
+        return [X.T @ factor for factor in factors]
+    sums: list[Any] = [0.0] * len(factors)
+    for start in range(0, len(X), ROWS):
+        some = slice(start, start + ROWS)
+        rows = X[some]
+        sums = [so_far + rows.T @ f[some] for so_far, f in zip(sums, factors, strict=True)]
+    return sums
 
 
 def _weights(sample_weight: NDArray[Any] | None, n_rows: int) -> NDArray[Any]:
@@ -252,7 +266,7 @@ class HiddenTransformer(ShowsComponents, ClassNamePrefixFeaturesOutMixin, Transf
         Parameters
         ----------
         input_features : array-like of str or None, default=None
-            Not used.
+            Names of the features, which are only checked.
 
         Returns
         -------

@@ -14,6 +14,7 @@ from sklearn.utils.validation import (
 
 from skactprune._validation import canonical
 from skactprune._warnings import warn
+from skactprune.chunks import Chunks
 from skactprune.nets.batches import TrainingData
 
 if TYPE_CHECKING:
@@ -58,14 +59,16 @@ def check_further_rows(
     Raises
     ------
     ValueError
-        For rows that scikit-learn would not take as ``X`` of a fitted estimator, and for `n_rows`
-        of them.
+        For rows that scikit-learn would not take as ``X`` of a fitted estimator, for `n_rows` of
+        them, and for `Chunks`.
     """
     known, found = getattr(estimator, "feature_names_in_", None), _get_feature_names(rows)
     if (known is None) != (found is None):
         named, other = (name, "X") if known is None else ("X", name)
         warn(f"{named} has feature names, but {other} has none.")
     try:
+        if isinstance(rows, Chunks):
+            raise TypeError("Only X may be Chunks; these must be rows in memory.")
         if known is not None and found is not None:
             _check_feature_names(estimator, rows, reset=False)
         how = {"accept_sparse": "csr", "dtype": dtype, "order": "C", "ensure_min_samples": least}
@@ -160,4 +163,8 @@ def check_validation(
     except (TypeError, ValueError) as error:
         raise ValueError(f"sample_weight_val is not valid. {error}") from error
     kept = np.flatnonzero(weight)
+    if len(kept) < 2:
+        raise ValueError(
+            f"sample_weight_val leaves {len(kept)} rows with a positive weight; it must leave 2."
+        )
     return X_val[kept], y_val[kept], weight[kept]

@@ -96,14 +96,14 @@ class MLPParameters(TakesNames, NamedConstructor, LinksToDocs, BaseEstimator):
         where the method has a threshold of its own set, which decides then.
     prune_features : float, default=0
         Share of the input features that no weight reads after the last round, in [0, 1), rounded
-        up; at least one stays. They leave in the same rounds, each just before neurons or weights
-        do, and those that never vary go first. The net then computes what it did on rows in which
-        they had their mean, unless other features take over, as with "activation_surgeon". They
-        are counted apart: `prune_fraction` is then the share that is gone of the weights of the
-        features that stay, as if the net had never had the others; `sparsity_` counts these as
-        gone, too. `predict` takes rows with all features; `get_support` tells which are left, and
-        `compact` makes models for rows of these alone. Which go is up to the `method`; those that
-        let weights come back, or count on all weights of the net, refuse.
+        up; one that leaves no feature is refused. They leave in the same rounds, each just before
+        neurons or weights do, and those that never vary go first. The net then computes what it did
+        on rows in which they had their mean, unless other features take over, as with
+        "activation_surgeon". They are counted apart: `prune_fraction` is then the share that is
+        gone of the weights of the features that stay, as if the net had never had the others;
+        `sparsity_` counts these as gone, too. `predict` takes rows with all features; `get_support`
+        tells which are left, and `compact` makes models for rows of these alone. Which go is up to
+        the `method`; those that let weights come back, or count on all weights of the net, refuse.
     prune_output : float, default=0
         Share of the weights of the output layer that is gone after the last round, in [0, 1),
         those of removed neurons included. The smallest go, by absolute value, whatever the

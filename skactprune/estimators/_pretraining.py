@@ -11,8 +11,8 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from skactprune.chunks import FiledRows
-from skactprune.estimators._checks import hidden_sizes, layer_sizes, prunes
+from skactprune.chunks import FiledRows, is_chunked
+from skactprune.estimators._checks import check_starts, hidden_sizes, layer_sizes, prunes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,11 +51,7 @@ def check_pretrain(estimator: MLPParameters, X: CheckedRows, incremental: bool) 
             f"pretrain={pretrain!r} must be None with init_estimator="
             f"{estimator.init_estimator!r}: both say with which weights to start."
         )
-    if pretrain.activation != estimator.activation:
-        raise ValueError(
-            f"pretrain={pretrain!r} has activation={pretrain.activation!r}; it must be that of the "
-            f"net, {estimator.activation!r}."
-        )
+    check_starts(estimator, "pretrain")
     if isinstance(pretrain, FrozenEstimator):
         sizes = _check_fitted(estimator, pretrain)
     else:
@@ -81,7 +77,7 @@ def pretrained(
     ----------
     pretrain : estimator
         The autoencoder, which has been checked; not changed.
-    X : {ndarray, csr_matrix} of shape (n_samples, n_features)
+    X : {ndarray, csr_matrix, FiledRows} of shape (n_samples, n_features)
         Training rows.
     sample_weight : ndarray of shape (n_samples,) or None
         Their weights.
@@ -99,6 +95,8 @@ def pretrained(
     if not isinstance(encoder, FrozenEstimator):
         if encoder.random_state is None:
             encoder.set_params(random_state=random_state.randint(2**31 - 1))
+        # Some rows of a file that is mapped into memory.
+        X = X[:] if isinstance(X, FiledRows) else X
         if X_unlabeled is not None:
             parts = X, X_unlabeled
             if any(map(sparse.issparse, parts)):
@@ -123,19 +121,13 @@ def _check_fitted(estimator: MLPParameters, pretrain: Any) -> list[int]:
             f"pretrain={pretrain!r} was fitted on {pretrain.n_features_in_} features; X has "
             f"{estimator.n_features_in_}."
         )
-    ours, theirs = (getattr(est, "feature_names_in_", None) for est in (estimator, pretrain))
-    if ours is not None and theirs is not None and list(ours) != list(theirs):
-        raise ValueError(
-            f"pretrain={pretrain!r} was fitted on features of the names {list(theirs)}; X has "
-            f"{list(ours)}."
-        )
     return [coef.shape[1] for coef in pretrain.coefs_[: pretrain.transform_layer]]
 
 
 def _check_to_be_fitted(pretrain: Any, X: CheckedRows, incremental: bool) -> list[int]:
     """Sizes of the hidden layers that an encoder will have."""
-    if incremental or isinstance(X, FiledRows):
-        where = "for partial_fit" if incremental else "where X is read from files"
+    if incremental or is_chunked(X):
+        where = "for partial_fit" if incremental else "where X comes in Chunks"
         raise ValueError(
             f"pretrain={pretrain!r} must be fitted {where}: it needs all rows together. Let its "
             "own partial_fit have one part of the rows after the other, and pass it in a "

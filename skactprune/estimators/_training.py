@@ -94,6 +94,11 @@ class TrainingControl(Callback):
         """Epochs that have ended."""
         return self.reached_.n_iter
 
+    def on_train_begin(self, net: Net, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        """Start with the weights that earlier calls found best: they ended with these."""
+        if self.validate is not None and np.isfinite(self.progress["best_validation_score"]):
+            self.reached_ = Reached(0, self.progress, _parameters_of(net))
+
     def on_epoch_end(self, net: Net, dataset_train: TrainingData, **kwargs: Any) -> None:
         params = self.params
         before = self.reached_.progress
@@ -104,7 +109,7 @@ class TrainingControl(Callback):
             progress["validation_loss_curve"].append(loss)
             progress["validation_scores"].append(score)
             net.history.record("valid_score", score)
-        best = self.reached_.best if self.pruner.pending else self._improved(net, progress)
+        best = None if self.pruner.pending else self._improved(net, progress)
         # From here on the epoch counts, with all that is known of it.
         self.reached_ = Reached(self.n_iter_ + 1, progress, best)
         self.say(self._told_of_epoch(progress))
@@ -136,12 +141,14 @@ class TrainingControl(Callback):
             loss = progress["loss_curve"][-1]
             improved = loss <= progress["best_loss"] - tol
             progress["best_loss"] = min(loss, progress["best_loss"])
+            # Of other weights than those that go on.
+            progress["best_validation_score"] = -np.inf
         else:
             score = progress["validation_scores"][-1]
             improved = score >= progress["best_validation_score"] + tol
             if score > progress["best_validation_score"]:
                 progress["best_validation_score"] = score
-                best = [p.detach().clone() for p in net.module_.parameters()]
+                best = _parameters_of(net)
         progress["no_improvement"] = 0 if improved else progress["no_improvement"] + 1
         return best
 
@@ -225,6 +232,11 @@ class RoundControl(Callback):
                 f"hidden weights gone, live neurons {neurons}, {row['seconds']:.2f} s"
             )
         return self.n_told_ > n_told
+
+
+def _parameters_of(net: Net) -> list[torch.Tensor]:
+    """Copies of the parameters of a net."""
+    return [parameter.detach().clone() for parameter in net.module_.parameters()]
 
 
 def _set_rate(net: Net, rate: float) -> None:

@@ -13,7 +13,7 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 from skactprune._array_api import as_numpy
 from skactprune._docs import shares_docs
 from skactprune._validation import canonical, check_fitted
-from skactprune.chunks import Chunks
+from skactprune.chunks import Chunks, checked_chunks
 from skactprune.estimators._base import BasePrunedMLP
 from skactprune.estimators._checks import layer_sizes
 from skactprune.estimators._parameters import CONSTRAINTS
@@ -289,7 +289,7 @@ class PrunedAutoencoder(BasePrunedMLP):
 
         return self._decoded(decode, X, len(coefs[0]), dtype)
 
-    def score(self, X: MatrixLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
+    def score(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """R² of the reconstruction.
 
         It is 1 less the sum of all squared errors over the sum of all squared distances from the
@@ -299,7 +299,7 @@ class PrunedAutoencoder(BasePrunedMLP):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, Chunks} of shape (n_samples, n_features)
             Rows.
         y : object, default=None
             Not used.
@@ -314,7 +314,10 @@ class PrunedAutoencoder(BasePrunedMLP):
         check_fitted(self)
         dtype = self.coefs_[0].dtype
         X, sample_weight = as_numpy(X, sample_weight)
-        X = canonical(validate_data(self, X, accept_sparse="csr", dtype=dtype, reset=False))
+        if isinstance(X, Chunks):
+            X = checked_chunks(self, X, dtype, reset=False)
+        else:
+            X = canonical(validate_data(self, X, accept_sparse="csr", dtype=dtype, reset=False))
         weight: NDArray[Any] | None = None
         if sample_weight is not None:
             weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
 from functools import partial
 from numbers import Integral, Real
 from operator import itemgetter
@@ -185,8 +184,8 @@ def _check_prunes(net: PrunedMLPClassifier | PrunedMLPRegressor, fractions: list
         )
 
 
-def _checked(fractions: Iterable[float]) -> list[float]:
-    given = list(fractions) if isinstance(fractions, Iterable) else []
+def _checked(fractions: Sequence[float] | NDArray[Any]) -> list[float]:
+    given = list(fractions) if np.iterable(fractions) else []
     numbers = [f for f in given if isinstance(f, Real) and 0 <= f < 1]
     rising = all(a < b for a, b in zip(numbers, numbers[1:], strict=False))
     if not numbers or len(numbers) < len(given) or not rising:

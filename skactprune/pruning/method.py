@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import pickle
 from functools import partial
-from typing import TYPE_CHECKING, Literal, Self, TypeVar
+from pickle import loads
+from typing import TYPE_CHECKING, Literal, NoReturn, Self, TypeVar
 
 import cloudpickle
 from sklearn.base import BaseEstimator
@@ -184,35 +184,58 @@ def register(name: str) -> Callable[[T], T]:
 
     Raises
     ------
+    TypeError
+        If `name` is no string, or what is decorated no class of a `Method`.
     ValueError
         If another class has the name.
     """
-    return METHODS.add(name)
+    if not isinstance(name, str):
+        raise TypeError(f"name={name!r} must be a string.")
+
+    def add(cls: T) -> T:
+        if not (isinstance(cls, type) and issubclass(cls, Method)):
+            raise TypeError(f"method={name!r} must be a class derived from Method, not {cls!r}.")
+        return METHODS.add(name)(cls)
+
+    return add
 
 
-def outside_methods() -> dict[str, bytes]:
+def outside_methods() -> dict[str, bytes | str]:
     """Classes that were registered outside of this package, for other processes.
 
     Returns
     -------
-    dict of str to bytes
-        Pickles of the classes, by value where another process could not import them.
+    dict of str to bytes or str
+        Pickles of the classes, by value where another process could not import them; of those
+        that cannot be pickled, why.
     """
-    found = {name: METHODS.look_up(name) for name in METHODS}
-    return {
-        name: cloudpickle.dumps(cls)
-        for name, cls in found.items()
-        if not cls.__module__.startswith("skactprune.")
-    }
+    found = {}
+    for name in METHODS:
+        try:
+            cls = METHODS.look_up(name)
+            if not cls.__module__.startswith("skactprune."):
+                found[name] = cloudpickle.dumps(cls)
+        except Exception as error:
+            # Most estimators have another method, and are none the worse for it.
+            found[name] = f"{type(error).__name__}: {error}"
+    return found
 
 
-def know_methods(outside: dict[str, bytes]) -> None:
+def know_methods(outside: dict[str, bytes | str]) -> None:
     """Make names known that another process knew; classes are read when they are asked for.
 
     Parameters
     ----------
-    outside : dict of str to bytes
+    outside : dict of str to bytes or str
         From `outside_methods`.
     """
-    for name, pickled in outside.items():
-        METHODS.defer(name, partial(pickle.loads, pickled))
+    for name, told in outside.items():
+        lacking = isinstance(told, str)
+        METHODS.defer(name, partial(_refuse, name, told) if lacking else partial(loads, told))
+
+
+def _refuse(name: str, why: str) -> NoReturn:
+    raise ValueError(
+        f"method={name!r} was registered in another process, and could not be pickled there: "
+        f"{why}. Put its class into a module that both import."
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -125,6 +126,11 @@ def rounds_due(run: State, trigger: Any, ahead: int, score: float, idle: int) ->
         reached = run.n_rows_seen + ahead * len(run.rows.training)
         horizon = trigger.n_samples
     due = trigger.rounds_due(run.done, n_rounds, reached, horizon, score)
+    if not isinstance(due, Integral) or due > n_rounds:
+        raise ValueError(
+            f"trigger={trigger!r} returned {due!r} from rounds_due; it must return an integer, at "
+            f"most n_rounds, {n_rounds}."
+        )
     return max(due, run.done + (idle >= patience))
 
 

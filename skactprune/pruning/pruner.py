@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from skorch.callbacks import Callback
+from skorch.dataset import get_len
 
 from skactprune._register import TakesNames
 from skactprune.nets.accuracy import score_of
+from skactprune.nets.batches import batch_weight
 from skactprune.nets.modest import is_modest, modest, modest_if
 from skactprune.nets.net import end_training
 from skactprune.nets.world import leaves_world
@@ -21,6 +23,7 @@ from skactprune.pruning.method import METHODS
 from skactprune.pruning.passes import traced
 from skactprune.pruning.planning import hook_matters, planned, step_tallies, unlabeled_rows
 from skactprune.pruning.progress import needs_score, rounds_due
+from skactprune.pruning.requirements import check_batch_weight
 from skactprune.pruning.triggers import TRIGGERS
 
 if TYPE_CHECKING:
@@ -463,7 +466,13 @@ class Pruner(TakesNames, Callback):
         self.ending_.tell(net, run, missed)
 
     def _weights(self, batch: Any) -> Any:
-        return None if self.sample_weight is None else self.sample_weight(batch)
+        if self.sample_weight is None:
+            return None
+        weight = self.sample_weight(batch)
+        # Those of the estimators were checked when `fit` began.
+        if weight is not None and self.sample_weight is not batch_weight:
+            check_batch_weight(weight, get_len(batch[0]))
+        return weight
 
     # -- state ------------------------------------------------------------------------------
 

@@ -51,6 +51,19 @@ def check_finite(run: State) -> None:
         )
 
 
+def check_batch_weight(weight: Any, n_rows: int) -> None:
+    """Raise ValueError for what cannot be the weights of the rows of a batch."""
+    is_like_rows = isinstance(weight, torch.Tensor) and weight.shape == (n_rows,)
+    if not is_like_rows or not bool((weight.isfinite() & (weight >= 0)).all()):
+        told = f"a {type(weight).__name__} {getattr(weight, 'shape', '')}"
+        if is_like_rows:
+            told = f"weights from {float(weight.min())} to {float(weight.max())}"
+        raise ValueError(
+            f"sample_weight of Pruner returned {told}; it must return None or, for a batch of "
+            f"{n_rows} rows, a tensor of shape ({n_rows},) of finite numbers, none negative."
+        )
+
+
 def check_own_weights(run: State) -> None:
     """Raise ValueError for a layer that computes its weight from other parameters."""
     for layer in run.layers:

@@ -208,12 +208,17 @@ def get_trigger(trigger: str | Trigger) -> Trigger:
     ------
     ValueError
         For an unknown name (the message lists the known ones), shares out of range, or an object
-        without the methods and the attribute of a trigger.
+        without the methods and the attribute of a trigger, or with another value of that.
     """
     found = TRIGGERS.make(trigger)
     if not all(hasattr(found, name) for name in ("rounds_due", "stops", "needs_score")):
         raise ValueError(
             f"trigger={trigger!r} must be one of {sorted(TRIGGERS)}, an object of "
             "skactprune.triggers, or one with rounds_due, stops and needs_score."
+        )
+    if found.needs_score not in (None, "accuracy", "score"):
+        raise ValueError(
+            f"trigger={trigger!r} has needs_score={found.needs_score!r}; it must be None, "
+            "'accuracy' or 'score'."
         )
     return found.validated() if hasattr(found, "validated") else found
