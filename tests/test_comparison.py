@@ -14,18 +14,26 @@ from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.feature_selection import SelectKBest, VarianceThreshold
+from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
 from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, train_test_split
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import KBinsDiscretizer, RobustScaler, StandardScaler
 from sklearn.svm import SVC
 from skorch.callbacks import Callback
 
-from skactprune import PrunedMLPClassifier, PrunedMLPRegressor, compare_with_pca
-from skactprune.inspection import ArrayNet, LowRankNet, model_row, n_parameters, n_weights
+from skactprune import (
+    Magnitude,
+    PrunedAutoencoder,
+    PrunedMLPClassifier,
+    PrunedMLPRegressor,
+    compare_with_pca,
+)
+from skactprune.inspection import ArrayNet, LowRankNet, model_row, n_parameters, n_weights, rivals
 
 METHODS = [
     "pruned net",
@@ -519,3 +527,44 @@ def test_sparse_entries_that_are_there_twice_change_nothing():
         for rows in (twice, csr_matrix(twice.toarray()))
     ]
     np.testing.assert_allclose(*found, rtol=1e-4)
+
+
+def test_low_rank_nets_are_made_of_all_kinds():
+    auto = PrunedAutoencoder(2, (6,), max_iter=5, random_state=0).fit(X)
+    ranks = [min(coef.shape) for coef in auto.coefs_[:-1]]
+    back = auto.inverse_transform(auto.transform(X))
+    for kind, rows in (("svd", None), ("whitened", X)):
+        low = LowRankNet(auto, ranks, kind, rows)
+        np.testing.assert_allclose(low.predict(X), back, atol=1e-9)
+    arrays = ArrayNet(auto.coefs_, auto.intercepts_, "relu", out_activation="identity")
+    assert LowRankNet(arrays, ranks).out_activation_ == "identity"
+    assert not hasattr(arrays, "predict_proba")
+    with pytest.raises(ValueError, match=r"net=Compact.* must be a fitted net with coefs_ and act"):
+        LowRankNet(auto.compact(), ranks)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        lambda: {"init_estimator": FrozenEstimator(MLPClassifier((9, 6), max_iter=2).fit(X, y))},
+        lambda: {"pretrain": PrunedAutoencoder(3, (9,), prune_fraction=0, max_iter=2)},
+    ],
+    ids=["init_estimator", "pretrain"],
+)
+def test_the_small_net_starts_from_nothing(start):
+    how = {"prune_fraction": 0.5, "max_iter": 20, "random_state": 0}
+    net = PrunedMLPClassifier((9, 6), method=Magnitude("neuron"), **how, **start()).fit(X, y)
+    small = rivals.small_net(net)
+    sizes = [len(live) for live in net.live_neurons_]
+    assert list(small.hidden_layer_sizes) == sizes != [9, 6]
+    assert small.init_estimator is None and small.pretrain is None
+    assert [coef.shape[1] for coef in small.fit(X, y).coefs_[:-1]] == sizes
+
+
+def test_compact_transformers_are_as_large_as_what_they_were_made_of():
+    steps = small_net(n_components=3).fit(X, y), LogisticRegression(fit_intercept=False)
+    whole = make_pipeline(*steps).fit(X, y)
+    small = make_pipeline(whole[0].compact(), whole[1])
+    assert n_parameters(small) == n_parameters(whole)
+    with_biases = make_pipeline(whole[0], LogisticRegression()).fit(X, y)
+    assert n_parameters(with_biases) == n_parameters(whole) + 3

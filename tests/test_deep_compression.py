@@ -14,7 +14,7 @@ from skactprune import PrunedMLPClassifier, Pruner, compact, load
 from skactprune.checks import data
 from skactprune.methods import DeepCompression
 from skactprune.methods.deep_compression import SharedWeights, averaged, summed
-from skactprune.triggers import EpochTrigger
+from skactprune.triggers import EpochTrigger, ScoreTrigger
 
 pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 
@@ -215,3 +215,12 @@ def test_labels_are_cut_with_the_weights():
     shared.cut([np.array([True, False, True])])
     assert_array_equal(shared.labels[0], [[0, 1], [4, 5]])
     assert_array_equal(shared.labels[1], np.arange(12).reshape(4, 3)[:, [0, 2]])
+
+
+def test_a_score_that_was_reached_before_sharing_ends_nothing():
+    X, y = data()
+    watch = Watch()
+    trigger = ScoreTrigger(0.0, 0.2)
+    clf = make(watch=watch, trigger=trigger, max_iter=30).fit(X, y)
+    shared = next(n for n, (coefs, _) in enumerate(watch.epochs, 1) if max(distinct(coefs)) <= 4)
+    assert clf.n_iter_ > shared

@@ -4,9 +4,11 @@ import inspect
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
+from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
@@ -14,7 +16,7 @@ from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import skactprune.inspection
 from skactprune import PrunedAutoencoder, PrunedMLPClassifier, PrunedMLPRegressor
@@ -22,6 +24,7 @@ from skactprune.inspection import (
     ArchitectureDisplay,
     FiringDisplay,
     LossCurveDisplay,
+    LowRankNet,
     PCAComparisonDisplay,
     PruningHistoryDisplay,
     SpectrumDisplay,
@@ -491,3 +494,83 @@ def test_colours_are_told_apart_without_colour():
         return np.dot([0.2126, 0.7152, 0.0722], np.power(to_rgb(COLORS[name]), 2.2))
 
     assert luminance("orange") > 2 * luminance("blue")
+
+
+def test_rounds_of_a_fit_that_goes_on_come_after_those_before(pyplot):
+    grown = net(hidden_layer_sizes=(12,), warm_start=True, trigger="epoch", prune_fraction=0.4)
+    grown.fit(X, y)
+    first = [row["epoch"] for row in grown.pruning_history_]
+    assert [row["total_epoch"] for row in grown.pruning_history_] == first
+    grown.set_params(prune_fraction=0.7).fit(X, y)
+    rows = grown.pruning_history_[len(first) :]
+    assert rows
+    assert [row["total_epoch"] for row in rows] == [12 + row["epoch"] for row in rows]
+    drawn = PruningHistoryDisplay.from_estimator(grown).lines_["sparsity"][0].get_xdata()
+    assert (np.diff(drawn) >= 0).all()
+    assert drawn[-1] == 24
+    lines = LossCurveDisplay.from_estimator(grown).ax_.lines
+    marks = [line.get_xdata()[0] for line in lines if len(line.get_xdata()) == 2]
+    assert marks == [row["total_epoch"] for row in grown.pruning_history_]
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_a_score_that_is_the_loss_has_a_panel_of_its_own(early_stopping):
+    scored = net(hidden_layer_sizes=(8,), scoring="loss", early_stopping=early_stopping).fit(X, y)
+    display = PruningHistoryDisplay.from_estimator(scored)
+    score = ["negative loss"] if early_stopping else []
+    assert list(display.lines_) == ["loss", *score, "sparsity", "live neurons"]
+    assert_array_equal(display.lines_["loss"][0].get_ydata(), scored.loss_curve_)
+
+
+def test_neurons_that_may_regrow_are_not_drawn_as_live():
+    grown = net(
+        hidden_layer_sizes=(24,), method="lottery_ticket", trigger="epoch", prune_fraction=0.98
+    )
+    for _ in range(12):
+        grown.partial_fit(X, y, classes=np.arange(10))
+    assert len(grown.live_neurons_[0]) == 24
+    levels = PruningHistoryDisplay.from_estimator(grown).lines_["live neurons"][0].get_ydata()
+    n_live = grown.masks_[0].any(axis=0).sum()
+    assert levels[-1] == levels[-2] == n_live < 24
+
+
+def test_whoever_has_fewer_components_is_drawn_once():
+    about = {"method": "LDA + classifier", "n_components": 2}
+    nothing = {"method": "pruned net", "n_components": np.nan, "fold": 0, "test_accuracy": 0.5}
+    rows = [{**about, "fold": fold, "test_accuracy": fold / 2} for fold in (0, 1)]
+    others = [
+        {"method": "PCA", "n_components": k, "fold": fold, "test_accuracy": 0.1 * k}
+        for k in (4, 1, 3)
+        for fold in (0, 1)
+    ]
+    display = PCAComparisonDisplay([*others, nothing, *rows, *rows, nothing, *rows]).plot()
+    assert display.lines_["PCA"].get_xdata().tolist() == [1, 3, 4]
+    assert display.lines_["LDA + classifier"].get_xdata().tolist() == [2]
+    assert "2 folds" in display.ax_.get_legend().get_title().get_text()
+    with pytest.raises(ValueError, match=r"score_name='f1' must be one of \['accuracy'\]"):
+        PCAComparisonDisplay(rows, "f1").plot()
+
+
+def test_numbers_of_components_are_those_of_prepared_columns():
+    frame = pd.DataFrame({"a": y.astype(str), "b": X[:, 20]})
+    encoded = make_column_transformer(
+        (OneHotEncoder(sparse_output=False), ["a"]), remainder="passthrough"
+    )
+    model = make_pipeline(encoded, net(hidden_layer_sizes=(40,), max_iter=2))
+    display = PCAComparisonDisplay.from_estimator(model, frame, y, cv=2)
+    for line in display.lines_.values():
+        assert line.get_xdata().tolist() == [2, 4, 8]
+    with pytest.raises(ValueError, match="n_components == 12, must be <= 11"):
+        PCAComparisonDisplay.from_estimator(model, frame, y, n_components=12, cv=2)
+
+
+def test_nets_of_arrays_have_spectra():
+    dense = net(hidden_layer_sizes=(12,), prune_fraction=0).fit(X, y)
+    low = LowRankNet(dense, [3])
+    display = SpectrumDisplay.from_estimators({"net": dense, "low": low})
+    assert len(display.ax_) == 1
+
+
+def test_one_axes_is_one(fitted):
+    with pytest.raises(ValueError, match="ax='above' must be one matplotlib Axes, or None"):
+        LossCurveDisplay.from_estimator(fitted("never"), ax="above")

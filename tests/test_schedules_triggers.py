@@ -16,6 +16,7 @@ from skactprune import (
     Geometric,
     Magnitude,
     PrunedMLPClassifier,
+    PrunedMLPRegressor,
     ScoreTrigger,
 )
 from skactprune.methods import base
@@ -275,3 +276,16 @@ def test_a_round_comes_as_soon_as_its_mark_is_reached():
         assert trigger.rounds_due(done, 4, 1, 10, 1.0) == done + 1
     assert trigger.rounds_due(4, 4, 1, 10, 1.0) == 4
     assert not trigger.stops(0.9 - 1e-6) and trigger.stops(0.9)
+
+
+@quiet
+@pytest.mark.parametrize("method", ["snip", "grasp", "synflow", "small_dense", "rigl"])
+def test_who_prunes_before_training_hears_of_no_trigger(method):
+    base = {"method": method, "max_iter": 15, "learning_rate_init": 0.05, "random_state": 0}
+    nets = [
+        PrunedMLPClassifier((12,), trigger=trigger, **base).fit(X, y)
+        for trigger in ("epoch", "score", ScoreTrigger(0.1, 0.2))
+    ]
+    assert len({tuple(net.loss_curve_) for net in nets}) == 1
+    assert nets[0].n_iter_ == 15
+    PrunedMLPRegressor(hidden_layer_sizes=(12,), trigger="accuracy", **base).fit(X, y)

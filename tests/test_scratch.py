@@ -15,7 +15,16 @@ from skorch.callbacks import Callback, EarlyStopping
 from torch import nn
 
 from skactprune import EpochTrigger, PrunedMLPClassifier, Pruner
-from skactprune.methods import ActivationSurgeon, Magnitude, Random, Scratch, SVDTraining, Threshold
+from skactprune.methods import (
+    ActivationSurgeon,
+    LateRewinding,
+    Magnitude,
+    Random,
+    RigL,
+    Scratch,
+    SVDTraining,
+    Threshold,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 
@@ -74,7 +83,16 @@ def redrawn_at(watch):
 
 
 @pytest.mark.parametrize(
-    "finder", [NEURONS, "magnitude", "activation_surgeon", "rigl", "lottery_ticket", "snip"]
+    "finder",
+    [
+        NEURONS,
+        "magnitude",
+        "activation_surgeon",
+        RigL(update_every=2),
+        "lottery_ticket",
+        LateRewinding(rewind_share=0.2),
+        "snip",
+    ],
 )
 def test_the_search_is_a_fit_of_the_finder(finder):
     clf, watch = fit(Scratch(finder))
@@ -336,3 +354,11 @@ def test_nets_of_which_it_is_not_known_how_they_are_drawn_are_refused():
     )
     with pytest.raises(ValueError, match="method='scratch' needs to know"):
         net.fit(X.astype(np.float32), y)
+
+
+def test_features_that_leave_cost_nothing_either():
+    how = {"prune_fraction": 0.0, "prune_features": 0.5, "max_iter": 30, "hidden": (20,)}
+    clf, watch = make(Scratch("magnitude", budget="compute"), **how)
+    clf.fit(X, y)
+    r = (10 * 20 + 20 * 3) / (5 * 20 + 20 * 3)
+    assert redrawn_at(watch) == [int(30 / (1 + r))]

@@ -251,7 +251,8 @@ class MLPParameters(TakesNames, NamedConstructor, LinksToDocs, BaseEstimator):
         The same as shares of the (weighted) rows that were counted; for a neuron that has left, of
         those until then. Methods that count anew after each round tell of the rows since the last.
     pruning_history_ : list of dict
-        One row a round: round, epoch, sparsity, live_neurons, train_score, validation_score.
+        One row a round: round, epoch of the fit, total_epoch of all fits that it goes on from,
+        sparsity, live_neurons, train_score, validation_score, seconds.
     hidden_ranks_ : list of int
         Numerical rank of every hidden weight matrix; computed on first use.
     n_components_ : int

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PCAComparisonDisplay"]
 
+# Numbers of components.
+USUAL = (2, 4, 8, 16)
 STYLES = [
     {"color": COLORS["vermilion"], "marker": "o"},
     {"color": COLORS["blue"], "marker": "s", "linestyle": "--"},
@@ -93,7 +95,7 @@ class PCAComparisonDisplay(Display):
         X: MatrixLike,
         y: ArrayLike,
         *,
-        n_components: ArrayLike = (2, 4, 8, 16),
+        n_components: ArrayLike | None = None,
         downstream: Any = None,
         groups: ArrayLike | None = None,
         cv: Any = 5,
@@ -111,8 +113,9 @@ class PCAComparisonDisplay(Display):
             Rows.
         y : array-like of shape (n_samples,)
             Targets.
-        n_components : array-like of int, default=(2, 4, 8, 16)
-            Numbers of components.
+        n_components : array-like of int, default=None
+            Numbers of components, at most those of the rows of a fold and of the columns that the
+            net gets. None is those of 2, 4, 8 and 16 that are no more.
         downstream : estimator, default=None
             What predicts from components. None is logistic regression on standardized ones, or
             ridge regression for a regressor.
@@ -143,7 +146,7 @@ class PCAComparisonDisplay(Display):
         # Before all the work.
         cls._matplotlib()
         pipeline, net = pipeline_and_net(estimator, "estimator")
-        numbers = _checked(n_components, X)
+        numbers = None if n_components is None else _checked(n_components)
         X, y, groups = indexable(X, y, groups)
         X, y = X if hasattr(X, "shape") else np.asarray(X), np.asarray(y)
         usual = "r2" if is_regressor(net) else "accuracy"
@@ -204,12 +207,21 @@ class PCAComparisonDisplay(Display):
 
     def _scores(self) -> dict[str, dict[int, list[float]]]:
         """Scores of the folds, by method and number of components."""
-        found: dict[str, dict[int, list[float]]] = {}
-        for row in sorted(self.rows, key=lambda row: row["n_components"]):
-            if not np.isnan(row["n_components"]):
-                by_k = found.setdefault(row["method"], {})
-                by_k.setdefault(row["n_components"], []).append(row[f"test_{self.score_name}"])
-        return found
+        column = f"test_{self.score_name}"
+        rows = [row for row in self.rows if not np.isnan(row["n_components"])]
+        lacking = next((row for row in rows if column not in row), None)
+        if lacking is not None:
+            known = [name[len("test_") :] for name in lacking if name.startswith("test_")]
+            raise ValueError(f"score_name={self.score_name!r} must be one of {known}.")
+        found: dict[str, dict[int, dict[int, float]]] = {}
+        for row in sorted(rows, key=lambda row: row["n_components"]):
+            # Whoever has no more components than these was fitted again to the same rows.
+            of_folds = found.setdefault(row["method"], {}).setdefault(row["n_components"], {})
+            of_folds.setdefault(row["fold"], row[column])
+        return {
+            method: {k: [*of_folds.values()] for k, of_folds in by_k.items()}
+            for method, by_k in found.items()
+        }
 
 
 def _ticks(numbers: set[int]) -> list[int]:
@@ -222,9 +234,8 @@ def _ticks(numbers: set[int]) -> list[int]:
     return ticks
 
 
-def _checked(n_components: ArrayLike, X: MatrixLike) -> list[int]:
+def _checked(n_components: ArrayLike, most: int | None = None) -> list[int]:
     numbers = sorted({*np.ravel(n_components).tolist()})
-    most = min(np.shape(X))
     for number in numbers:
         check_scalar(number, "n_components", Integral, min_val=1, max_val=most)
     if not numbers:
@@ -235,7 +246,7 @@ def _checked(n_components: ArrayLike, X: MatrixLike) -> list[int]:
 def _fold_rows(
     pipeline: Any,
     net: PrunedMLPClassifier | PrunedMLPRegressor,
-    numbers: list[int],
+    numbers: list[int] | None,
     downstream: Any,
     scoring: dict[str, Any],
     X: Any,
@@ -249,6 +260,9 @@ def _fold_rows(
         "train": (prepared(prepare, X_train), y_train),
         "test": (prepared(prepare, _safe_indexing(X, test)), y[test]),
     }
+    most = min(splits["train"][0].shape)
+    usual = [k for k in USUAL if k <= most] or [most]
+    numbers = usual if numbers is None else _checked(numbers, most)
     row = partial(model_row, splits=splits, scoring=scoring)
     kind = "regressor" if is_regressor(net) else "classifier"
     found = []

@@ -63,6 +63,8 @@ class Display:
         pyplot, _ = self._matplotlib()
         if ax is None:
             _, ax = pyplot.subplots(figsize=size, layout="constrained")
+        elif not hasattr(ax, "get_subplotspec"):
+            raise ValueError(f"ax={ax!r} must be one matplotlib Axes, or None.")
         self.ax_, self.figure_ = ax, ax.figure
         return ax
 
@@ -118,7 +120,8 @@ def fitted_net(estimator: Any, *attributes: Any) -> Any:
     ValueError
         If there is no net, or one that lacks an attribute.
     """
-    check_is_fitted(estimator)
+    if not hasattr(estimator, "coefs_"):
+        check_is_fitted(estimator)
     net = net_of(estimator)
     lacking = ["coefs_"] if net is None else [a for a in attributes if not hasattr(net, a)]
     if lacking:

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.base import is_classifier, is_regressor
 
 from skactprune.inspection.display import COLORS, Display, fitted_net, layer_styles
+from skactprune.inspection.sizes import live_neurons
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -126,8 +127,8 @@ class PruningHistoryDisplay(Display):
     loss_curve : array-like of shape (n_epochs,)
         Loss of the training rows.
     rounds : list of dict
-        A row a round, with ``epoch``, ``sparsity``, ``live_neurons`` and ``train_score``, as in
-        ``pruning_history_``.
+        A row a round, with ``total_epoch``, ``sparsity``, ``live_neurons`` and ``train_score``, as
+        in ``pruning_history_``.
     sizes : list of int
         Neurons of the hidden layers before pruning.
     live_neurons : list of int
@@ -137,7 +138,8 @@ class PruningHistoryDisplay(Display):
     validation_loss_curve, validation_scores : array-like of shape (n_epochs,), default=None
         Loss and score of the validation rows, if there were any.
     score_name : str, default="score"
-        What the scores are. There is no panel of them where none is known.
+        What the scores are, other than the names of the other panels. There is no panel of them
+        where none is known.
 
     Attributes
     ----------
@@ -214,7 +216,7 @@ class PruningHistoryDisplay(Display):
             net.loss_curve_,
             rounds,
             sizes=[mask.shape[1] for mask in net.masks_],
-            live_neurons=[len(live) for live in net.live_neurons_],
+            live_neurons=[len(live) for live in live_neurons(net)],
             sparsity=net.sparsity_,
             validation_loss_curve=getattr(net, "validation_loss_curve_", None),
             validation_scores=getattr(net, "validation_scores_", None),
@@ -243,16 +245,16 @@ class PruningHistoryDisplay(Display):
             If `ax` has another number of Axes, or is one that cannot be divided.
         """
         draw: dict[str, Callable[[Axes], list[Line2D]]]
-        draw = {"loss": self._draw_losses, self.score_name: self._draw_scores}
+        draw = {"loss": self._draw_losses}
+        if self.validation_scores is not None or self._train_scores():
+            draw[self.score_name] = self._draw_scores
         draw |= {"sparsity": self._draw_sparsity, "live neurons": self._draw_neurons}
-        if self.validation_scores is None and not len(self._train_scores()):
-            del draw[self.score_name]
         axes = self._panels(ax, len(draw), 1, size=(6.4, 1.7), sharex=True)
         self.lines_ = {}
         for panel, (label, draw_on) in zip(axes, draw.items(), strict=True):
             self.lines_[label] = draw_on(panel)
             name = None if len(self.lines_) > 1 else "pruning round"
-            _mark_rounds(panel, [row["epoch"] for row in self.rounds], label=name)
+            _mark_rounds(panel, [_epoch_of(row) for row in self.rounds], label=name)
             _finish(panel, label)
         axes[-1].set_xlabel("epoch")
         self.figure_.align_ylabels(list(axes))
@@ -262,7 +264,7 @@ class PruningHistoryDisplay(Display):
         return _draw_losses(ax, self.loss_curve, self.validation_loss_curve)
 
     def _train_scores(self) -> list[tuple[int, float]]:
-        scores = [(row["epoch"], row["train_score"]) for row in self.rounds]
+        scores = [(_epoch_of(row), row["train_score"]) for row in self.rounds]
         return [(epoch, score) for epoch, score in scores if score is not None and score == score]
 
     def _draw_scores(self, ax: Axes) -> list[Line2D]:
@@ -294,14 +296,21 @@ class PruningHistoryDisplay(Display):
         return lines
 
     def _moments(self) -> list[int]:
-        return [0, *(row["epoch"] for row in self.rounds), np.size(self.loss_curve)]
+        return [0, *(_epoch_of(row) for row in self.rounds), np.size(self.loss_curve)]
+
+
+def _epoch_of(row: dict[str, Any]) -> int:
+    """Epoch of a round; those of other nets, and of models of earlier versions, are of one fit."""
+    return row.get("total_epoch", row["epoch"])
 
 
 def _round_epochs(net: Any) -> list[int]:
-    return [row["epoch"] for row in getattr(net, "pruning_history_", [])]
+    return [_epoch_of(row) for row in getattr(net, "pruning_history_", [])]
 
 
 def _score_name(net: Any, scoring: Any) -> str:
+    if scoring == "loss":
+        return "negative loss"
     if scoring is not None:
         return scoring.replace("_", " ") if isinstance(scoring, str) else "score"
     return "accuracy" if is_classifier(net) else "R²" if is_regressor(net) else "score"

@@ -15,6 +15,7 @@ from sklearn.utils import (
     check_array,
     gen_batches,
 )
+from sklearn.utils.metaestimators import available_if
 
 from skactprune.inspection.sizes import live_neurons
 from skactprune.nets.factors import fewest_numbers, n_nonzero
@@ -123,6 +124,12 @@ class ArrayNet:
             return one_or_more(get_output(self.out_activation).link(logits))
         return self._output.predict(logits, self.classes_)
 
+    @property
+    def out_activation_(self) -> str | None:
+        """Of a net that predicts numbers; None of one that predicts classes."""
+        return self.out_activation
+
+    @available_if(lambda net: net.out_activation is None)
     def predict_proba(self, X: MatrixLike) -> NDArray[Any]:
         """Class probabilities.
 
@@ -251,7 +258,7 @@ class LowRankNet(ArrayNet):
         rebuilt = [RECONSTRUCTIONS[kind](*of) for of in zip(kernels, *moments, ranks, strict=True)]
         self.seconds_ = perf_counter() - start
         classes = getattr(net, "classes_", None)
-        about = net.activation, classes, classes is not None and is_multilabel_net(net)
+        about = _activations(net), classes, classes is not None and is_multilabel_net(net)
         numbers = None if classes is not None else net.out_activation_
         super().__init__([*rebuilt, last], net.intercepts_, *about, numbers)
         self.ranks, self.kind = list(ranks), kind
@@ -264,6 +271,14 @@ class LowRankNet(ArrayNet):
         m, n = kernel.shape
         size = n_nonzero(fewest_numbers(kernel))
         return min(size, n_components * (m + n) + n) if self.kind == "pca" else size
+
+
+def _activations(net: Any) -> Any:
+    """Activation of the hidden layers of a fitted net, or those of each, as an autoencoder has."""
+    found = getattr(net, "_activations", getattr(net, "activation", None))
+    if found is None:
+        raise ValueError(f"net={net!r} must be a fitted net with coefs_ and activation.")
+    return found
 
 
 def input_moments(net: Any, X: MatrixLike) -> list[NDArray[Any]]:
@@ -281,7 +296,7 @@ def input_moments(net: Any, X: MatrixLike) -> list[NDArray[Any]]:
     list of ndarray of shape (n_in, n_in), dtype float64
     """
     X = check_array(X, accept_sparse="csr", dtype=net.coefs_[0].dtype)
-    before_last = net.coefs_[:-2], net.intercepts_[:-2], net.activation
+    before_last = net.coefs_[:-2], net.intercepts_[:-2], _activations(net)
     moments = [np.zeros((len(coef), len(coef))) for coef in net.coefs_[:-1]]
     for rows in gen_batches(X.shape[0], BATCH):
         for moment, h in zip(

@@ -80,10 +80,13 @@ def small_net(net: PrunedMLPClassifier) -> PrunedMLPClassifier:
     Returns
     -------
     PrunedMLPClassifier
-        With the parameters of `net` otherwise; it trains for as many epochs as that has.
+        From random weights, with the parameters of `net` otherwise; it trains for as many epochs
+        as that has.
     """
     return clone(net).set_params(
         hidden_layer_sizes=tuple(max(len(live), 1) for live in live_neurons(net)),
+        init_estimator=None,
+        pretrain=None,
         prune_fraction=0,
         prune_features=0,
         prune_output=0,

@@ -72,7 +72,8 @@ def n_parameters(model: Any, X: Any = None, y: Any = None) -> float:
     if hasattr(model, "coefs_"):
         return n_weights(model) + sum(intercept.size for intercept in model.intercepts_)
     if hasattr(model, "coef_"):
-        return int(coo_array(model.coef_).count_nonzero()) + np.size(model.intercept_)
+        biases = np.size(model.intercept_) if getattr(model, "fit_intercept", True) else 0
+        return int(coo_array(model.coef_).count_nonzero()) + biases
     return np.nan
 
 
@@ -119,7 +120,7 @@ def _n_transform_parameters(step: Any) -> float:
         return step.x_rotations_.size + step.n_features_in_
     if isinstance(step, LinearDiscriminantAnalysis):
         return step.n_features_in_ * (len(step.get_feature_names_out()) + 1)
-    if hasattr(step, "transform_layer"):
+    if hasattr(step, "transform_layer") or getattr(step, "transform_layer_", None) is not None:
         return _n_representation_parameters(step)
     if _is_of(PROJECTING, step) and hasattr(step, "components_"):
         mean = getattr(step, "mean_", None)
@@ -141,7 +142,9 @@ def _parts(step: Any) -> list[Any]:
 
 def _n_representation_parameters(net: Any) -> int:
     n_hidden = len(net.coefs_) - 1
-    shown = shown_layer(net, n_hidden)
+    # A compact model knows the one, an estimator is told it.
+    shown = getattr(net, "transform_layer_", None)
+    shown = shown_layer(net, n_hidden) if shown is None else shown
     stop = n_hidden if shown == "all" else shown + 1
     number = sum(_kernel_sizes(net)[:stop]) + sum(b.size for b in net.intercepts_[:stop])
     if hasattr(net, "components_"):
@@ -172,13 +175,16 @@ def live_neurons(net: Any) -> list[NDArray[np.integer]]:
     Parameters
     ----------
     net : estimator
-        A fitted net. Its own ``live_neurons_`` is returned where it has one, with the indices of
-        the original layers; else those in its kernels.
+        A fitted net. Where it has ``masks_``, or ``live_neurons_``, indices are those of the
+        original layers; else they are those in its kernels.
 
     Returns
     -------
     list of int ndarray
     """
+    # Between calls of partial_fit, neurons that may regrow are in the layers without any weights.
+    if hasattr(net, "masks_"):
+        return [np.flatnonzero(mask.any(axis=0)) for mask in net.masks_]
     if hasattr(net, "live_neurons_"):
         return net.live_neurons_
     return [np.flatnonzero(coef.any(axis=0)) for coef in net.coefs_[:-1]]

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 class Activation(CountingMethod):
     """Remove what fired least often in training.
 
-    All weights into a neuron have the neuron's count as their score, so that a granularity of
-    "weight" differs from "neuron" only in the one neuron that is cut in the middle.
+    All weights into a neuron have the neuron's count as their score, so that in a round a
+    granularity of "weight" differs from "neuron" only in the one neuron that is cut in the middle.
+    In later rounds it counts weights that left with neurons of the layer before as pruned.
 
     Parameters
     ----------

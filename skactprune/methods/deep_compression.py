@@ -52,7 +52,7 @@ class DeepCompression(ScoredMethod):
     -----
     The paper prunes by a threshold for each layer, a multiple of the standard deviation of its
     weights; here the threshold is such that `prune_fraction` is met. As elsewhere in this package,
-    the output layer is not pruned. Biases are not shared, and with ``prune_fraction=0`` nothing is.
+    the output layer is not pruned. Biases are not shared; a fit that prunes nothing shares nothing.
     Neither early stopping nor `tol` ends training before weights are shared. In `partial_fit` an
     epoch is a call, and `max_iter` says how many there are. Where training goes on, clusters stay
     as they are, unless more is to be pruned: then all weights are trained singly again, up to the
@@ -103,7 +103,7 @@ class DeepCompression(ScoredMethod):
         if not run.moving or run.done < len(run.shares):
             return
         last = run.history[-1]["epoch"] if run.history else 0
-        due = last + float(self.retrain) * (run.max_epochs - last)
+        due = last + float(self.retrain) * (run.horizon - last)
         if run.epoch >= due or run.idle >= PATIENCE:
             self._share(run)
 

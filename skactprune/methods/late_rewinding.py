@@ -72,7 +72,7 @@ class LateRewinding(LotteryTicket):
 
     def is_time(self, run: Run) -> bool:
         """Whether the share of the epochs has passed."""
-        return run.epoch >= max(1, round(float(self.rewind_share) * run.max_epochs))
+        return run.epoch >= max(1, round(float(self.rewind_share) * run.horizon))
 
     def round(self, run: Run, share: float) -> None:
         """Remove the lowest scores, and rewind the rest, here at the latest to values of now."""

@@ -127,7 +127,7 @@ class RigL(ScoredMethod):
                 self.round(run, share)
         if run.shares:
             steps = len(run.net.get_iterator(run.rows.training, training=True))
-            self.n_steps_ = int(float(self.stop) * run.max_epochs * steps)
+            self.n_steps_ = int(float(self.stop) * run.horizon * steps)
             self._go_on(run)
 
     def scores(self, run: Run) -> list[NDArray[Any]]:

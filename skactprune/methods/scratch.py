@@ -162,7 +162,9 @@ class Scratch(Method):
     def _times_as_long(self, run: Run) -> float:
         if self.budget == "epochs":
             return 1.0
-        n_left = run.n_weights - given("prune_fraction", run.target) * run.masks.n_original
+        n_counted = run.counted_in_the_end().n_left
+        n_hidden = (1 - given("prune_fraction", run.target)) * n_counted
+        n_left = n_hidden + run.n_weights - run.masks.n_original
         return min(run.n_weights / n_left, MOST)
 
     # -- the search -------------------------------------------------------------------------

@@ -98,7 +98,8 @@ class SLR(Method):
         return self
 
     def plan(self, run: Run) -> None:
-        """Raise ValueError if the target cannot be reached."""
+        """Raise ValueError if the target cannot be reached, or is one of single layers."""
+        run.refuse_fractions()
         n_original = run.masks.n_original
         highest = 1 - self._sparing.fewest(run.masks.shapes) / n_original
         if given("prune_fraction", run.target) > highest + 1e-9:

@@ -105,7 +105,8 @@ class SVDTraining(Method):
         return self
 
     def plan(self, run: Run) -> None:
-        """Raise ValueError if the target cannot be reached."""
+        """Raise ValueError if the target cannot be reached, or is one of single layers."""
+        run.refuse_fractions()
         if run.target is None:
             return
         highest = 1 - FULL.fewest(run.masks.shapes) / run.masks.n_original

@@ -69,6 +69,7 @@ def _overall(run: State, asked: float | None) -> float | None:
 
 def start_schedule(run: State) -> None:
     """Count epochs and rounds from zero; rounds whose target was reached are skipped."""
+    run.epochs_before += run.epoch
     run.epoch = run.n_rows_seen = run.done = 0
     run.best, run.idle = np.inf, 0
     # While nothing is gone, rounds that remove nothing come, too: methods tell time by them.
@@ -106,10 +107,16 @@ def count_as_done(run: State, done: int) -> None:
         run.fraction_done = max(run.fraction_done, _fraction(run, done, run.target))
 
 
+def triggers_rounds(run: State) -> bool:
+    """Whether rounds are, or were, the trigger's to begin: not all came before the first epoch."""
+    return run.done < len(run.shares) or any(row["epoch"] for row in run.history)
+
+
 def needs_score(run: State, trigger: Any) -> bool:
     """Whether the score of training is to be taken in the coming epoch."""
     due = rounds_due(run, trigger, 1, 0.0, run.idle + 1)
-    return trigger.needs_score is not None or due > run.done
+    asked_for = trigger.needs_score is not None and triggers_rounds(run)
+    return asked_for or due > run.done
 
 
 def rounds_due(run: State, trigger: Any, ahead: int, score: float, idle: int) -> int:

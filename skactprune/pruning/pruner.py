@@ -22,7 +22,7 @@ from skactprune.pruning.ending import Ending
 from skactprune.pruning.method import METHODS
 from skactprune.pruning.passes import traced
 from skactprune.pruning.planning import hook_matters, planned, step_tallies, unlabeled_rows
-from skactprune.pruning.progress import needs_score, rounds_due
+from skactprune.pruning.progress import needs_score, rounds_due, triggers_rounds
 from skactprune.pruning.requirements import check_batch_weight
 from skactprune.pruning.triggers import TRIGGERS
 
@@ -416,7 +416,7 @@ class Pruner(TakesNames, Callback):
             return
         run = self.run_
         run.end_epoch()
-        score = self._score()
+        score, was_pending = self._score(), run.pending
         self.method_.on_epoch(run)
         due = rounds_due(run, self.trigger_, 0, score, run.idle)
         if due > run.done:
@@ -425,7 +425,7 @@ class Pruner(TakesNames, Callback):
             forget_best(run, save=True)
         elif run.redrawn_at == run.epoch:
             forget_best(run, save=True)
-        elif run.shares and not run.pending and self.trigger_.stops(score):
+        elif not was_pending and triggers_rounds(run) and self.trigger_.stops(score):
             end_training(net, f"The score reached the last mark of trigger={self.trigger!r}.")
 
     def _score(self) -> float:
@@ -433,6 +433,8 @@ class Pruner(TakesNames, Callback):
         score = self.train_score
         needed = self.trigger_.needs_score
         names = () if self.score_ is None else self.score_.names
+        if not triggers_rounds(self.run_):
+            return score
         if needed is not None and (np.isnan(score) or needed not in names):
             numbers = ", or numbers and a regressor," if needed == "score" else ""
             raise ValueError(f"trigger={self.trigger!r} needs class labels{numbers} as targets.")

@@ -63,6 +63,7 @@ STATE = (
     "output_done",
     "reached",
     "epoch",
+    "epochs_before",
     "n_rows_seen",
     "history",
     "moving",
@@ -128,6 +129,8 @@ class Run(State):
         The last threshold of a method's own by which rounds removed, and the share of it.
     epoch : int
         Epochs of this fit, or of all calls of ``partial_fit``, that have ended.
+    epochs_before : int
+        Epochs of the fits before this one that it goes on from.
     n_rows_seen : int
         Rows of all calls of ``partial_fit``.
     max_epochs : int
@@ -209,6 +212,19 @@ class Run(State):
             "fits that it goes on from, too."
         )
 
+    def refuse_fractions(self) -> None:
+        """Raise ValueError where layers have shares of their own: the method heeds none."""
+        own = {
+            name: share
+            for name, share in zip(self.layout.names, self.fractions, strict=False)
+            if share is not None
+        }
+        if own:
+            raise ValueError(
+                f"method={self.label} removes its own share of every layer, so that "
+                f"layer_fractions must be None, not {own!r}."
+            )
+
     def refuse_output(self, reason: str) -> NoReturn:
         """Raise ValueError: the method ``lets weights come back``, or whatever the reason is."""
         raise ValueError(
@@ -233,11 +249,8 @@ class Run(State):
             check_finite(self)
             self.coming = done
             yield self.shares[done - 1]
-            if not self._parted and any(own is not None for own in self.fractions):
-                raise ValueError(
-                    f"method={self.label} removes its own share of every layer, so that "
-                    "layer_fractions must be None."
-                )
+            if not self._parted:
+                self.refuse_fractions()
             if self.dropped.sum() < self.n_to_drop(self.shares[done - 1]):
                 self.refuse_features("removes no features")
             self.prune_output(self.masks)
@@ -249,6 +262,7 @@ class Run(State):
             row = {
                 "round": done,
                 "epoch": self.epoch,
+                "total_epoch": self.epochs_before + self.epoch,
                 "sparsity": self.masks.sparsity,
                 "live_neurons": [len(live) for live in self.masks.live_neurons],
                 "train_score": train_score,

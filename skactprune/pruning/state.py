@@ -69,6 +69,7 @@ class State:
         self.fraction_done = self.output_done = 0.0
         self.coming = 0
         self.epoch, self.n_rows_seen, self.history = 0, 0, []
+        self.epochs_before = 0
         self.best, self.idle = np.inf, 0
         self.moving, self.searching, self.share_of_epochs = False, False, 1.0
         self.holds, self.goes_on, self.in_calls = True, True, False
