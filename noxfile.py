@@ -24,11 +24,13 @@ def group(name):
 
 @nox.session
 def lint(session):
-    """Check style, format, types and spelling."""
+    """Check style, format, docstrings, types and spelling."""
     # mypy reads the types of what the package imports.
     session.install("--constraint", "constraints.txt", "--editable", ".", *group("dev"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    modules = session.run("git", "ls-files", "skactprune/*.py", external=True, silent=True)
+    session.run("python", "-m", "numpydoc", "lint", *modules.split())
     session.run("mypy")
     session.run("codespell")
 

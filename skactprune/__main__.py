@@ -6,7 +6,6 @@ import importlib.util
 import sys
 from typing import TYPE_CHECKING
 
-from skactprune._cli.arguments import parse
 from skactprune._cli.errors import UserError
 from skactprune._cli.text import shown, silence
 
@@ -30,8 +29,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit code: 0, 2 for what the user can put right, 130 after an interrupt, 141 where nobody
         reads the output any more.
     """
-    args = parse(argv)
     try:
+        # Imports take seconds, in which there may be an interrupt, too.
+        from skactprune._cli.arguments import parse
+
+        args = parse(argv)
         if missing := [name for name in EXTRAS if importlib.util.find_spec(name) is None]:
             raise UserError(f"compare needs {', '.join(missing)}: pip install skactprune[compare]")
         from skactprune._cli.compare import compare

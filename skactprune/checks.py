@@ -158,7 +158,9 @@ def check_is_described(method: str | Method) -> None:
     described = cleandoc(type(method).__doc__ or "")
     assert described, f"{type(method).__name__} has no docstring"
     for name in method.get_params(deep=False):
-        assert f"\n{name} : " in described, f"{name} is not described"
+        assert f"\n{name} : " in described, (
+            f"{name} is not described under Parameters in the docstring of {type(method).__name__}"
+        )
     assert method.when in WHEN, f"when={method.when!r} is none of {WHEN}"
     assert method.removes.isalpha(), f"removes={method.removes!r} is not one word"
 

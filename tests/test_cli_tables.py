@@ -249,12 +249,16 @@ def test_encodings(encoding, said, given, plain, tmp_path):
     ("content", "options", "message"),
     [
         (b"a,label\n1,\xe4\n", ["--encoding", "utf-8"], "'utf-8' codec can't decode byte 0xe4"),
-        ("a,label\n1,x\n".encode("utf-16-le"), [], "holds NUL characters; --encoding utf-16"),
+        ("a,label\n1,x\n".encode("utf-16-le"), [], "be in --encoding utf-16-le or"),
         (b"a,label\n1,x\n", ["--encoding", "idna"], "cannot be read as a CSV file: "),
         (b"a,label\n1,x,\n2,y,\n", [], "has a separator at the end of every row"),
         (b"a,label ,label\n1,2,x\n", [], "several columns 'label'"),
         (b"a,label\n" + b"%d,x\n%d,y\n" * 9 % tuple(range(18)), ["--na", "x"], "has only 'y'"),
         (b'n,label\n"r0",x\nr1,y\nr2,x\nr3,y\nr4,x\nr5,y\nr6,x\nr7,y\n', [], "to learn from: 'n: "),
+        (b"PK\x03\x04 and so on", [], "is a zip archive, as Excel's .xlsx is; save the table as"),
+        (b"\x1f\x8b and so on", [], "compressed by gzip; let its name end in .gz."),
+        (b"sep=;\na;label\n1;x\n", [], "begins with 'sep=;', for Excel; remove that line: --sep"),
+        (b"a,label\n" + b"1,x\n2,y\n3,x\n" * 9, ["--hidden", "1"], "leaves nothing to prune"),
         (b"PAR1 and no more", ["--sep", ";"], "--sep and --encoding are for CSV files"),
     ],
 )
@@ -416,3 +420,24 @@ def test_any_texts_are_a_column(texts):
     if column.numeric:
         for text, value in zip(known, column.values, strict=True):
             assert not np.isnan(value) or not text or text.lower() in PLACEHOLDERS
+
+
+def test_dates_may_be_far_away(tmp_path):
+    far = ["9999-12-31", "2024-01-31"] * (N // 2)
+    data = data_of(tmp_path / "a.csv", {"a": NUMBERS, "until": far})
+    # Of pandas before 3, dates end in the year 2262.
+    said = "dates, as days" if int(pd.__version__.split(".")[0]) >= 3 else "2 categories"
+    assert said_of(data, "until") == f"'until': {said}"
+
+
+def test_columns_without_a_name_take_no_name_that_there_is(tmp_path):
+    words = ["u", "v", "w", "x"] * (N // 4)
+    data = data_of(tmp_path / "a.csv", {"a": NUMBERS, "column 3": words, "": OTHER})
+    assert said_of(data, "column 3") == "'column 3': 4 categories"
+    assert said_of(data, "column 3, unnamed") == "'column 3, unnamed': numbers"
+
+
+def test_a_copy_of_the_target_is_nothing_to_compare(tmp_path, capsys):
+    (tmp_path / "a.csv").write_text("a,label\n" + "1,x\n2,y\n" * 9)
+    assert main(["compare", str(tmp_path / "a.csv"), "--target", "label"]) == 2
+    assert "no column varies among the rows of a class" in capsys.readouterr().err

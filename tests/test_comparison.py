@@ -31,6 +31,7 @@ from skactprune import (
     PrunedAutoencoder,
     PrunedMLPClassifier,
     PrunedMLPRegressor,
+    compact,
     compare_with_pca,
 )
 from skactprune.inspection import ArrayNet, LowRankNet, model_row, n_parameters, n_weights, rivals
@@ -568,3 +569,16 @@ def test_compact_transformers_are_as_large_as_what_they_were_made_of():
     assert n_parameters(small) == n_parameters(whole)
     with_biases = make_pipeline(whole[0], LogisticRegression()).fit(X, y)
     assert n_parameters(with_biases) == n_parameters(whole) + 3
+
+
+def test_features_that_tell_the_class_outright_have_no_lda():
+    told = np.array([[0.0, 0], [1, 1]] * 30)
+    rows = compare_with_pca(small_net(), told, [0, 1] * 30, cv=2)
+    methods = {row["method"] for row in rows}
+    assert "NCA + classifier" in methods and "LDA + classifier" not in methods
+
+
+def test_a_search_is_made_compact_by_its_best_net():
+    search = GridSearchCV(small_net(), {"alpha": [0.1]}, cv=2).fit(X, y)
+    with pytest.raises(TypeError, match="got GridSearchCV: give its best_estimator_"):
+        compact(search)

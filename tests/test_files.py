@@ -423,3 +423,11 @@ def test_weights_that_are_not_finite_are_refused(path, write, storage, value):
     meta, arrays = parts(random_model(storage=storage))
     write(meta, arrays | {"values": poisoned(arrays["values"], value)})
     assert_refused(path, "not finite")
+
+
+@pytest.mark.parametrize("ending", [".onnx", ".PKL", ".joblib", ".skops"])
+def test_files_are_not_named_as_those_of_others(ending, tmp_path):
+    for path in (tmp_path / f"net{ending}", os.fsencode(tmp_path / f"net{ending}")):
+        with pytest.raises(ValueError, match=f"ends in {ending.lower()}, which this format is not"):
+            save(random_model(), path)
+    assert not list(tmp_path.iterdir())

@@ -6,6 +6,7 @@ POST /predict takes JSON, {"rows": [[...], ...]}, and answers {"labels": [...],
 
 import json
 import sys
+import warnings
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from skactprune import load
@@ -14,6 +15,9 @@ from skactprune import load
 def make_server(model, port):
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
+            if self.path != "/predict":
+                self.send_error(404)
+                return
             try:
                 size = int(self.headers.get("Content-Length", 0))
                 rows = json.loads(self.rfile.read(size))["rows"]
@@ -24,7 +28,7 @@ def make_server(model, port):
                         "probabilities": model.predict_proba(rows).tolist(),
                     },
                 )
-            except (KeyError, TypeError, ValueError) as error:
+            except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
                 # The errors of the model name what is wrong with the rows.
                 status, answer = 400, {"error": str(error)}
             body = json.dumps(answer).encode()
@@ -41,4 +45,6 @@ def make_server(model, port):
 
 
 if __name__ == "__main__":
+    # Rows in JSON have no names.
+    warnings.filterwarnings("ignore", "X does not have valid feature names")
     make_server(load(sys.argv[1]), int(sys.argv[2])).serve_forever()

@@ -25,6 +25,8 @@ PLACEHOLDERS = frozenset(
 )
 MANY_CATEGORIES = 50
 DATE = "date"
+# Of a day.
+MICROSECONDS = 86_400_000_000
 GROUPING = " '\u2019\u00a0\u202f"
 
 
@@ -163,7 +165,8 @@ def as_dates(texts: list[str]) -> Numbers | None:
         days = pd.to_datetime(pd.Series(dates), format="ISO8601", utc=True)
     except ValueError:
         return None
-    days = (days - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
+    # Nanoseconds would end in the year 2262.
+    days = days.dt.as_unit("us").astype("int64") / MICROSECONDS
     values = dict(zip(dates, days, strict=True))
     placeholders = [text for text in texts if text not in values]
     return Numbers(

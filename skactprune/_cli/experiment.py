@@ -16,7 +16,12 @@ from skactprune._cli.arguments import CURVE_FRACTIONS
 from skactprune._cli.errors import UserError
 from skactprune.estimators import PrunedMLPClassifier
 from skactprune.inspection import LowRankNet, model_row, timed_fit
-from skactprune.inspection.rivals import component_classifiers, plain_classifiers, small_net
+from skactprune.inspection.rivals import (
+    component_classifiers,
+    plain_classifiers,
+    small_net,
+    vary_within_classes,
+)
 from skactprune.pruning.chain import Chain
 
 if TYPE_CHECKING:
@@ -135,6 +140,11 @@ def fractions(settings: Settings, n_features: int) -> list[float]:
         If the layers are too small for that of the table.
     """
     highest = _highest_fraction((n_features, *settings.hidden))
+    if not highest:
+        raise UserError(
+            f"--hidden {' '.join(map(str, settings.hidden))} leaves nothing to prune, as every "
+            "layer keeps a neuron; it must have more than 1 in some layer."
+        )
     if settings.prune_fraction > highest:
         raise UserError(
             f"--prune-fraction {settings.prune_fraction} cannot be reached with --hidden "
@@ -173,6 +183,11 @@ def run(
         Fits of all seeds by (method, fraction); fraction is that of the net that others were
         matched with, and None for `WITHOUT_FRACTION`.
     """
+    if not all(vary_within_classes(split.X_train, split.y_train) for split in data.splits):
+        raise UserError(
+            "no column varies among the rows of a class, so that there is nothing to compare: each "
+            "row tells its class outright. Is a column a copy of the target?"
+        )
     at = fractions(settings, data.splits[0].X_train.shape[1])
     one = settings.prune_fraction
     pruned = [(name, fraction) for name in (DEFAULT, RANDOM) for fraction in at]
@@ -256,6 +271,8 @@ def _fit(key: Key, model: Any, split: Dataset) -> tuple[Key, Fit]:
     # One thread a fit: the cores are taken by other fits, and seconds can be compared.
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
+        # The table shows how it went.
+        warnings.filterwarnings("ignore", "(?s).*Take a lower prune_fraction")
         model, seconds = timed_fit(model, split.X_train, split.y_train)
     return key, Fit(_row(model, split, seconds), model)
 

@@ -38,6 +38,12 @@ PARQUET, PARQUET_ENDINGS = b"PAR1", (".parquet", ".pq")
 # No table has it, so that lines stay whole.
 NO_SEPARATOR = "\x1f"
 GZIP = b"\x1f\x8b"
+# What begins so, by its first characters, unless its name says that pandas is to unpack it.
+OTHERS = {
+    b"PK\x03\x04": "a zip archive, as Excel's .xlsx is; save the table as CSV.",
+    GZIP: "compressed by gzip; let its name end in .gz.",
+}
+COMPRESSED = (".gz", ".bz2", ".zip", ".xz", ".zst", ".tar")
 
 
 @dataclass(frozen=True)
@@ -108,6 +114,9 @@ def read_table(path: str, target: str, reading: Reading) -> Table:
     if re.match("[A-Za-z][A-Za-z0-9+.-]+://", path):
         raise UserError(f"{path!r} is a URL; compare reads files only: download it first.")
     start, source = _start_and_source(path)
+    if kind := OTHERS.get(start if start in OTHERS else start[:2]):
+        if not path.lower().endswith(COMPRESSED):
+            raise UserError(f"{path!r} is {kind}")
     if start == PARQUET or path.lower().endswith(PARQUET_ENDINGS):
         names, cells, sep, remarks = _parquet(path, source, reading)
     else:
@@ -175,8 +184,8 @@ def _csv(path: str, start: bytes, source: Source, target: str, reading: Reading)
         # nothing.
         if any("\x00" in text for text in (begins, *names)):
             raise UserError(
-                f"{path!r} cannot be read as a CSV file: it holds NUL characters; --encoding "
-                "utf-16 is one that does."
+                f"{path!r} cannot be read as a CSV file: it holds NUL characters. It may be no "
+                "text, or be in --encoding utf-16-le or utf-16-be."
             )
         if encoding not in (reading.encoding, "utf-8-sig"):
             remarks.append(f"Read as {encoding}, as it is no UTF-8; --encoding says otherwise.")
@@ -192,6 +201,8 @@ def _decoded(source: Source, target: str, sep: str | None, encoding: str) -> Par
     common: dict[str, Any] = {"dtype": object, "na_filter": False, "encoding": encoding}
     lines = common | {"sep": NO_SEPARATOR, "quoting": csv.QUOTE_NONE, "header": None}
     header = pd.read_csv(source(), nrows=1, **lines).iloc[0, 0]
+    if match := re.fullmatch('"?sep=(.)"?', header.strip()):
+        raise UserError(f"begins with {match[0]!r}, for Excel; remove that line: --sep says it.")
     sep = sep or _separator(header, target)
     common |= {"sep": sep, "skipinitialspace": True}
     remarks = [f"Read with {sep!r} between cells; --sep says otherwise."] * (sep != ",")
@@ -267,9 +278,16 @@ def _without_row_numbers(table: Table, target: str) -> Table:
     remarks = list(table.remarks)
     if len(left) < len(table.names):
         remarks.append("The column without a name, of row numbers or names, is left out.")
-    names = [table.names[i] or f"column {i + 1}" for i in left]
+    names = [table.names[i] or _new_name(f"column {i + 1}", table.names) for i in left]
     if target not in names:
         raise UserError(
             f"--target {target!r} is no column of the table, which has {listed(names, 20)}."
         )
     return Table(names, table.cells[:, left], table.sep, remarks)
+
+
+def _new_name(name: str, taken: list[str]) -> str:
+    """A name that no column has."""
+    while name in taken:
+        name += ", unnamed"
+    return name

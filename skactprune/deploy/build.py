@@ -129,9 +129,11 @@ def _compact(model: Any, dtype: Dtype | None) -> Any:
         return _in_unit_of_target(model, dtype, partial(_compact, dtype=None))
     if not isinstance(model, Pipeline):
         if not hasattr(model, "compact"):
+            of_search = ": give its best_estimator_" * hasattr(model, "best_estimator_")
             raise TypeError(
-                f"model must be a fitted estimator of this package, a compact model, or a Pipeline "
-                f"that ends in one, got {type(model).__name__}."
+                "model must be a fitted estimator of this package, a compact model, a Pipeline "
+                "that ends in one, or a TransformedTargetRegressor around one, got "
+                f"{type(model).__name__}{of_search}."
             )
         return model.compact(dtype)
     *before, (name, last) = without_samplers(model.steps)

@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 
 # Classes of compact models by the name of their format.
 FORMATS = Register("format")
+# What writes the files that end so.
+OTHER_WRITERS = {
+    ".onnx": "skactprune.to_onnx",
+    ".skops": "skops.io.dump",
+    ".joblib": "joblib.dump",
+    ".pkl": "pickle.dump",
+    ".pickle": "pickle.dump",
+}
 OF_WEIGHTS = ("activation", "storage", "layer_sizes", "transform_layer")
 
 
@@ -48,7 +56,8 @@ def save(model: Any, path: str | bytes | os.PathLike[str]) -> None:
     NotFittedError
         If it was made by its constructor.
     ValueError
-        If the class labels are not integers, bools, finite floats or strings.
+        If the class labels are not integers, bools, finite floats or strings, or `path` ends as
+        files of another format do: .onnx, .pkl, .pickle, .joblib or .skops.
     OSError
         If the file cannot be written, or `path` is a directory, pipe, device or socket, which is
         left as it is.
@@ -57,6 +66,12 @@ def save(model: Any, path: str | bytes | os.PathLike[str]) -> None:
     --------
     load : Read the file.
     """
+    ending = os.path.splitext(os.fsdecode(path))[1].lower()
+    if ending in OTHER_WRITERS:
+        raise ValueError(
+            f"path={path!r} ends in {ending}, which this format is not: use "
+            f"{OTHER_WRITERS[ending]}, or another ending, such as .skap."
+        )
     if isinstance(model, Pipeline):
         if len(model.steps) > 1:
             raise TypeError(

@@ -222,7 +222,8 @@ def component_classifiers(
     n_components : int
         Components; LDA has at most one less than there are classes.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Training rows; sparse ones have components by PCA only.
+        Training rows; sparse ones have components by PCA only, and those that are alike in every
+        class none by LDA, which divides by what varies there.
     y : array-like of shape (n_samples,)
         Their labels.
     downstream : classifier, default=None
@@ -235,9 +236,28 @@ def component_classifiers(
     found = {"PCA": pca_classifier(n_components, downstream)}
     if not issparse(X):
         most = min(n_components, len(np.unique(y)) - 1, X.shape[1])
-        found["LDA"] = lda_classifier(most, downstream)
+        if vary_within_classes(X, y):
+            found["LDA"] = lda_classifier(most, downstream)
         found["NCA"] = nca_classifier(n_components, downstream)
     return found
+
+
+def vary_within_classes(X: NDArray[Any], y: ArrayLike) -> bool:
+    """Whether any feature differs between rows of one class.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        Rows.
+    y : array-like of shape (n_samples,)
+        Their labels.
+
+    Returns
+    -------
+    bool
+    """
+    y = np.asarray(y)
+    return any(np.ptp(X[y == label], axis=0).any() for label in np.unique(y))
 
 
 def pca_classifier(n_components: int, downstream: Any = None) -> Any:
