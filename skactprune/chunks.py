@@ -266,7 +266,8 @@ def checked_chunks(
     ValueError, TypeError
         Naming the chunk, for rows that scikit-learn refuses, and where there are none.
     """
-    n_rows, dtypes = [], []
+    n_rows: list[int] = []
+    dtypes: list[np.dtype[Any]] = []
 
     def check(chunk: Any) -> None:
         how = {"dtype": dtype, "reset": reset and not n_rows, "ensure_min_samples": 0}

@@ -256,7 +256,7 @@ def _fold_rows(
 ) -> list[dict[str, Any]]:
     X_train, y_train = _safe_indexing(X, train), y[train]
     prepare, fit_rows, _ = fitted_preprocessing(pipeline, X_train, y_train)
-    splits = {
+    splits: dict[str, tuple[Any, NDArray[Any]]] = {
         "train": (prepared(prepare, X_train), y_train),
         "test": (prepared(prepare, _safe_indexing(X, test)), y[test]),
     }

@@ -185,8 +185,8 @@ def _check_prunes(net: PrunedMLPClassifier | PrunedMLPRegressor, fractions: list
 
 
 def _checked(fractions: Sequence[float] | NDArray[Any]) -> list[float]:
-    given = list(fractions) if np.iterable(fractions) else []
-    numbers = [f for f in given if isinstance(f, Real) and 0 <= f < 1]
+    given: list[Any] = list(fractions) if np.iterable(fractions) else []
+    numbers = [f for f in given if isinstance(f, Real) and 0 <= float(f) < 1]
     rising = all(a < b for a, b in zip(numbers, numbers[1:], strict=False))
     if not numbers or len(numbers) < len(given) or not rising:
         raise ValueError(

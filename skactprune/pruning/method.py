@@ -230,8 +230,8 @@ def know_methods(outside: dict[str, bytes | str]) -> None:
         From `outside_methods`.
     """
     for name, told in outside.items():
-        lacking = isinstance(told, str)
-        METHODS.defer(name, partial(_refuse, name, told) if lacking else partial(loads, told))
+        make = partial(_refuse, name, told) if isinstance(told, str) else partial(loads, told)
+        METHODS.defer(name, make)
 
 
 def _refuse(name: str, why: str) -> NoReturn:

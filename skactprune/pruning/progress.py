@@ -132,13 +132,13 @@ def rounds_due(run: State, trigger: Any, ahead: int, score: float, idle: int) ->
     elif getattr(trigger, "n_samples", None) is not None:
         reached = run.n_rows_seen + ahead * len(run.rows.training)
         horizon = trigger.n_samples
-    due = trigger.rounds_due(run.done, n_rounds, reached, horizon, score)
-    if not isinstance(due, Integral) or due > n_rounds:
+    due: Any = trigger.rounds_due(run.done, n_rounds, reached, horizon, score)
+    if not isinstance(due, Integral) or int(due) > n_rounds:
         raise ValueError(
             f"trigger={trigger!r} returned {due!r} from rounds_due; it must return an integer, at "
             f"most n_rounds, {n_rounds}."
         )
-    return max(due, run.done + (idle >= patience))
+    return max(int(due), run.done + (idle >= patience))
 
 
 def count_epoch(run: State) -> None:
