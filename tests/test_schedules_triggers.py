@@ -289,3 +289,12 @@ def test_who_prunes_before_training_hears_of_no_trigger(method):
     assert len({tuple(net.loss_curve_) for net in nets}) == 1
     assert nets[0].n_iter_ == 15
     PrunedMLPRegressor(hidden_layer_sizes=(12,), trigger="accuracy", **base).fit(X, y)
+
+
+@quiet
+@pytest.mark.parametrize("params", [{"prune_fraction": 0}, {"n_prune_rounds": 0}], ids=str)
+def test_a_fit_without_rounds_that_goes_on_is_ended_by_no_trigger(params):
+    base = {"learning_rate_init": 0.05, "warm_start": True, "random_state": 0}
+    net = PrunedMLPClassifier((12,), trigger=ScoreTrigger(0.1, 0.3), max_iter=15, **base).fit(X, y)
+    assert net.n_iter_ < 15
+    assert net.set_params(tol=0, n_iter_no_change=20, **params).fit(X, y).n_iter_ == 15

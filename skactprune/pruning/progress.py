@@ -109,7 +109,8 @@ def count_as_done(run: State, done: int) -> None:
 
 def triggers_rounds(run: State) -> bool:
     """Whether rounds are, or were, the trigger's to begin: not all came before the first epoch."""
-    return run.done < len(run.shares) or any(row["epoch"] for row in run.history)
+    came = run.done == len(run.shares)
+    return bool(run.shares) and (not came or any(row["epoch"] for row in run.history))
 
 
 def needs_score(run: State, trigger: Any) -> bool:
