@@ -381,7 +381,10 @@ def test_estimators_of_tasks_are_whole_in_fits_of_other_sizes():
         np.testing.assert_allclose(est.net_.predict_proba(X), est.predict_proba(X), atol=1e-12)
     # Training from there is no matter of the fit that went on.
     early = spy.fitted("epoch")[0]
-    coefs = [coef.copy() for coef in net.coefs_]
-    early.set_params(warm_start=True).fit(X, y)
+    coefs, curve = [coef.copy() for coef in net.coefs_], net.loss_curve_.copy()
+    assert len(early.loss_curve_) == 1
+    early.set_callbacks().set_params(warm_start=True).fit(X, y)
+    assert net.loss_curve_ == curve and early.loss_curve_[0] == curve[0]
+    assert early._rng is not net._rng
     for a, b in zip(net.coefs_, coefs, strict=True):
         np.testing.assert_array_equal(a, b)

@@ -481,7 +481,10 @@ class BasePrunedMLP(
     ) -> dict[str, Any]:
         """Those that there were if training ended now."""
         told = {"n_iter_": control.n_iter_} | self._pruned_attributes(control.pruner)
-        told |= self._progress_attributes(copied(control.settled()))
+        # A net of its own, should somebody train it on.
+        progress = copied(control.settled())
+        told |= {"_progress": progress, "_rng": deepcopy(self._rng)}
+        told |= self._progress_attributes(progress)
         told |= self._reconstruction_attributes(net)
         told |= self._resumption_attributes(net, control.pruner)
         with Context(attributes_of(self)):

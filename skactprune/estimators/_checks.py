@@ -192,7 +192,7 @@ def check_weights(weight: NDArray[Any]) -> None:
     if not finite or 0 < weight.max() < np.finfo(weight.dtype).tiny:
         raise ValueError(
             f"sample_weight and class_weight give rows weights up to {weight.max()!s}, whose sum, "
-            f"or reciprocal, is more than {weight.dtype} has. Only their ratios matter: scale them."
+            f"or reciprocal, is more than {weight.dtype} has. Scale them."
         )
 
 

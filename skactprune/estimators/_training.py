@@ -109,7 +109,11 @@ class TrainingControl(Callback):
             progress["validation_loss_curve"].append(loss)
             progress["validation_scores"].append(score)
             net.history.record("valid_score", score)
-        best = None if self.pruner.pending else self._improved(net, progress)
+        if self.pruner.pending:
+            # Whatever did best before was another net.
+            best, progress["best_validation_score"] = None, -np.inf
+        else:
+            best = self._improved(net, progress)
         # From here on the epoch counts, with all that is known of it.
         self.reached_ = Reached(self.n_iter_ + 1, progress, best)
         self.say(self._told_of_epoch(progress))

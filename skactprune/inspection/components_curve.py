@@ -214,10 +214,10 @@ class PCAComparisonDisplay(Display):
             known = [name[len("test_") :] for name in lacking if name.startswith("test_")]
             raise ValueError(f"score_name={self.score_name!r} must be one of {known}.")
         found: dict[str, dict[int, dict[int, float]]] = {}
-        for row in sorted(rows, key=lambda row: row["n_components"]):
+        for number, row in enumerate(sorted(rows, key=lambda row: row["n_components"])):
             # Whoever has no more components than these was fitted again to the same rows.
             of_folds = found.setdefault(row["method"], {}).setdefault(row["n_components"], {})
-            of_folds.setdefault(row["fold"], row[column])
+            of_folds.setdefault(row.get("fold", number), row[column])
         return {
             method: {k: [*of_folds.values()] for k, of_folds in by_k.items()}
             for method, by_k in found.items()
