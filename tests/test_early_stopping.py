@@ -216,3 +216,12 @@ def test_a_warm_start_that_makes_it_worse_goes_back():
     clf.set_params(early_stopping=True, learning_rate_init=1e-6, max_iter=2)
     clf.fit(X[:90], y[:90], **rows)
     assert clf.best_validation_score_ == max(clf.validation_scores_[-2:])
+
+
+@quiet
+def test_a_net_that_is_drawn_anew_is_not_measured_by_the_one_before():
+    rows = {"X_val": X[90:], "y_val": y[90:]}
+    clf, _ = fit(warm_start=True, learning_rate_init=0.01)
+    clf.fit(X[:90], y[:90], **rows)
+    clf.set_params(method="scratch").fit(X[:90], y[:90], **rows)
+    assert clf.score(X[90:], y[90:]) == clf.best_validation_score_

@@ -110,8 +110,9 @@ class TrainingControl(Callback):
             progress["validation_scores"].append(score)
             net.history.record("valid_score", score)
         if self.pruner.pending:
-            # Whatever did best before was another net.
-            best, progress["best_validation_score"] = None, -np.inf
+            # Whatever did best before, and for how long, was another net.
+            best = None
+            progress |= {"best_validation_score": -np.inf, "no_improvement": 0}
         else:
             best = self._improved(net, progress)
         # From here on the epoch counts, with all that is known of it.
