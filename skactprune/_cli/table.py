@@ -114,9 +114,9 @@ def read_table(path: str, target: str, reading: Reading) -> Table:
     if re.match("[A-Za-z][A-Za-z0-9+.-]+://", path):
         raise UserError(f"{path!r} is a URL; compare reads files only: download it first.")
     start, source = _start_and_source(path)
-    if kind := OTHERS.get(start if start in OTHERS else start[:2]):
-        if not path.lower().endswith(COMPRESSED):
-            raise UserError(f"{path!r} is {kind}")
+    kind = next((kind for mark, kind in OTHERS.items() if start.startswith(mark)), None)
+    if kind and not path.lower().endswith(COMPRESSED):
+        raise UserError(f"{path!r} is {kind}")
     if start == PARQUET or path.lower().endswith(PARQUET_ENDINGS):
         names, cells, sep, remarks = _parquet(path, source, reading)
     else:

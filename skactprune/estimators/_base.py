@@ -481,12 +481,10 @@ class BasePrunedMLP(
     ) -> dict[str, Any]:
         """Those that there were if training ended now."""
         told = {"n_iter_": control.n_iter_} | self._pruned_attributes(control.pruner)
-        # A net of its own, should somebody train it on.
         progress = copied(control.settled())
-        told |= {"_progress": progress, "_rng": deepcopy(self._rng)}
         told |= self._progress_attributes(progress)
         told |= self._reconstruction_attributes(net)
-        told |= self._resumption_attributes(net, control.pruner)
+        told |= self._resumption_attributes(net, control.pruner, progress)
         with Context(attributes_of(self)):
             self.__dict__.update(told)
             self._fit_components(*rows)
@@ -506,14 +504,20 @@ class BasePrunedMLP(
             "n_layers_": len(coefs) + 1,
         }
 
-    @staticmethod
-    def _resumption_attributes(net: Net, pruner: Pruner) -> dict[str, Any]:
-        """What training could go on from, of a net that meanwhile does."""
+    def _resumption_attributes(
+        self, net: Net, pruner: Pruner, progress: Progress
+    ) -> dict[str, Any]:
+        """What training could go on from, apart from this one, which goes on."""
         from skactprune.estimators._state import state_of
 
         state = state_of(net, pruner)
         params = state["pruner"]["params"]
-        return {"_state": deepcopy(state, {id(params): params}), "_net": (None, [])}
+        return {
+            "_state": deepcopy(state, {id(params): params}),
+            "_progress": progress,
+            "_rng": deepcopy(self._rng),
+            "_net": (None, []),
+        }
 
     @property
     def _predictor(self) -> type[BasePrunedMLP]:

@@ -12,7 +12,6 @@ from skorch.dataset import get_len
 
 from skactprune._register import TakesNames
 from skactprune.nets.accuracy import score_of
-from skactprune.nets.batches import batch_weight
 from skactprune.nets.modest import is_modest, modest, modest_if
 from skactprune.nets.net import end_training
 from skactprune.nets.world import leaves_world
@@ -121,8 +120,9 @@ class Pruner(TakesNames, Callback):
         Names of the layers that are pruned, in the order of `masks_`; None for the nets of this
         package, of which all hidden layers are.
     history_ : list of dict
-        One row a round: ``round`` (the number of rounds done by then), ``epoch``, ``sparsity``,
-        ``live_neurons``, ``train_score`` (accuracy or R² of the epoch that ended with the round),
+        One row a round: ``round`` (the number of rounds done by then), ``epoch`` of the fit,
+        ``total_epoch`` of all fits that it goes on from, ``sparsity``, ``live_neurons``,
+        ``train_score`` (accuracy or R² of the epoch that ended with the round),
         ``validation_score`` (None without one) and ``seconds`` (wall time of the round).
 
     Raises
@@ -471,8 +471,7 @@ class Pruner(TakesNames, Callback):
         if self.sample_weight is None:
             return None
         weight = self.sample_weight(batch)
-        # Those of the estimators were checked when `fit` began.
-        if weight is not None and self.sample_weight is not batch_weight:
+        if weight is not None:
             check_batch_weight(weight, get_len(batch[0]))
         return weight
 
