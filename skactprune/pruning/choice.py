@@ -13,9 +13,9 @@ from torch.nn.utils import parametrize
 from skactprune._warnings import warn
 from skactprune.nets.matrices import matrix
 from skactprune.nets.mlp import MLP
-from skactprune.pruning import surgery
 from skactprune.pruning.chain import Chain
 from skactprune.pruning.conv_chain import ConvChain, feeds_of
+from skactprune.pruning.holding import check_maskable
 from skactprune.pruning.loose import Loose
 from skactprune.pruning.passes import NORMS, PRUNABLE
 
@@ -122,7 +122,7 @@ class _Choice:
         if not names:
             raise ValueError(self._nothing())
         for name in names:
-            surgery.check_maskable(self._layers[name], name)
+            check_maskable(self._layers[name], name)
         self._tell(names)
         feeds = feeds_of(self._module, self._trace, names, self._outputs[-1])
         kind: Callable[..., Loose] = partial(ConvChain, feeds=feeds) if feeds else Loose

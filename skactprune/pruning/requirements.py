@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from skorch.dataset import Dataset
 
-from skactprune.pruning import surgery
+from skactprune.pruning.holding import ELSEWHERE, takes_any_weight
 from skactprune.pruning.selection import floored
 
 if TYPE_CHECKING:
@@ -78,11 +78,11 @@ def check_own_weights(run: State) -> None:
 def check_settable_weights(run: State) -> None:
     """Raise ValueError for a layer that cannot be given any weights."""
     for layer in run.layers:
-        if not surgery.takes_any_weight(layer):
+        if not takes_any_weight(layer):
             raise ValueError(
                 f"method={run.label} gives layers weights, which "
                 f"{name_of(layer, run.net.module_)!r} cannot keep: this layer computes its weight "
-                f"from other parameters.{surgery.ELSEWHERE}"
+                f"from other parameters.{ELSEWHERE}"
             )
 
 

@@ -13,6 +13,7 @@ from skactprune.nets.arrays import array_of
 from skactprune.nets.matrices import matrix
 from skactprune.pruning import surgery
 from skactprune.pruning.choice import layout_of
+from skactprune.pruning.holding import held_at_zero
 from skactprune.pruning.masks import Masks
 from skactprune.pruning.selection import number_of
 from skactprune.pruning.watched import Watched
@@ -206,7 +207,7 @@ class State:
             pair
             for layer, mask in zip(self.hidden, self.masks.current, strict=True)
             if holds and not mask.all()
-            for pair in surgery.held_at_zero(
+            for pair in held_at_zero(
                 layer, torch.from_numpy(mask).to(layer.weight.device).reshape(layer.weight.shape)
             )
         ]
@@ -216,7 +217,7 @@ class State:
         if self.masks.output is not None:
             last = self.layers[-1]
             mask = torch.from_numpy(self.masks.output).to(last.weight.device)
-            self._held += surgery.held_at_zero(last, mask)
+            self._held += held_at_zero(last, mask)
 
     def is_held(self) -> bool:
         """Whether the masked weights that are held are zero, as they are after every step.
