@@ -12,7 +12,7 @@ from skorch.callbacks import Callback
 
 from skactprune.nets.accuracy import accuracy_of
 from skactprune.nets.batches import batch_weight
-from skactprune.nets.net import LeanLoop, hold_weights
+from skactprune.nets.net import LeanLoop, hold_weights, refuse_silence
 from skactprune.pruning.passes import PRUNABLE
 from skactprune.pruning.surgery import optimizers_of
 from skactprune.spectra import singular_values
@@ -237,9 +237,12 @@ class WeightedNuclearNorm(Callback):
         if begun:
             net.history.record(STARTED, (self.start_accuracy, begun))
         self._n_steps_ = 0
+        # Explicit steps tell those who hear.
+        self._had_gradients_, self._had_batches_ = isinstance(net, LeanLoop), False
         self._accuracy_ = accuracy_of(net)
 
     def on_grad_computed(self, net: Any, named_parameters: Any, **kwargs: Any) -> None:
+        self._had_gradients_ = True
         if self.active_ and self.solver == "subgradient":
             self._add_subgradient(net)
 
@@ -253,6 +256,7 @@ class WeightedNuclearNorm(Callback):
     ) -> None:
         if not training:
             return
+        self._had_batches_ = True
         if self.start_accuracy:
             weight = batch_weight(batch) if isinstance(net, LeanLoop) else None
             self._accuracy_.add(y_pred, batch[1], weight)
@@ -262,6 +266,9 @@ class WeightedNuclearNorm(Callback):
                 self._shrink(net, self.svd_every_n_steps)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        deaf = self._had_batches_ and not self._had_gradients_
+        if deaf and self.active_ and self.solver == "subgradient":
+            refuse_silence(net, f"{type(self).__name__}(solver={self.solver!r})")
         self._take_left_over_steps(net)
         if self.start_accuracy:
             accuracy = self._accuracy_.value

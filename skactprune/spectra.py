@@ -51,7 +51,7 @@ def singular_values(W: ArrayLike) -> NDArray[np.float64]:
     >>> print(singular_values([[3.0, 0.0], [0.0, -4.0]]))
     [4. 3.]
     """
-    return svdvals(_check_matrix(W, "W").astype(np.float64), check_finite=False)
+    return _unscaled(*_scaled_values(_check_matrix(W, "W")))
 
 
 def numerical_rank(W: ArrayLike, dtype: DTypeLike | None = None) -> int:
@@ -94,7 +94,7 @@ def numerical_rank(W: ArrayLike, dtype: DTypeLike | None = None) -> int:
     (3, 40)
     """
     W = _check_matrix(W, "W")
-    return _rank(_relative(singular_values(W)), W.shape, _storage_eps(W, dtype))
+    return _rank(_relative(*_scaled_values(W)), W.shape, _storage_eps(W, dtype))
 
 
 def effective_rank(W: ArrayLike) -> float:
@@ -129,7 +129,7 @@ def effective_rank(W: ArrayLike) -> float:
     >>> round(effective_rank(np.diag([1.0, 1.0, 0.0])), 6)
     2.0
     """
-    return _effective_rank(_relative(singular_values(W)))
+    return _effective_rank(_relative(*_scaled_values(_check_matrix(W, "W"))))
 
 
 def stable_rank(W: ArrayLike) -> float:
@@ -162,7 +162,7 @@ def stable_rank(W: ArrayLike) -> float:
     >>> stable_rank(np.diag([2.0, 1.0, 0.0]))
     1.25
     """
-    return _stable_rank(_relative(singular_values(W)))
+    return _stable_rank(_relative(*_scaled_values(_check_matrix(W, "W"))))
 
 
 def nuclear_norm(W: ArrayLike) -> float:
@@ -407,8 +407,8 @@ def spectrum_summary(
     rows = []
     for layer, kernel in enumerate(coefs):
         kernel = _check_matrix(kernel, f"coefs[{layer}]")
-        s = singular_values(kernel)
-        relative = _relative(s)
+        scaled = _scaled_values(kernel)
+        s, relative = _unscaled(*scaled), _relative(*scaled)
         rows.append(
             {
                 "layer": layer,
@@ -424,10 +424,22 @@ def spectrum_summary(
     return rows
 
 
+def _scaled_values(W: NDArray[Any]) -> tuple[NDArray[np.float64], int]:
+    """Singular values over a power of two, and its exponent: those of huge entries overflow."""
+    W = W.astype(np.float64)
+    exponent = int(np.frexp(np.abs(W).max())[1])
+    return svdvals(np.ldexp(W, -exponent), check_finite=False), exponent
+
+
+@np.errstate(over="ignore")
+def _unscaled(scaled: NDArray[np.float64], exponent: int) -> NDArray[np.float64]:
+    return np.ldexp(scaled, exponent)
+
+
 # The three measures depend on ratios of singular values only. Taken relative to the largest they
 # neither overflow nor underflow, and a zero matrix needs no case of its own below.
-def _relative(s: NDArray[np.float64]) -> NDArray[np.float64]:
-    return s / s[0] if s[0] > 0 else s
+def _relative(scaled: NDArray[np.float64], exponent: int) -> NDArray[np.float64]:
+    return scaled / scaled[0] if scaled[0] > 0 else scaled
 
 
 def _rank(relative: NDArray[np.float64], shape: tuple[int, ...], eps: float) -> int:

@@ -1,5 +1,7 @@
 """The activation surgeon: costs by linear algebra, compared with regressions on rows."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -299,7 +301,7 @@ def test_weight_score_is_the_geometric_mean_of_size_and_effect(rng):
 def moments(clf, data, batch_size=40):
     """What the probe says of a fitted net and all rows of the data."""
     run = Run(clf.net_, "label", np.random.RandomState(0))
-    run.rows = Rows(data, None, run.random_state, batch_size)
+    run.rows = Rows(data, None, run.random_state, SimpleNamespace(batch_size=batch_size))
     probe = OutputMoments(len(data))
     probe.attach(run)
     return probe.take(run)
@@ -360,7 +362,7 @@ def test_moments_are_those_that_hooks_leave():
 
 @pytest.mark.parametrize(("batch_size", "least"), [(3, 0), (3, 4), (3, 20), (-1, 4), (7, 4)])
 def test_batches_have_at_least_so_many_rows(batch_size, least):
-    rows = Rows(X, None, np.random.RandomState(0), batch_size)
+    rows = Rows(X, None, np.random.RandomState(0), SimpleNamespace(batch_size=batch_size))
     batches = rows.in_batches(np.arange(10), least)
     assert_array_equal(np.concatenate(batches), np.arange(10))
     assert len(batches) == {3: {0: 4, 4: 3, 20: 1}, -1: {4: 1}, 7: {4: 2}}[batch_size][least]

@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.testing import assert_allclose
 from scipy.sparse import csr_array, csr_matrix
 from scipy.spatial.distance import cdist
 from sklearn.base import BaseEstimator, TransformerMixin, clone
@@ -201,7 +202,7 @@ def test_a_kernel_of_lower_rank_than_asked_for_is_counted_with_its_own():
         ({"kind": "whitened"}, "X=None must be rows for kind='whitened'"),
         ({"X": [[1.0] * 6]}, "must be None for kind='pca'"),
         ({"ranks": [1]}, r"ranks=\[1\] must have 2 numbers"),
-        ({"ranks": [-1, 1]}, "== -1, must be >= 0"),
+        ({"ranks": [-1, 1]}, r"ranks=\[-1, 1\] must be integers, not negative"),
     ],
 )
 def test_errors_of_low_rank_nets(change, message):
@@ -268,8 +269,11 @@ def test_models_around_others_are_as_large_as_these():
         warnings.simplefilter("ignore", ConvergenceWarning)
         scaled = TransformedTargetRegressor(make_pipeline(StandardScaler(), net)).fit(X, y)
         search = GridSearchCV(net, {"alpha": [0.1, 0.2]}, cv=2).fit(X, y)
-    assert n_parameters(scaled) == n_parameters(scaled.regressor_[-1])
-    assert n_parameters(search) == n_parameters(search.best_estimator_)
+    for model, inner in ((scaled, scaled.regressor_[-1]), (search, search.best_estimator_)):
+        assert n_parameters(model) == n_parameters(inner)
+        row = model_row(model, {})
+        assert row["ranks"] == inner.hidden_ranks_ and row["sparsity"] == inner.sparsity_
+        assert row["live_neurons"] == [len(live) for live in inner.live_neurons_]
 
 
 def test_coefficients_that_are_zero_are_no_numbers():
@@ -540,8 +544,8 @@ def test_low_rank_nets_are_made_of_all_kinds():
     arrays = ArrayNet(auto.coefs_, auto.intercepts_, "relu", out_activation="identity")
     assert LowRankNet(arrays, ranks).out_activation_ == "identity"
     assert not hasattr(arrays, "predict_proba")
-    with pytest.raises(ValueError, match=r"net=Compact.* must be a fitted net with coefs_ and act"):
-        LowRankNet(auto.compact(), ranks)
+    small = LowRankNet(auto.compact(), ranks, "svd")
+    np.testing.assert_allclose(small.predict(X), back, atol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -582,3 +586,33 @@ def test_a_search_is_made_compact_by_its_best_net():
     search = GridSearchCV(small_net(), {"alpha": [0.1]}, cv=2).fit(X, y)
     with pytest.raises(TypeError, match="got GridSearchCV: give its best_estimator_"):
         compact(search)
+
+
+def test_what_is_no_fitted_net_is_refused():
+    with pytest.raises(NotFittedError):
+        LowRankNet(PrunedMLPClassifier(), [2])
+    with pytest.raises(TypeError, match="net=None must be a net"):
+        LowRankNet(None, [2])
+
+
+@pytest.fixture(scope="module")
+def iris_net():
+    X, y = load_iris(return_X_y=True)
+    clf = PrunedMLPClassifier((6, 5), prune_fraction=0, max_iter=5, tol=0.5, random_state=0)
+    return clf.fit(X, y), X, y
+
+
+@pytest.mark.parametrize("ranks", [2, [2], [2, -1], [2, 1.5]])
+def test_ranks_are_one_for_every_layer(ranks, iris_net):
+    with pytest.raises(ValueError, match="ranks="):
+        LowRankNet(iris_net[0], ranks)
+
+
+def test_low_rank_net_of_a_compact_model_is_that_of_its_estimator(iris_net):
+    clf, X, _ = iris_net
+    whole, small = (LowRankNet(net, [2, 2]) for net in (clf, clf.compact()))
+    assert_allclose(whole.predict_proba(X), small.predict_proba(X))
+    with pytest.raises(ValueError, match="X has 2 features, but LowRankNet is expecting 4"):
+        small.predict(X[:, :2])
+    with pytest.raises(ValueError, match="X has 2 features, but PrunedMLPClassifier is expecting"):
+        LowRankNet(clf, [2, 2], "whitened", X[:, :2])

@@ -265,7 +265,7 @@ def plain_count(module, rows):
 def run_of(module):
     """Run of a module in which a round is to come."""
     run = Run(SimpleNamespace(module_=module), "label", np.random.RandomState(0))
-    run.rows = Rows(TrainingData(X, y), None, run.random_state, 16)
+    run.rows = Rows(TrainingData(X, y), None, run.random_state, SimpleNamespace(batch_size=16))
     run.shares = [1.0]
     return run
 

@@ -220,6 +220,17 @@ def test_a_search_with_sizes():
     assert found["split0_test_n_parameters"][search.best_index_] == n_parameters(fitted)
 
 
+def test_a_size_that_is_no_number_is_refused():
+    found = {"mean_test_score": [1.0], "split0_test_score": [1.0], "params": [{}]}
+    with pytest.raises(ValueError, match="size='params' must be a column of numbers"):
+        smallest_within_one_se(found, size="params")
+
+
+def test_params_are_a_dict():
+    with pytest.raises(ValueError, match=r"params=\[1\] must be a dict"):
+        pruning_path(net(), X, y, params=[1])
+
+
 def test_prune_fraction_stands_for_the_size():
     def results(**columns):
         return {"mean_test_score": 0, "split0_test_score": [0.9, 0.9, 0.8], **columns}

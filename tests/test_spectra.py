@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from numpy.testing import assert_allclose
 from scipy.optimize import minimize
 from sklearn.decomposition import PCA
 
@@ -244,3 +245,17 @@ def test_whitened_truncation_at_the_edges():
     assert not whitened_truncate(kernel, np.eye(6), 0).any()
     with pytest.raises(ValueError, match=r"moment must have the shape \(6, 6\) .*\(4, 4\)"):
         whitened_truncate(kernel, np.eye(4), 2)
+
+
+@pytest.mark.parametrize("size", [1e308, 1.0, 1e-308])
+def test_ratios_of_singular_values_do_not_depend_on_the_size_of_entries(size):
+    W = np.ones((4, 3)) + np.eye(4, 3)
+    assert numerical_rank(W / 2 * size) == 3
+    assert_allclose(effective_rank(W / 2 * size), effective_rank(W))
+    assert_allclose(stable_rank(W / 2 * size), stable_rank(W))
+    (row,) = spectrum_summary([W / 2 * size])
+    assert_allclose([row["rank"], row["stable_rank"]], [3, stable_rank(W)])
+
+
+def test_values_that_overflow_are_infinite_without_a_warning():
+    assert singular_values(np.full((2, 2), 1e308))[0] == np.inf

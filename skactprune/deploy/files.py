@@ -108,9 +108,9 @@ def load(path: str | bytes | os.PathLike[str]) -> Any:
     ------
     ValueError
         If the file is damaged, was written by a newer version, or is something else; the message
-        names it and says what is wrong. Any change of it by accident is found, by digests. These
-        do not tell who wrote it, but a file made to do harm can do none: it runs no code, and
-        takes no more memory than 1032 times its size, or 64 MiB, a few times over.
+        names it and says what is wrong. Any change by accident of what it holds is found, by
+        digests. These do not tell who wrote it, but a file made to do harm can do none: it runs no
+        code, and takes no more memory than 1032 times its size, or 64 MiB, a few times over.
     OSError
         If it cannot be read at all.
 

@@ -37,6 +37,10 @@ class FitTasks:
         self._open: list[Any] = []
         self._n_rounds = self._n_left = 0
 
+    def __reduce__(self) -> tuple[type[FitTasks], tuple[()]]:
+        # A copy of a net in training is of no fit that anybody is told of.
+        return FitTasks, ()
+
     def begin_fit(self, most_rounds: int) -> None:
         """Tell of the fit; there may be fewer rounds."""
         if self._begin is not None:

@@ -176,7 +176,10 @@ def _sizes(
     if size is not None:
         if size not in cv_results:
             raise ValueError(f"size={size!r} must be one of the columns {sorted(cv_results)}.")
-        return np.asarray(cv_results[size], float)
+        try:
+            return np.asarray(cv_results[size], float)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"size={size!r} must be a column of numbers.") from error
     counted = cv_results.get(f"mean_test_{SIZE}")
     if counted is not None and not (np.isnan(counted) & scored).any():
         return np.asarray(counted, float)

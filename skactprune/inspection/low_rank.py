@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +17,7 @@ from sklearn.utils import (
     gen_batches,
 )
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 
 from skactprune.inspection.sizes import live_neurons
 from skactprune.nets.factors import fewest_numbers, n_nonzero
@@ -152,7 +154,7 @@ class ArrayNet:
         return MULTILABEL if self.multilabel_ else output_of_classifier(self.coefs_[-1].shape[1])
 
     def _checked(self, X: MatrixLike) -> Any:
-        return check_array(X, accept_sparse="csr", dtype=self.coefs_[0].dtype)
+        return _checked_rows(self, X)
 
     @property
     def _weights(self) -> tuple[list[NDArray[Any]], list[NDArray[Any]], str]:
@@ -210,6 +212,8 @@ class LowRankNet(ArrayNet):
     ValueError
         If `kind` is unknown, `ranks` has not one number for every hidden layer, or `X` is missing
         for "whitened" or given for another kind.
+    NotFittedError, TypeError
+        If `net` is not fitted, or no net.
 
     See Also
     --------
@@ -245,11 +249,17 @@ class LowRankNet(ArrayNet):
     ) -> None:
         if kind not in RECONSTRUCTIONS:
             raise ValueError(f"kind={kind!r} must be one of {sorted(RECONSTRUCTIONS)}.")
+        if not hasattr(net, "coefs_"):
+            if hasattr(net, "fit"):
+                check_is_fitted(net)
+            raise TypeError(f"net={net!r} must be a net with coefs_ and activation.")
         *kernels, last = net.coefs_
-        if len(ranks) != len(kernels):
+        if np.ndim(ranks) != 1 or len(ranks) != len(kernels):
             raise ValueError(
                 f"ranks={ranks!r} must have {len(kernels)} numbers, one for every hidden layer."
             )
+        if not all(isinstance(rank, Integral) and rank >= 0 for rank in ranks):
+            raise ValueError(f"ranks={ranks!r} must be integers, not negative.")
         if (X is None) == (kind == "whitened"):
             needed = "must be rows" if X is None else "must be None"
             raise ValueError(f"X={X!r} {needed} for kind={kind!r}.")
@@ -259,7 +269,8 @@ class LowRankNet(ArrayNet):
         self.seconds_ = perf_counter() - start
         classes = getattr(net, "classes_", None)
         about = _activations(net), classes, classes is not None and is_multilabel_net(net)
-        numbers = None if classes is not None else net.out_activation_
+        # Compact models without classes have outputs as they are.
+        numbers: Any = None if classes is not None else getattr(net, "out_activation_", "identity")
         super().__init__([*rebuilt, last], net.intercepts_, *about, numbers)
         self.ranks, self.kind = list(ranks), kind
         self.hidden_ranks_ = [numerical_rank(kernel) for kernel in rebuilt]
@@ -275,10 +286,22 @@ class LowRankNet(ArrayNet):
 
 def _activations(net: Any) -> Any:
     """Activation of the hidden layers of a fitted net, or those of each, as an autoencoder has."""
-    found = getattr(net, "_activations", getattr(net, "activation", None))
+    names = ("_activations", "activation", "activation_")
+    found = next((getattr(net, name) for name in names if hasattr(net, name)), None)
     if found is None:
         raise ValueError(f"net={net!r} must be a fitted net with coefs_ and activation.")
     return found
+
+
+def _checked_rows(net: Any, X: MatrixLike) -> Any:
+    X = check_array(X, accept_sparse="csr", dtype=net.coefs_[0].dtype)
+    n_features = len(net.coefs_[0])
+    if X.shape[1] != n_features:
+        raise ValueError(
+            f"X has {X.shape[1]} features, but {type(net).__name__} is expecting {n_features} "
+            "features as input."
+        )
+    return X
 
 
 def input_moments(net: Any, X: MatrixLike) -> list[NDArray[Any]]:
@@ -295,7 +318,7 @@ def input_moments(net: Any, X: MatrixLike) -> list[NDArray[Any]]:
     -------
     list of ndarray of shape (n_in, n_in), dtype float64
     """
-    X = check_array(X, accept_sparse="csr", dtype=net.coefs_[0].dtype)
+    X = _checked_rows(net, X)
     before_last = net.coefs_[:-2], net.intercepts_[:-2], _activations(net)
     moments = [np.zeros((len(coef), len(coef))) for coef in net.coefs_[:-1]]
     for rows in gen_batches(X.shape[0], BATCH):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from functools import partial
 from numbers import Integral, Real
 from operator import itemgetter
@@ -149,6 +150,8 @@ def pruning_path(
     fractions = _fractions(net) if fractions is None else _checked(fractions)
     _check_prunes(net, fractions)
     check_scalar(n_epochs, "n_epochs", Integral, min_val=1)
+    if params is not None and not isinstance(params, Mapping):
+        raise ValueError(f"params={params!r} must be a dict of parameters of fit, or None.")
     X, y, groups = indexable(X, y, groups)
     X = X if hasattr(X, "shape") else np.asarray(X)
     y = y.toarray() if issparse(y) else np.asarray(y)

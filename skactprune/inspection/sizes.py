@@ -158,15 +158,22 @@ def net_of(model: Any) -> Any:
     Parameters
     ----------
     model : estimator
-        A net, a pipeline with one, or any other.
+        A net, a pipeline with one, a TransformedTargetRegressor around one of these, a search that
+        has chosen one, or any other.
 
     Returns
     -------
     estimator or None
         The first step with ``coefs_``, or the model itself if it has them.
     """
-    parts = [step for _, step in model.steps] if isinstance(model, Pipeline) else [model]
-    return next((part for part in parts if hasattr(part, "coefs_")), None)
+    if isinstance(model, Pipeline):
+        found = (net_of(step) for _, step in model.steps)
+        return next((net for net in found if net is not None), None)
+    if isinstance(model, TransformedTargetRegressor):
+        return net_of(model.regressor_)
+    if hasattr(model, "best_estimator_"):
+        return net_of(model.best_estimator_)
+    return model if hasattr(model, "coefs_") else None
 
 
 def live_neurons(net: Any) -> list[NDArray[np.integer]]:

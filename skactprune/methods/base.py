@@ -388,9 +388,16 @@ class ScoredMethod(Method):
         # What overflows is not finite, and said to be so.
         with np.errstate(over="ignore", invalid="ignore"):
             found = self.scores(run)
+        n_layers = len(masks.current)
+        by_layer = list(found) if np.iterable(found) else [found]
+        if len(by_layer) != n_layers:
+            raise ValueError(
+                f"method={run.label} must give a list of {n_layers} arrays, one for every hidden "
+                f"layer; its scores are {len(by_layer)}, of type {type(found).__name__}."
+            )
         return [
             self._checked(scores, mask, run.label)
-            for scores, mask in zip(found, masks.current, strict=True)
+            for scores, mask in zip(by_layer, masks.current, strict=True)
         ]
 
     def _checked(self, given: Any, mask: NDArray[np.bool_], label: str) -> NDArray[Any]:
@@ -527,6 +534,6 @@ class OnSample(BeforeTraining):
             Which rows of ``run.rows.training``.
         """
         # Not `run.rows.sample`: a loss needs targets, which unlabelled rows do not have.
-        n_training = len(run.rows.training)
+        n_training = run.rows.n_training
         n_rows = n_training if self.n_rows is None else min(self.n_rows, n_training)
         return run.random_state.choice(n_training, n_rows, replace=False)

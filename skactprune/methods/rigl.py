@@ -126,7 +126,7 @@ class RigL(ScoredMethod):
             with run.round(len(run.shares)) as share:
                 self.round(run, share)
         if run.shares:
-            steps = len(run.net.get_iterator(run.rows.training, training=True))
+            steps = run.rows.n_batches
             self.n_steps_ = int(float(self.stop) * run.horizon * steps)
             self._go_on(run)
 

@@ -190,7 +190,7 @@ class SLR(Method):
 
     def _by_cost(self, run: Run) -> list[tuple[NDArray[Any], NDArray[Any]]]:
         """What the loss changes to first order where an output, or input, has no weights."""
-        n_training = len(run.rows.training)
+        n_training = run.rows.n_training
         rows = run.random_state.choice(n_training, min(self.n_rows, n_training), replace=False)
         changes = [w * g for w, g in zip(run.weights(), run.gradients(rows), strict=False)]
         return [tuple(np.abs(change.sum(axis=axis)) for axis in (1, 0)) for change in changes]

@@ -100,4 +100,4 @@ def annealing(run: Run) -> float:
 def n_rows(run: Run) -> float:
     """Number of training rows, or the sum of their weights."""
     weight = getattr(run.rows.training, "sample_weight", None)
-    return len(run.rows.training) if weight is None else float(weight.sum())
+    return run.rows.n_training if weight is None else float(weight.sum())

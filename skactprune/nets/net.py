@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import numpy as np
 from skorch import NeuralNet, NeuralNetClassifier, NeuralNetRegressor
@@ -293,6 +293,23 @@ def end_training(net: Any, reason: str) -> None:
         net.stopping_ = reason
     else:
         raise KeyboardInterrupt(reason)
+
+
+def refuse_silence(net: Any, who: str) -> NoReturn:
+    """Raise ValueError for a net that has trained an epoch and told nobody of gradients.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        Net in training.
+    who : str
+        Who acts on them, as the user has it.
+    """
+    raise ValueError(
+        f"{who} acts on the gradients of a step, of which {type(net).__name__} does not tell: its "
+        "train_step must notify 'on_grad_computed' before the optimizer makes a step, as that of "
+        "skorch.NeuralNet does."
+    )
 
 
 def hold_weights(net: Any) -> None:

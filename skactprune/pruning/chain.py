@@ -11,6 +11,7 @@ import torch
 from skactprune.nets.activations import per_layer
 from skactprune.nets.inference import hidden_outputs
 from skactprune.nets.matrices import matrix
+from skactprune.nets.passing import PassingHook
 from skactprune.nets.plain import is_plain
 from skactprune.nets.threads import one_torch_thread
 from skactprune.pruning import surgery
@@ -246,7 +247,9 @@ class Chain:
             return (multiplied(depth, inputs[0]), *inputs[1:]) if layer.training else None
 
         fed = enumerate(self.layers(module)[1:])
-        return [f.register_forward_pre_hook(partial(hook, depth=depth)) for depth, f in fed]
+        return [
+            f.register_forward_pre_hook(PassingHook(partial(hook, depth=depth))) for depth, f in fed
+        ]
 
     def weights_of_neurons(self, module: torch.nn.Module) -> list[int]:
         """Number of weights that go with a neuron of each hidden layer."""

@@ -85,16 +85,15 @@ def _derivatives(
 def _averaged(
     run: SeenRun, rows: NDArray[np.int64], weights: Sequence[torch.Tensor], derive: Derive
 ) -> list[NDArray[Any]]:
-    net, training = run.net, run.rows.training
-    row_weight = getattr(training, "sample_weight", None)
+    net = run.net
+    row_weight = getattr(run.rows.training, "sample_weight", None)
     if row_weight is None:
-        row_weight = np.ones(len(training))
+        row_weight = np.ones(run.rows.n_training)
     # Numbers of few bits would tie, and not all of them are numpy's.
     sums = [torch.zeros_like(weight, dtype=torch.float64) for weight in weights]
     for some in run.rows.in_batches(rows):
-        X, y = training[some]
-        # Of a target that is an array, the loss makes a tensor.
-        y = y if isinstance(y, np.ndarray) else to_device(y, net.device)
+        X, y = run.rows.of_training(some)
+        y = to_device(y, net.device)
         loss = net.get_loss(net.infer(X, **run.fit_params), y, X=X, training=False)
         share = float(row_weight[some].sum() / row_weight[rows].sum())
         for total, found in zip(sums, derive(loss, weights), strict=True):

@@ -211,7 +211,7 @@ def _pass_of_ones(
     fit_params: dict[str, Any],
     hooks: Callable[[], list[RemovableHandle]],
 ) -> None:
-    """Forward pass of ones by the absolute values of all parameters.
+    """Forward pass of ones by the absolute values of all parameters and buffers.
 
     Parameters
     ----------
@@ -229,9 +229,10 @@ def _pass_of_ones(
     ValueError
         If the module insists on another type of numbers.
     """
-    buffers = {name: _unshifted(name, buffer) for name, buffer in module.named_buffers()}
+    # A spectral norm has vectors there, by which the signs of weights would come back.
+    buffers = {name: _positive(name, buffer) for name, buffer in module.named_buffers()}
     parameters = {
-        name: _unshifted(name, parameter).abs().requires_grad_()
+        name: _positive(name, parameter).requires_grad_()
         for name, parameter in module.named_parameters()
     }
     ones = _ones(X, device)
@@ -254,12 +255,12 @@ def _pass_of_ones(
             ) from error
 
 
-def _unshifted(name: str, tensor: torch.Tensor) -> torch.Tensor:
-    """Parameter or buffer in float64, zero where it is one that is added."""
+def _positive(name: str, tensor: torch.Tensor) -> torch.Tensor:
+    """Absolute values of a parameter or buffer in float64, zero where it is one that is added."""
     if not tensor.is_floating_point():
         return tensor.detach()
     shifts = name.rpartition(".")[2] in ("bias", "running_mean")
-    return tensor.detach().double() * (not shifts)
+    return tensor.detach().double().abs() * (not shifts)
 
 
 def _ones(X: Any, device: torch.device) -> Any:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeAlias, cast
 import numpy as np
 import torch
 
+from skactprune.nets.loading import batch_of
 from skactprune.nets.matrices import matrix
+from skactprune.nets.passing import PassingHook
 from skactprune.nets.recomputing import recomputing
 from skactprune.pruning import surgery
 from skactprune.pruning.blocks import fewest_connected
@@ -196,7 +198,7 @@ class Loose:
         self, run: Looked, last: NDArray[Any], kept: Callable[[int, NDArray[Any]], NDArray[Any]]
     ) -> list[NDArray[Any]]:
         """Importances of hidden neurons; see `importances_of_module`."""
-        X, _ = run.rows.training[np.zeros(1, dtype=int)]
+        X, _ = run.rows.of_training(np.zeros(1, dtype=int))
         return importances_of_module(self, run.net.module_, last, kept, X, run.fit_params)
 
     def input_sums(self, run: Looked, X: Any, row_weight: NDArray[Any]) -> list[Sums]:
@@ -215,7 +217,7 @@ class Loose:
         rows = run.rows.sample(n_rows)
         grams = [np.zeros((n, n)) for n in self.widths(run.net.module_)]
         for some in run.rows.in_batches(rows):
-            X = run.rows.watched[some][0]
+            X = run.rows.look(some)
             slopes = slopes_of_module(
                 self, run.net.module_, partial(self.forward, run, X), run.signs, run.cleaning
             )
@@ -225,7 +227,7 @@ class Loose:
 
     def flows(self, net: NeuralNet, dataset: Any, fit_params: dict[str, Any]) -> list[NDArray[Any]]:
         """What flows through every hidden weight, by a forward pass of a row of ones."""
-        X, _ = dataset[np.zeros(1, dtype=int)]
+        X, _ = batch_of(net, dataset, np.zeros(1, dtype=int))
         return flows_of_module(net.module_, self.layers(net.module_), X, fit_params)
 
     def watch(self, module: torch.nn.Module, listener: Listener) -> list[Callable[[], None]]:
@@ -274,7 +276,7 @@ class Loose:
             if depth in self.norms:
                 norm = module.get_submodule(self.norms[depth])
                 hooks = _through_norm(layer, listening, norm)
-            handles += [part.register_forward_hook(hook) for part, hook in hooks]
+            handles += [part.register_forward_hook(PassingHook(hook)) for part, hook in hooks]
         return handles
 
     def rows(self, module: torch.nn.Module, depth: int, z: torch.Tensor) -> torch.Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from skactprune.nets.passing import PassingHook
 from skactprune.nets.recomputing import recomputing
 from skactprune.pruning.passes import PRUNABLE
 from skactprune.pruning.probes.base import Probe
@@ -35,7 +36,10 @@ class OutputLayerCheck(Probe):
         self._handles = []
         for part in self._module.modules():
             if isinstance(part, PRUNABLE) and run.pending:
-                self._handles.append(part.register_forward_hook(self._note))
+                self._handles.append(part.register_forward_hook(PassingHook(self._note)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_handles": []}
 
     def _note(self, layer: torch.nn.Module, inputs: Any, output: Any) -> None:
         if not recomputing():

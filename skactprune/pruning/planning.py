@@ -263,7 +263,13 @@ def unlabeled_rows(net: NeuralNet, unlabeled: Any) -> Any:
     """
     if unlabeled is None:
         return None
-    dataset = net.get_dataset(unlabeled)
+    try:
+        dataset = net.get_dataset(unlabeled)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"unlabeled must be rows as the net takes them, or a Dataset, not "
+            f"{type(unlabeled).__name__}: {error}"
+        ) from error
     if not len(dataset):
         raise ValueError("unlabeled has no rows; it must have at least one, or be None.")
     return dataset

@@ -13,7 +13,7 @@ from skorch.dataset import get_len
 from skactprune._register import TakesNames
 from skactprune.nets.accuracy import score_of
 from skactprune.nets.modest import is_modest, modest, modest_if
-from skactprune.nets.net import end_training
+from skactprune.nets.net import LeanLoop, end_training, refuse_silence
 from skactprune.nets.world import leaves_world
 from skactprune.pruning.best import forget_best
 from skactprune.pruning.choice import is_chain
@@ -92,8 +92,8 @@ class Pruner(TakesNames, Callback):
         pass, in evaluation mode and in batches of the net's ``batch_size``, over as many of them
         as there are training rows. They come in random order, and in a new one whenever all have
         been counted. Where a method counts on a sample after each epoch, the sample is drawn from
-        them. They weigh 1. A ``Dataset`` must take an array of indices and give ``(X, y)``, of
-        which ``y`` is not looked at.
+        them. They weigh 1. A ``Dataset`` must have a length and give ``(X, y)`` for an index; ``y``
+        is not looked at.
     ignored_layers : list of str or torch.nn.Module, default=()
         Names, as in ``module.named_modules()``, of layers to leave alone, or of modules with such
         layers in them; or these modules themselves, which does not survive ``clone``.
@@ -334,6 +334,10 @@ class Pruner(TakesNames, Callback):
 
     @leaves_world
     def on_train_begin(self, net: NeuralNet, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        if not hasattr(net, "module_"):
+            raise ValueError(
+                f"Pruner prunes the module_ of a net, which {type(net).__name__} does not have."
+            )
         if self.looked_ and not (self.run_.is_of(net) and self._is_as_planned()):
             self.initialize()
         self.in_training_ = True
@@ -368,6 +372,8 @@ class Pruner(TakesNames, Callback):
         self.training_ = dataset_train
         if self.looked_:
             self._begin()
+        # Explicit steps tell those who hear.
+        self.had_gradients_, self.had_batches_ = isinstance(net, LeanLoop), False
         scores = not self.looked_ or needs_score(self.run_, self.trigger_)
         self.score_ = score_of(net) if scores else None
 
@@ -391,6 +397,7 @@ class Pruner(TakesNames, Callback):
 
     @modest_if(lambda pruner: is_modest(pruner.method_.on_gradient))
     def on_grad_computed(self, net: NeuralNet, **kwargs: Any) -> None:
+        self.had_gradients_ = True
         self.method_.on_gradient(self.run_)
 
     @modest
@@ -404,6 +411,7 @@ class Pruner(TakesNames, Callback):
         **kwargs: Any,
     ) -> None:
         if training:
+            self.had_batches_ = True
             self.run_.end_batch(batch, list(pre_activations))
             self.method_.on_step(self.run_)
             self.run_.zero_masked()
@@ -415,6 +423,9 @@ class Pruner(TakesNames, Callback):
         if not (self.looked_ and self.run_.begun):
             return
         run = self.run_
+        deaf = self.had_batches_ and not self.had_gradients_
+        if deaf and run.shares and self.method_.acts_on("on_gradient"):
+            refuse_silence(net, f"method={run.label}")
         run.end_epoch()
         score, was_pending = self._score(), run.pending
         self.method_.on_epoch(run)

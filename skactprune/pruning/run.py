@@ -328,7 +328,7 @@ class Run(NetAccess):
         """Hear of the rows of this fit, and of what the module gets besides."""
         check_same_features(self.layers, training, unlabeled)
         self.fit_params = fit_params or {}
-        self.rows = Rows(training, unlabeled, self.random_state, self.net.batch_size)
+        self.rows = Rows(training, unlabeled, self.random_state, self.net)
 
     def begin(self, begin: Callable[[Run], None]) -> None:
         """Let a method begin, entirely or not at all.

@@ -193,6 +193,14 @@ class State:
             `skactprune.pruning.surgery.fold_and_mask`.
         """
         if not isinstance(masks, Masks):
+            shapes = [mask.shape for mask in self.masks.current]
+            if [(np.shape(mask), np.asarray(mask).dtype) for mask in masks] != [
+                (shape, np.dtype(bool)) for shape in shapes
+            ]:
+                raise ValueError(
+                    f"method={self.label} must keep bool arrays of shapes {shapes}, one for every "
+                    "hidden layer."
+                )
             masks = self.masks.replaced(masks)
         masks = masks.with_output(self.masks.output)
         with self.transaction():

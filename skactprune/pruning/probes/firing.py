@@ -167,7 +167,7 @@ class Firing(Probe):
             batches = run.rows.in_batches(run.rows.next_unlabeled())
         self._active, self._sample_weight = True, None
         for rows in batches:
-            pre_activations = run.forward(run.rows.watched[rows][0])
+            pre_activations = run.forward(run.rows.look(rows))
             if pre_activations:
                 self._take(pre_activations)
         self._active = False
@@ -201,6 +201,9 @@ class Firing(Probe):
         self._seen, self._weighted = list(state["seen"]), state["weighted"]
         self._last, self._last_seen = state["last"], state["last_seen"]
         self._live = state["live"]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_detach": []}
 
     def snapshot(self) -> Callable[[], None]:
         """Function that gives back the counts of now; from here on, copies are counted on."""

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from skactprune.nets.passing import PassingHook
 from skactprune.nets.recomputing import refuse_recomputing
 from skactprune.pruning.probes.trained import Trained
 
@@ -43,7 +44,7 @@ class Noise(Trained):
                     f"padding_mode={mode!r}."
                 )
         return [
-            layer.register_forward_hook(_Noising(self, depth))
+            layer.register_forward_hook(PassingHook(_Noising(self, depth)))
             for depth, layer in enumerate(run.hidden)
         ]
 

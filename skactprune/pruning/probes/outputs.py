@@ -118,7 +118,7 @@ class Outputs(_Sample):
         list of ndarray of shape (n_rows, n_out)
             Of every hidden layer, in float64.
         """
-        layers = zip(*(run.outputs(run.rows.watched[rows][0]) for rows in batches), strict=True)
+        layers = zip(*(run.outputs(run.rows.look(rows)) for rows in batches), strict=True)
         return [np.concatenate(h, dtype=np.float64) for h in layers]
 
     def responses(self, run: SeenRun) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -138,15 +138,14 @@ class Outputs(_Sample):
         """
         found, weights = [], []
         for rows, weight in self.weighted_batches(run):
-            found.append(run.responses(run.rows.watched[rows][0]))
+            found.append(run.responses(run.rows.look(rows)))
             weight = np.ones(len(rows)) if weight is None else weight
             weights.append(np.repeat(weight, len(found[-1]) // len(rows)))
         return np.concatenate(found, dtype=np.float64), np.concatenate(weights)
 
     def features(self, run: SeenRun, batches: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
         """What the first layer reads of such rows, a float64 ndarray (n_rows, n_features)."""
-        watched = run.rows.watched
-        return np.concatenate([watched[rows][0] for rows in batches], dtype=np.float64)
+        return np.concatenate([run.rows.look(rows) for rows in batches], dtype=np.float64)
 
 
 class OutputMoments(_Sample):
@@ -173,7 +172,7 @@ class OutputMoments(_Sample):
         """
         found: list[list[tuple[float, Moments]]] = [[] for _ in run.masks.current]
         for rows, weight in self.weighted_batches(run):
-            for of_layer, h in zip(found, run.outputs(run.rows.watched[rows][0]), strict=True):
+            for of_layer, h in zip(found, run.outputs(run.rows.look(rows)), strict=True):
                 of_positions, total = None, float(len(h))
                 if weight is not None:
                     of_positions = np.repeat(weight, len(h) // len(rows))
@@ -217,7 +216,7 @@ class InputMoments(_Sample):
         totals = [(np.zeros(()), np.zeros(()), 0.0) for _ in run.masks.current]
         for rows, weight in self.weighted_batches(run):
             weight = np.ones(len(rows)) if weight is None else weight
-            sums = run.input_sums(run.rows.watched[rows][0], weight)
+            sums = run.input_sums(run.rows.look(rows), weight)
             totals = [
                 (first + more, second + more_squared, n + more_rows)
                 for (first, second, n), (more, more_squared, more_rows) in zip(

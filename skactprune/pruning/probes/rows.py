@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skactprune.nets.loading import batch_of, n_rows_of
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -21,8 +23,8 @@ class Rows:
         Rows to look at instead.
     random_state : numpy.random.RandomState
         Draws samples, and the order of the unlabelled rows.
-    batch_size : int
-        Of forward passes; -1 is all rows at once, as in skorch.
+    net : skorch.NeuralNet
+        Whose loader puts rows together, in forward passes in batches of its size.
 
     Attributes
     ----------
@@ -35,24 +37,48 @@ class Rows:
         training: Any,
         unlabeled: Any,
         random_state: np.random.RandomState,
-        batch_size: int,
+        net: Any,
     ) -> None:
         self.training, self.unlabeled = training, unlabeled
         self.watched = training if unlabeled is None else unlabeled
-        self._random_state, self._batch_size = random_state, batch_size
+        self._random_state, self._net = random_state, net
         self._order = np.arange(0)
+
+    @property
+    def n_training(self) -> int:
+        """Number of training rows."""
+        return n_rows_of(self.training)
+
+    @property
+    def n_batches(self) -> int:
+        """Number of batches of an epoch."""
+        n_rows_of(self.training)
+        return len(self._net.get_iterator(self.training, training=True))
+
+    @property
+    def n_watched(self) -> int:
+        """Number of the rows that are looked at."""
+        return n_rows_of(self.watched)
+
+    def of_training(self, rows: NDArray[np.int64]) -> tuple[Any, Any]:
+        """Some training rows and their targets, put together as for training."""
+        return batch_of(self._net, self.training, rows)
+
+    def look(self, rows: NDArray[np.int64]) -> Any:
+        """Some of the watched rows, put together as for training."""
+        return batch_of(self._net, self.watched, rows)[0]
 
     def sample(self, n: int) -> NDArray[np.int64]:
         """Indices of `n` of the watched rows, of all if they are fewer, in random order."""
-        n = min(n, len(self.watched))
-        return self._random_state.choice(len(self.watched), n, replace=False)
+        n_watched = self.n_watched
+        return self._random_state.choice(n_watched, min(n, n_watched), replace=False)
 
     def next_unlabeled(self) -> NDArray[np.int64]:
         """Indices of as many unlabelled rows as an epoch has, those whose turn it is.
 
         They come in random order, and in a new one whenever all have been.
         """
-        n_rows, n = len(self.training), len(self.unlabeled)
+        n_rows, n = self.n_training, self.n_watched
         n_orders = -(-(n_rows - len(self._order)) // n)
         orders = [self._random_state.permutation(n) for _ in range(n_orders)]
         rows, self._order = np.split(np.concatenate([self._order, *orders]), [n_rows])
@@ -60,7 +86,8 @@ class Rows:
 
     def in_batches(self, rows: NDArray[np.int64], at_least: int = 0) -> list[NDArray[np.int64]]:
         """Indices, in batches of the net's size, or of more rows where `at_least` so many."""
-        size = self._batch_size
+        # -1 is all rows at once, as in skorch.
+        size = self._net.batch_size
         if 0 < size < at_least:
             size = at_least
         return np.split(rows, range(size, len(rows), size))

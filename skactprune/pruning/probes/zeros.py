@@ -39,9 +39,9 @@ class Zeros(Probe):
         list of ndarray of shape (n_out,)
             One for every hidden layer, in [0, 1].
         """
-        dataset = run.rows.watched
-        weight = getattr(dataset, "sample_weight", None)
-        weight = np.ones(len(dataset)) if weight is None else np.asarray(weight, np.float64)
+        n_rows = run.rows.n_watched
+        weight = getattr(run.rows.watched, "sample_weight", None)
+        weight = np.ones(n_rows) if weight is None else np.asarray(weight, np.float64)
         zeros = [np.zeros(len(mask)) for mask in run.masks.current]
         seen = np.zeros(len(zeros))
 
@@ -53,7 +53,7 @@ class Zeros(Probe):
         removes: list[Callable[[], object]] = []
         with run.cleaning(lambda: [remove() for remove in removes]):
             removes += run.layout.watch(run.net.module_, hear)
-            for rows in run.rows.in_batches(np.arange(len(dataset))):
-                for depth, z in enumerate(run.forward(dataset[rows][0])):
+            for rows in run.rows.in_batches(np.arange(n_rows)):
+                for depth, z in enumerate(run.forward(run.rows.look(rows))):
                     hear(depth, z)
         return [count / (total or 1.0) for count, total in zip(zeros, seen, strict=True)]
