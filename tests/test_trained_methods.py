@@ -16,6 +16,7 @@ from skactprune.methods import L0, Growing, SVDTraining, VariationalDropout
 from skactprune.methods.trained import annealing, n_rows
 from skactprune.nets.explicit import ExplicitStep
 from skactprune.pruning.probes import Noise
+from skactprune.pruning.probes.rows import Rows
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"
@@ -107,9 +108,11 @@ def test_weights_of_rows_count(method):
 
 
 def test_rows_count_with_their_weights():
-    rows = SimpleNamespace(training=SimpleNamespace(sample_weight=np.array([0.5, 2.0])))
-    assert n_rows(SimpleNamespace(rows=rows)) == 2.5
-    assert n_rows(SimpleNamespace(rows=SimpleNamespace(training=[1, 2, 3]))) == 3
+    def of(data):
+        return n_rows(SimpleNamespace(rows=Rows(data, None, np.random.RandomState(0), None)))
+
+    assert of(SimpleNamespace(sample_weight=np.array([0.5, 2.0]))) == 2.5
+    assert of([1, 2, 3]) == 3
 
 
 def test_annealing_goes_with_the_rounds():
