@@ -58,9 +58,9 @@ in the last two fifths, batches of {batch}, alpha={alpha}, and dropout that fade
 {rounds} rounds for methods that have rounds. Those called *longer*, which are for published figures
 alone, train {longer} times as many epochs. Pixels are in [0, 1]. What a method has besides
 is that of earlier experiments with this net, but for some, of which settings were compared on
-validation rows with one seed (`python -m benchmarks.methods choose`): eleven of snip, eleven of
-rigl, seven of l0, seven of variational_dropout, and five of activation_surgeon where it removes
-pixels.
+validation rows with one seed, most of them by `python -m benchmarks.methods choose`: eleven of
+snip, thirteen of rigl, seven of l0, seven of variational_dropout, and six that remove pixels, for
+the size of VIB's net.
 
 {options}
 
