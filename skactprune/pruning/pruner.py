@@ -133,7 +133,8 @@ class Pruner(TakesNames, Callback):
         that cannot hold zeros (naming them), a method that is not for such modules, modules that
         torch has compiled, which call no hooks, and `unlabeled` that is empty, has other features,
         or is given to a method that counts nothing. At a round, if training
-        has diverged.
+        has diverged. In an epoch, where rows have no numbers and a method looks at single ones, and
+        where the net does not notify ``on_grad_computed`` and a method acts on gradients.
 
     Warns
     -----
